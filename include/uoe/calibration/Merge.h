@@ -1,0 +1,35 @@
+// Neurons that duplicate each other.
+#pragma once
+#include "Ffn.h"
+
+namespace uoe::calibration {
+
+struct MergeOptions {
+  /// Two neurons are near duplicates if their directions differ by at most this, ‖v_i/‖v_i‖ −
+  /// v_j/‖v_j‖‖, for the gate's row (its bias included) and the up row. 0 merges exact duplicates
+  /// alone.
+  double tolerance = 0;
+};
+
+/// Neuron `from` is removed; where merging is exact h_from = scale · h_into for every input.
+struct MergedNeuron {
+  int64_t from, into;
+  float scale;
+  bool exact;
+};
+
+struct MergePlan {
+  std::vector<int64_t> kept;        // ascending neurons of the dense block that remain
+  std::vector<MergedNeuron> merged; // ascending by `from`
+  Matrix down;                      // [kept, n]: the rows of W_d with the removed ones added in
+  double error = 0; // relative, on the tokens given; not 0 for exact merges only by rounding
+};
+
+/// Exact: rows of W_g (with bias) that are equal, or positive multiples under ReLU; rows of W_u
+/// that are any multiple; their rows of W_d are summed with that factor. Up to the tolerance: the
+/// removed neuron is replaced by the least-squares multiple of the kept one over the tokens. `data`
+/// may be null if the tolerance is 0.
+Status mergeNeurons(const FfnWeights &weights, const CalibrationData *data,
+                    const MergeOptions &options, MergePlan &plan);
+
+} // namespace uoe::calibration
