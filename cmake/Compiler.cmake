@@ -1,0 +1,41 @@
+# What the compiler half needs: MLIR 22, protobuf, ONNX's current proto file.
+set(UOE_LLVM_PREFIX /usr/lib/llvm-22 CACHE PATH "Prefix of LLVM/MLIR 22")
+# The packages demand a matching major.minor, so ask for what is installed.
+find_package(MLIR 22.1 REQUIRED CONFIG HINTS ${UOE_LLVM_PREFIX}/lib/cmake/mlir)
+list(APPEND CMAKE_MODULE_PATH ${MLIR_CMAKE_DIR} ${LLVM_CMAKE_DIR})
+# One process holds one LLVM: link the dylib everywhere.
+set(LLVM_LINK_LLVM_DYLIB ON)
+set(MLIR_LINK_MLIR_DYLIB ON)
+set(LLVM_RUNTIME_OUTPUT_INTDIR ${CMAKE_BINARY_DIR}/bin)
+set(LLVM_LIBRARY_OUTPUT_INTDIR ${CMAKE_BINARY_DIR}/lib)
+set(MLIR_BINARY_DIR ${CMAKE_BINARY_DIR})
+include(TableGen)
+include(AddLLVM)
+include(AddMLIR)
+include_directories(SYSTEM ${LLVM_INCLUDE_DIRS} ${MLIR_INCLUDE_DIRS})
+separate_arguments(LLVM_DEFINITIONS_LIST NATIVE_COMMAND "${LLVM_DEFINITIONS}")
+add_definitions(${LLVM_DEFINITIONS_LIST})
+
+find_package(Protobuf REQUIRED)
+
+# A precompiled header of the MLIR headers that every file includes: 6 s a file become 1.5 s.
+set(UOE_PCH_FILE ${CMAKE_SOURCE_DIR}/cmake/Pch.h)
+add_library(uoe_pch OBJECT ${CMAKE_SOURCE_DIR}/cmake/Pch.cpp)
+target_precompile_headers(uoe_pch PRIVATE ${UOE_PCH_FILE})
+if(CMAKE_CXX_COMPILER_ID MATCHES Clang)
+  target_compile_options(uoe_pch PRIVATE -Xclang -fno-pch-timestamp)
+endif()
+
+# A library over MLIR. Static, linked once into each tool; MLIR itself comes from the dylib.
+function(uoe_mlir_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LINK;DEPENDS" ${ARGN})
+  add_library(${name} STATIC ${ARG_SOURCES} ${ARG_UNPARSED_ARGUMENTS})
+  if(CMAKE_CXX_COMPILER_ID MATCHES Clang)
+    target_precompile_headers(${name} REUSE_FROM uoe_pch)
+    target_compile_options(${name} PRIVATE -Xclang -fno-pch-timestamp)
+  endif()
+  if(ARG_DEPENDS)
+    add_dependencies(${name} ${ARG_DEPENDS})
+  endif()
+  target_link_libraries(${name} PUBLIC ${ARG_LINK} MLIR LLVM)
+endfunction()
