@@ -1,0 +1,15 @@
+// The passes of all stages, declared from Passes.td.
+#pragma once
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/Pass/Pass.h"
+
+namespace uoe {
+
+#define GEN_PASS_DECL
+#include "passes/Passes.h.inc"
+
+/// Registers every pass and every named pipeline, once per process.
+void registerAllPasses();
+
+} // namespace uoe
