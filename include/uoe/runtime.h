@@ -11,9 +11,11 @@
 extern "C" {
 #endif
 
+#define UOE_SEQUENCE (-1)
+
 /* A tensor the caller sees: `data` is contiguous. */
 typedef struct {
-  int32_t dtype; /* 0: absent optional value */
+  int32_t dtype; /* 0: absent optional value; UOE_SEQUENCE: `data` is an array of `rank` uoe_tensors */
   int32_t rank;
   const int64_t *shape;
   const void *data;

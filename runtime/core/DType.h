@@ -2,6 +2,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 namespace uoe::rt {
 
@@ -32,32 +33,78 @@ enum class DType : uint8_t {
   F4E2M1 = 23,
 };
 
-/// Bits of one element; 0 for None and String. 4-bit types are packed two in a byte, low half first.
+/// Bits of one element; 0 for None and String. 4-bit types are packed two in a byte, low half
+/// first.
 int bitsOf(DType type);
 /// ONNX's lower-case name, as in "float", "int64", "bfloat16".
 const char *nameOf(DType type);
 /// Bytes that `count` elements take, the last byte of a packed type padded.
 size_t bytesOf(DType type, int64_t count);
 
+namespace detail {
+inline uint32_t floatBits(float value) {
+  uint32_t bits;
+  std::memcpy(&bits, &value, sizeof bits);
+  return bits;
+}
+inline float floatOf(uint32_t bits) {
+  float value;
+  std::memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
+/// Float to IEEE half, round to nearest even; overflow gives infinity, NaN stays NaN.
+inline uint16_t halfBits(float value) {
+  uint32_t x = floatBits(value), sign = x & 0x80000000u;
+  x ^= sign;
+  uint32_t result;
+  if (x > 0x7f800000u) {
+    result = 0x7e00u | ((x >> 13) & 0x3ffu);
+  } else if (x >= 0x47800000u) {
+    result = 0x7c00u;
+  } else if (x < 0x38800000u) {
+    // The result is subnormal: adding 0.5 lets the float adder align and round the mantissa.
+    result = floatBits(floatOf(x) + 0.5f) - 0x3f000000u;
+  } else {
+    result = (x + 0xc8000fffu + ((x >> 13) & 1)) >> 13;
+  }
+  return static_cast<uint16_t>(result | (sign >> 16));
+}
+inline float halfValue(uint16_t bits) {
+  uint32_t x = static_cast<uint32_t>(bits & 0x7fff) << 13, exponent = x & 0x0f800000u;
+  x += 112u << 23;
+  if (exponent == 0x0f800000u)
+    x += 112u << 23;
+  else if (exponent == 0)
+    x = floatBits(floatOf(x + (1u << 23)) - floatOf(113u << 23));
+  return floatOf(x | static_cast<uint32_t>(bits & 0x8000) << 16);
+}
+/// Float to bfloat16, round to nearest even; NaN stays NaN.
+inline uint16_t bfloatBits(float value) {
+  uint32_t x = floatBits(value);
+  if ((x & 0x7fffffffu) > 0x7f800000u)
+    return static_cast<uint16_t>((x >> 16) | 0x40u);
+  return static_cast<uint16_t>((x + 0x7fffu + ((x >> 16) & 1)) >> 16);
+}
+} // namespace detail
+
 /// IEEE half and bfloat16 as storage types: arithmetic is done in float.
 struct Half {
   uint16_t bits = 0;
   Half() = default;
-  Half(float value);
-  operator float() const;
+  Half(float value) : bits(detail::halfBits(value)) {}
+  operator float() const { return detail::halfValue(bits); }
 };
 struct BFloat16 {
   uint16_t bits = 0;
   BFloat16() = default;
-  BFloat16(float value);
-  operator float() const;
+  BFloat16(float value) : bits(detail::bfloatBits(value)) {}
+  operator float() const { return detail::floatOf(static_cast<uint32_t>(bits) << 16); }
 };
 
 template <typename T> struct DTypeOf;
 #define UOE_DTYPE(T, D)                                                                            \
-  template <> struct DTypeOf<T> {                                                                  \
-    static constexpr DType value = DType::D;                                                       \
-  };
+  template <> struct DTypeOf<T> { static constexpr DType value = DType::D; };
 UOE_DTYPE(float, F32)
 UOE_DTYPE(double, F64)
 UOE_DTYPE(Half, F16)

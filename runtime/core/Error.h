@@ -1,5 +1,5 @@
-// Errors inside the runtime. They are exceptions up to the C ABI (include/uoe/runtime.h), which turns
-// them into a status and a message; the executor adds the node's name and shapes on the way.
+// Errors inside the runtime. They are exceptions up to the C ABI (include/uoe/runtime.h), which
+// turns them into a status and a message; the executor adds the node's name and shapes on the way.
 #pragma once
 #include <sstream>
 #include <stdexcept>
@@ -7,7 +7,8 @@
 
 namespace uoe::rt {
 
-/// An input, attribute or model that cannot be executed. The message says what was expected and found.
+/// An input, attribute or model that cannot be executed. The message says what was expected and
+/// found.
 struct Error : std::runtime_error {
   using std::runtime_error::runtime_error;
 };

@@ -12,17 +12,17 @@ namespace uoe::rt {
 class Program; // a subgraph, see Program.h
 
 /// An attribute's value: ONNX's kinds, with subgraphs as programs.
-using Attribute = std::variant<int64_t, float, std::string, Tensor, std::vector<int64_t>,
-                               std::vector<float>, std::vector<std::string>,
-                               std::shared_ptr<const Program>>;
+using Attribute =
+    std::variant<int64_t, float, std::string, Tensor, std::vector<int64_t>, std::vector<float>,
+                 std::vector<std::string>, std::shared_ptr<const Program>>;
 
 /// One node: what does not change from run to run.
 struct Node {
-  std::string name;       // for messages
-  std::string domain;     // "" for ONNX's own, "com.microsoft", "uoe" for our fused entries
-  std::string op;         // "MatMul"
-  int version = 0;        // the opset of `domain` that the model imports
-  int outputs = 1;        // how many results there are, absent ones included
+  std::string name;             // for messages
+  std::string domain;           // "" for ONNX's own, "com.microsoft", "uoe" for our fused entries
+  std::string op;               // "MatMul"
+  int version = 0;              // the opset of `domain` that the model imports
+  int outputs = 1;              // how many results there are, absent ones included
   std::vector<bool> outputUsed; // false: the result is absent, the kernel may leave its Value empty
   std::map<std::string, Attribute> attributes;
   std::vector<const Tensor *> constants; // per input: its value if that never changes, else null
@@ -40,8 +40,8 @@ struct Node {
 /// The arguments of one execution.
 struct KernelCall {
   const Node &node;
-  std::vector<Value *> inputs;  // never null; an absent input is a None value
-  std::vector<Value> &outputs;  // node.outputs empty values, to be set
+  std::vector<Value *> inputs; // never null; an absent input is a None value
+  std::vector<Value> &outputs; // node.outputs empty values, to be set
   /// True where the kernel may steal the input's storage (its last use, owned by nobody else).
   std::vector<bool> dying;
   /// Kept from run to run for this node: packed weights, JIT code, scratch. Empty at first.
@@ -60,14 +60,16 @@ struct KernelCall {
   }
   /// Allocates output i and returns it.
   Tensor &out(size_t i, DType type, Shape shape);
-  /// Output i in input j's storage if that is dying, unique and of equal bytes; freshly allocated otherwise.
+  /// Output i in input j's storage if that is dying, unique and of equal bytes; freshly allocated
+  /// otherwise.
   Tensor &outInPlace(size_t i, size_t j, DType type, Shape shape);
   void set(size_t i, Tensor tensor) { outputs[i] = Value(std::move(tensor)); }
 };
 
 using Kernel = void (*)(KernelCall &);
 
-/// The table: (domain, op) to kernel. One kernel serves all opset versions; it reads node.version where they differ.
+/// The table: (domain, op) to kernel. One kernel serves all opset versions; it reads node.version
+/// where they differ.
 class KernelTable {
 public:
   void add(const char *domain, const char *op, Kernel kernel);

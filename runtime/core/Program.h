@@ -1,13 +1,14 @@
-// A program: the nodes of a graph in execution order over numbered slots, and the executor that runs it.
+// A program: the nodes of a graph in execution order over numbered slots, and the executor that
+// runs it.
 #pragma once
 #include "Kernel.h"
-#include <array>
 #include <functional>
 
 namespace uoe::rt {
 
 /// A straight sequence of nodes over value slots. Built once, then immutable; run by an Executor.
-/// Slots are numbered from 0: inputs first, then whatever the nodes define. Slot -1 is an absent value.
+/// Slots are numbered from 0: inputs first, then whatever the nodes define. Slot -1 is an absent
+/// value.
 class Program {
 public:
   struct Step {
@@ -24,13 +25,17 @@ public:
   /// Slots read from the enclosing program, for subgraphs: (slot here, slot there).
   std::vector<std::pair<int, int>> captures;
 
-  /// Finds kernels, evaluates steps whose inputs are all constant (once, in order), drops what nothing uses and
-  /// computes last uses. Raises Error naming the node for an operator without kernel. Subprograms are finished too.
+  /// Finds kernels, evaluates steps whose inputs are all constant (once, in order), drops what
+  /// nothing uses and computes last uses. Raises Error naming the node for an operator without
+  /// kernel. Subprograms are finished too.
   void finish(const KernelTable &table);
+
+private:
+  std::shared_ptr<const std::vector<Tensor>> pinned; // what Node::constants points to
 };
 
-/// Runs a finished program. Holds the per-node state, so that packed weights live as long as the executor.
-/// Not thread-safe: one executor runs one call at a time.
+/// Runs a finished program. Holds the per-node state, so that packed weights live as long as the
+/// executor. Not thread-safe: one executor runs one call at a time.
 class Executor {
 public:
   explicit Executor(const Program &program);
@@ -49,8 +54,9 @@ private:
   Impl *impl;
 };
 
-/// Runs a subgraph attribute (If, Loop, Scan) from inside a kernel: `call.scope` gives the captured values.
-/// `slot` tells the subprograms of one node apart (then 0, else 1; body 0), so that each keeps its state.
+/// Runs a subgraph attribute (If, Loop, Scan) from inside a kernel: `call.scope` gives the captured
+/// values. `slot` tells the subprograms of one node apart (then 0, else 1; body 0), so that each
+/// keeps its state.
 std::vector<Value> runSubprogram(KernelCall &call, const Program &program, int slot,
                                  const std::vector<Value> &inputs);
 

@@ -13,8 +13,8 @@ using Shape = std::vector<int64_t>;
 int64_t elementCount(const Shape &shape);
 std::string toString(const Shape &shape);
 
-/// A dense, contiguous, row-major tensor. Copies share the storage; a kernel writes only into tensors that it
-/// has just allocated, or whose storage it owns alone (`unique()`).
+/// A dense, contiguous, row-major tensor. Copies share the storage; a kernel writes only into
+/// tensors that it has just allocated, or whose storage it owns alone (`unique()`).
 class Tensor {
 public:
   Tensor() = default;
@@ -38,6 +38,8 @@ public:
 
   /// The same storage under another shape with the same number of elements; raises Error otherwise.
   Tensor reshaped(Shape shape) const;
+  /// The same storage as another type and shape of equal bytes; raises Error otherwise.
+  Tensor aliased(DType type, Shape shape) const;
 
 private:
   DType type = DType::None;
@@ -46,6 +48,17 @@ private:
   bool owned = false;
   std::shared_ptr<void> storage;
 };
+
+/// Type and shape for messages, as in "float[2,3]".
+std::string describe(const Tensor &tensor);
+/// Bytes that tensors use now, and bytes that the allocator keeps for reuse. The latter never make
+/// the sum exceed the most that was ever in use at once by more than a quarter and 64 MiB.
+struct MemoryUse {
+  size_t live, retained;
+};
+MemoryUse memoryUse();
+/// Gives what the allocator keeps for reuse back to the system.
+void releaseRetainedMemory();
 
 /// Raises Error unless the tensor has this type (message names `what`).
 void expectType(const Tensor &tensor, DType type, const char *what);

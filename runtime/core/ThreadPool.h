@@ -12,9 +12,10 @@ public:
   ~ThreadPool();
   int threads() const;
 
-  /// Splits [0, count) into ranges of at least `grain` items and runs them on all threads, the caller included.
-  /// The split depends on count, grain and threads() alone, so that results are deterministic for a thread count.
-  /// The first exception of a range is rethrown here. A call from inside a range runs serially.
+  /// Splits [0, count) into ranges of at least `grain` items and runs them on all threads, the
+  /// caller included. The split depends on count, grain and threads() alone, so that results are
+  /// deterministic for a thread count. The first exception of a range is rethrown here. A call from
+  /// inside a range runs serially.
   void parallelFor(int64_t count, int64_t grain,
                    const std::function<void(int64_t begin, int64_t end)> &body);
 

@@ -1,0 +1,27 @@
+// The list of kernel families. A file Xxx.cpp of this folder (or of ../fast) defines `void registerXxx(KernelTable &)`.
+#pragma once
+#include "runtime/core/Kernel.h"
+
+// One line per group of families, so that they can grow side by side.
+#define UOE_ELEMENTWISE_FAMILIES(X)
+#define UOE_SHAPE_FAMILIES(X)
+#define UOE_INDEX_FAMILIES(X)
+#define UOE_LINEAR_FAMILIES(X)
+#define UOE_ATTENTION_FAMILIES(X)
+#define UOE_CONTROL_FAMILIES(X)
+#define UOE_FUSED_FAMILIES(X)
+
+#define UOE_KERNEL_FAMILIES(X)                                                                     \
+  UOE_ELEMENTWISE_FAMILIES(X)                                                                      \
+  UOE_SHAPE_FAMILIES(X)                                                                            \
+  UOE_INDEX_FAMILIES(X)                                                                            \
+  UOE_LINEAR_FAMILIES(X)                                                                           \
+  UOE_ATTENTION_FAMILIES(X)                                                                        \
+  UOE_CONTROL_FAMILIES(X)                                                                          \
+  UOE_FUSED_FAMILIES(X)
+
+namespace uoe::rt {
+#define UOE_DECLARE(Name) void register##Name(KernelTable &table);
+UOE_KERNEL_FAMILIES(UOE_DECLARE)
+#undef UOE_DECLARE
+} // namespace uoe::rt
