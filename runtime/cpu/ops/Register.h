@@ -6,7 +6,7 @@
 #define UOE_ELEMENTWISE_FAMILIES(X)
 #define UOE_SHAPE_FAMILIES(X)
 #define UOE_INDEX_FAMILIES(X)
-#define UOE_LINEAR_FAMILIES(X)
+#define UOE_LINEAR_FAMILIES(X) X(MatMul) X(Einsum) X(Quantize) X(Softmax) X(LayerNorm) X(Activation)
 #define UOE_ATTENTION_FAMILIES(X)
 #define UOE_CONTROL_FAMILIES(X)
 #define UOE_FUSED_FAMILIES(X)

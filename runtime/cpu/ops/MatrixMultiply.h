@@ -1,0 +1,66 @@
+// Matrix products: packed float, and plain loops for the other types.
+#pragma once
+#include "Vector.h"
+#include "runtime/core/Kernel.h"
+#include "runtime/core/ThreadPool.h"
+
+namespace uoe::rt {
+
+/// A depth × columns matrix in panels of vec::microColumns columns, each depth × 32, zero-padded at
+/// the end.
+struct PackedMatrix {
+  int64_t depth = 0, columns = 0;
+  Tensor panels;
+};
+
+/// Packs B (depth × columns with row stride ldb) or, if transposed, B^T of a columns × depth
+/// matrix.
+PackedMatrix packMatrix(const float *b, int64_t ldb, bool transposed, int64_t depth,
+                        int64_t columns);
+
+/// C (rows × columns, row stride ldc) = A (rows × depth, row stride lda) · B. Threaded.
+void multiplyPacked(const float *a, int64_t lda, int64_t rows, const PackedMatrix &b, float *c,
+                    int64_t ldc);
+
+/// The same for a B that is used once; packs it where that pays.
+void multiply(const float *a, int64_t lda, int64_t rows, const float *b, int64_t ldb,
+              bool transposed, int64_t depth, int64_t columns, float *c, int64_t ldc);
+void multiply(const double *a, int64_t lda, int64_t rows, const double *b, int64_t ldb,
+              bool transposed, int64_t depth, int64_t columns, double *c, int64_t ldc);
+
+/// The same for integers, wrapping around.
+template <typename T>
+void multiplyIntegers(const T *a, int64_t rows, const T *b, int64_t depth, int64_t columns, T *c) {
+  ThreadPool::global().parallelFor(rows, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) {
+      T *row = c + r * columns;
+      for (int64_t j = 0; j < columns; ++j)
+        row[j] = 0;
+      for (int64_t k = 0; k < depth; ++k) {
+        T factor = a[r * depth + k];
+        const T *from = b + k * columns;
+        for (int64_t j = 0; j < columns; ++j)
+          row[j] = static_cast<T>(row[j] + factor * from[j]);
+      }
+    }
+  });
+}
+
+/// C (rows × columns, int32) = A (rows × depth) · B^T, both int16 with B given as columns × depth.
+/// Exact for values in
+/// [-255, 255] and depth below 2^15.
+void multiplyShorts(const int16_t *a, int64_t rows, const int16_t *bTransposed, int64_t depth,
+                    int64_t columns, int32_t *c);
+
+/// How MatMul's operands of any rank fall into matrices: NumPy's rules.
+struct MatMulPlan {
+  Shape batch, result;
+  int64_t rows, depth, columns;
+  std::vector<int64_t> aOffset, bOffset; // of each product's operands, counted in matrices
+};
+
+/// Raises Error naming the operator if the shapes do not fit. `transposeB` exchanges B's last two
+/// dimensions.
+MatMulPlan planMatMul(const Node &node, Shape a, Shape b, bool transposeB);
+
+} // namespace uoe::rt
