@@ -92,6 +92,11 @@ TypedAttr uoe::onnx::constantOf(Value value) {
   return {};
 }
 
+std::string ProtoAttr::serialised() const {
+  std::string bytes;
+  return llvm::tryGetFromHex(getBytes(), bytes) ? bytes : std::string();
+}
+
 //===----------------------------------------------------------------------===//
 // NodeOp
 //===----------------------------------------------------------------------===//
@@ -142,8 +147,8 @@ StringRef NodeOp::nodeName() {
   return loc ? loc.getName().getValue() : StringRef();
 }
 
-// A node of a known or unknown operator computes its results and nothing else; without subgraphs it may be removed when
-// unused. Random operators too: their stream is not observable.
+// A node of a known or unknown operator computes its results and nothing else; without subgraphs it
+// may be removed when unused. Random operators too: their stream is not observable.
 void NodeOp::getEffects(SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>> &) {}
 
 LogicalResult NodeOp::verify() {
@@ -167,7 +172,8 @@ LogicalResult NodeOp::verify() {
   return success();
 }
 
-// onnx.node ["domain"] "Op"(%operands) [{attributes}] [subgraphs ["then"({...}), ...]] [fields {...}] : type
+// onnx.node ["domain"] "Op"(%operands) [{attributes}] [subgraphs ["then"({...}), ...]] [fields
+// {...}] : type
 void NodeOp::print(OpAsmPrinter &p) {
   p << ' ';
   if (!getDomain().empty()) {
@@ -250,7 +256,9 @@ ParseResult NodeOp::parse(OpAsmParser &parser, OperationState &result) {
 // NoneOp, InitializerOp, WeightOp
 //===----------------------------------------------------------------------===//
 
-OpFoldResult NoneOp::fold(FoldAdaptor) { return UnitAttr::get(getContext()); }
+OpFoldResult NoneOp::fold(FoldAdaptor) {
+  return UnitAttr::get(getContext());
+}
 
 Operation *OnnxDialect::materializeConstant(OpBuilder &builder, Attribute value, Type type,
                                             Location loc) {
@@ -279,8 +287,8 @@ LogicalResult InitializerOp::verify() {
       bits = bits == 1 ? 8 : bits;
       uint64_t expected = (static_cast<uint64_t>(type.getNumElements()) * bits + 7) / 8;
       if (file.getLength() != expected)
-        return emitOpError("needs ") << expected << " bytes, the file attribute has "
-                                     << file.getLength();
+        return emitOpError("needs ")
+               << expected << " bytes, the file attribute has " << file.getLength();
     }
   }
   return success();

@@ -11,6 +11,7 @@
 #include "mlir/IR/SymbolTable.h"
 #include "mlir/Interfaces/ControlFlowInterfaces.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
+#include "llvm/ADT/StringExtras.h"
 
 #include "dialects/onnx/Dialect.h.inc"
 
@@ -36,18 +37,19 @@ mlir::Type dropDims(mlir::Type type);
 /// Name of dimension `axis` of a tensor type, or "".
 llvm::StringRef dimName(mlir::Type type, unsigned axis);
 
-/// The elements or file attribute behind a value that is constant in the model (an onnx.weight, an ONNX Constant), else null.
+/// The elements or file attribute behind a value that is constant in the model (an onnx.weight, an
+/// ONNX Constant), else null.
 mlir::TypedAttr constantOf(mlir::Value value);
 
-/// TensorProto.DataType of an element type: f32 is 1, signless integers are ONNX's signed ones, i1 is bool. 0 for
-/// !onnx.any and for types that ONNX does not have.
+/// TensorProto.DataType of an element type: f32 is 1, signless integers are ONNX's signed ones, i1
+/// is bool. 0 for !onnx.any and for types that ONNX does not have.
 int dataTypeOf(mlir::Type element);
 /// The element type of a TensorProto.DataType, !onnx.any for 0, null for an unknown number.
 mlir::Type elementTypeOf(mlir::MLIRContext *context, int dataType);
 /// Bits of one element in ONNX's raw form (bool: 8); 0 if it has no fixed size.
 unsigned bitsOf(mlir::Type element);
-/// Bytes of a static tensor in ONNX's raw form, types of less than 8 bits packed without gaps. None for dynamic shapes,
-/// strings, and sizes that overflow.
+/// Bytes of a static tensor in ONNX's raw form, types of less than 8 bits packed without gaps. None
+/// for dynamic shapes, strings, and sizes that overflow.
 std::optional<uint64_t> bytesOf(mlir::RankedTensorType type);
 
 } // namespace uoe::onnx

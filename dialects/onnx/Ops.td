@@ -104,10 +104,22 @@ def Onnx_RefAttr : Onnx_Attr<"Ref", "ref"> {
   let assemblyFormat = "`<` $name `,` $kind `>`";
 }
 
-def Onnx_ProtoAttr : Onnx_Attr<"Proto", "proto"> {
-  let summary = "an AttributeProto (or other message) that needs no reading by us, kept in its serialised form";
-  let parameters = (ins StringRefParameter<"message name">:$message, StringRefParameter<"bytes, in hexadecimal">:$bytes);
+def Onnx_ProtoAttr : Onnx_Attr<"Proto", "proto", [DeclareAttrInterfaceMethods<TypedAttrInterface>]> {
+  let summary = "a message of ONNX's that needs no reading by us, kept in its serialised form";
+  let description = [{
+    As an initializer's value (a sparse tensor, `SparseTensorProto`, its parts in raw_data) it has the dense tensor's type.
+  }];
+  let parameters = (ins AttributeSelfTypeParameter<"type, none where it is no tensor", "::mlir::Type",
+                                                   "::mlir::NoneType::get($_ctxt)">:$type,
+                        StringRefParameter<"message name">:$message, StringRefParameter<"bytes, in hexadecimal">:$bytes);
   let assemblyFormat = "`<` $message `,` $bytes `>`";
+  let builders = [AttrBuilder<(ins "::llvm::StringRef":$message, "::llvm::StringRef":$serialised), [{
+    return $_get($_ctxt, ::mlir::NoneType::get($_ctxt), message, ::llvm::toHex(serialised));
+  }]>];
+  let extraClassDeclaration = [{
+    /// The message as protobuf reads it; empty if the hexadecimal form is broken.
+    std::string serialised() const;
+  }];
 }
 
 //===----------------------------------------------------------------------===//

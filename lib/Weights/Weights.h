@@ -1,7 +1,7 @@
 // Weights as data: where a tensor's bytes lie, read without copies, and where new tensors go.
 //
-// "Raw form" is ONNX's raw_data: little-endian, row-major, bool one byte an element, types of 2, 4 and 6 bits packed without
-// gaps, low bits first.
+// "Raw form" is ONNX's raw_data: little-endian, row-major, bool one byte an element, types of 2, 4
+// and 6 bits packed without gaps, low bits first.
 #pragma once
 #include "dialects/onnx/Onnx.h"
 #include "llvm/Support/Error.h"
@@ -37,7 +37,8 @@ struct WeightData {
   std::shared_ptr<const void> owner;
   mlir::RankedTensorType type;
 
-  /// The elements as T (sizeof(T) as in the raw form). The data must have been read with at least T's alignment.
+  /// The elements as T (sizeof(T) as in the raw form). The data must have been read with at least
+  /// T's alignment.
   template <typename T> llvm::ArrayRef<T> as() const {
     return {reinterpret_cast<const T *>(bytes.data()), bytes.size() / sizeof(T)};
   }
@@ -46,12 +47,14 @@ struct WeightData {
 /// Reads weights. Files are mapped once and kept mapped. Safe to use from several threads.
 class WeightReader {
 public:
-  /// The bytes of an initializer's or attribute's value: dense elements, #onnx.file, or a sparse tensor as #onnx.proto
-  /// (which is made dense). Mapped bytes are not copied unless they lie off `alignment` (a power of 2; files place tensors anywhere).
-  /// Errors: no such file, range beyond the file, a length that is not the type's, strings.
+  /// The bytes of an initializer's or attribute's value: dense elements, #onnx.file, or a sparse
+  /// tensor as #onnx.proto (which is made dense). Mapped bytes are not copied unless they lie off
+  /// `alignment` (a power of 2; files place tensors anywhere). Errors: no such file, range beyond
+  /// the file, a length that is not the type's, strings.
   llvm::Expected<WeightData> read(mlir::TypedAttr value, size_t alignment = 8);
 
-  /// All elements as float, from any real element type (float, half, bfloat16, 8-bit floats, double, integers, bool).
+  /// All elements as float, from any real element type (float, half, bfloat16, 8-bit floats,
+  /// double, integers, bool).
   llvm::Expected<std::vector<float>> floats(mlir::TypedAttr value);
   /// All elements as int64_t, from any integer type or bool.
   llvm::Expected<std::vector<int64_t>> integers(mlir::TypedAttr value);
@@ -71,9 +74,10 @@ private:
 /// Largest tensor, in bytes, that becomes an elements attribute; others stay in files.
 inline constexpr uint64_t kSmallTensor = 1024;
 
-/// Where passes put the tensors that they compute. Small ones become dense elements; large ones are appended to one data file,
-/// so that memory holds the tensor at hand only. The file is temporary until `moveTo`. Safe to use from several threads; for
-/// results that don't change from run to run, add tensors in a fixed order.
+/// Where passes put the tensors that they compute. Small ones become dense elements; large ones are
+/// appended to one data file, so that memory holds the tensor at hand only. The file is temporary
+/// until `moveTo`. Safe to use from several threads; for results that don't change from run to run,
+/// add tensors in a fixed order.
 class WeightWriter {
 public:
   /// The process's store; removed on exit.
@@ -82,7 +86,8 @@ public:
   WeightWriter(const WeightWriter &) = delete;
   ~WeightWriter();
 
-  /// Stores a tensor of static shape from its raw form. Errors: a size that is not the type's, a full disk.
+  /// Stores a tensor of static shape from its raw form. Errors: a size that is not the type's, a
+  /// full disk.
   llvm::Expected<mlir::TypedAttr> add(mlir::RankedTensorType type, llvm::ArrayRef<char> raw);
   /// Stores floats as `type`'s element type: f32, f16 or bf16 (round to nearest even).
   llvm::Expected<mlir::TypedAttr> add(mlir::RankedTensorType type, llvm::ArrayRef<float> values);
@@ -93,8 +98,8 @@ public:
   /// True for weights that lie in this store's file.
   bool owns(mlir::Attribute value) const;
 
-  /// Writes the stored tensors that `module` uses to `path` (in a temporary beside it, renamed when complete) and makes the
-  /// module point there: for modules that are to outlive this process.
+  /// Writes the stored tensors that `module` uses to `path` (in a temporary beside it, renamed when
+  /// complete) and makes the module point there: for modules that are to outlive this process.
   llvm::Error moveTo(mlir::ModuleOp module, llvm::StringRef path);
 
 private:
