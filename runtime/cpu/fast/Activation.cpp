@@ -1,0 +1,19 @@
+#include "Activation.h"
+#include "runtime/core/ThreadPool.h"
+#include "simd/Table.h"
+
+namespace uoe::rt::fast {
+
+void activate(Activation act, const float *x, float *y, int64_t n) {
+  ThreadPool::global().parallelFor(n, 8192, [&](int64_t begin, int64_t end) {
+    kernels().activation(act, x + begin, y + begin, end - begin);
+  });
+}
+
+void activateGated(Activation act, const float *gate, const float *up, float *y, int64_t n) {
+  ThreadPool::global().parallelFor(n, 8192, [&](int64_t begin, int64_t end) {
+    kernels().gated(act, gate + begin, up + begin, y + begin, end - begin);
+  });
+}
+
+} // namespace uoe::rt::fast

@@ -1,0 +1,27 @@
+// Activations that kernels apply on the fly, and the vectorised functions behind them (at most 3
+// ulp, see Math.h).
+#pragma once
+#include <stdint.h>
+
+namespace uoe::rt::fast {
+
+enum class Activation : uint8_t {
+  Identity,
+  Relu,
+  Relu2,     // max(x, 0)^2
+  Gelu,      // x/2 (1 + erf(x / sqrt 2))
+  GeluTanh,  // x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))
+  QuickGelu, // x sigmoid(1.702 x)
+  Silu,      // x sigmoid(x)
+  Sigmoid,
+  Tanh,
+  Exp,
+  Erf,
+};
+
+/// y[i] = act(x[i]) on all threads; y may be x.
+void activate(Activation act, const float *x, float *y, int64_t n);
+/// y[i] = act(gate[i]) * up[i] on all threads; y may be either.
+void activateGated(Activation act, const float *gate, const float *up, float *y, int64_t n);
+
+} // namespace uoe::rt::fast

@@ -1,0 +1,1 @@
+#include "simd/Kernels.inc"

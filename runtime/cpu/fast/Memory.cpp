@@ -1,0 +1,57 @@
+#include "Memory.h"
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <new>
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
+
+namespace uoe::rt::fast {
+
+Buffer::Buffer(size_t bytes) : length(bytes) {
+  if (bytes == 0)
+    return;
+  constexpr size_t huge = size_t(2) << 20;
+  size_t alignment = bytes >= 2 * huge ? huge : 64;
+  size_t rounded = (bytes + alignment - 1) / alignment * alignment;
+  if (rounded < bytes || !(pointer = std::aligned_alloc(alignment, rounded)))
+    throw std::bad_alloc();
+#ifdef __linux__
+  if (alignment == huge)
+    madvise(pointer, rounded,
+            MADV_HUGEPAGE); // a hint: streaming weights misses fewer page translations
+#endif
+  std::memset(pointer, 0, bytes);
+}
+
+Buffer::~Buffer() {
+  std::free(pointer);
+}
+
+namespace {
+struct Free {
+  void operator()(void *p) const { std::free(p); }
+};
+struct Block {
+  std::unique_ptr<void, Free> pointer;
+  size_t bytes = 0;
+};
+} // namespace
+
+void *scratchBytes(Scratch use, size_t bytes) {
+  static thread_local Block blocks[static_cast<int>(Scratch::Count)];
+  Block &block = blocks[static_cast<int>(use)];
+  if (block.bytes < bytes || !block.pointer) {
+    size_t rounded = (bytes + bytes / 4 + 4096) / 64 * 64;
+    block.pointer.reset();
+    block.bytes = 0;
+    block.pointer.reset(std::aligned_alloc(64, rounded));
+    if (!block.pointer)
+      throw std::bad_alloc();
+    block.bytes = rounded;
+  }
+  return block.pointer.get();
+}
+
+} // namespace uoe::rt::fast

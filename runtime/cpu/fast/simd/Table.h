@@ -1,0 +1,68 @@
+// The functions that exist once per instruction set, as a table. Internal to runtime/cpu/fast.
+#pragma once
+#include "runtime/cpu/fast/Activation.h"
+#include <stdint.h>
+
+namespace uoe::rt::fast {
+
+/// Columns of a panel: a weight [K, N] is stored as ceil(N / 16) panels of [K][16], each row a
+/// cache line.
+constexpr int64_t panelWidth = 16;
+constexpr int maxTileRows = 16;
+
+/// c[m][16 * panels] (+)= a[m][k] * b[k][16 * panels]. Every output is one chain of multiply-adds
+/// over k in ascending order, whatever m, panels and blocking are: results depend on neither batch
+/// size nor threads. Element (k, 16 p + j) of b is at b[k * bk + p * bp + j]: packed panels have bk
+/// = 16, bp = 16 K.
+struct Tile {
+  int64_t m = 0, k = 0, panels = 0;
+  const float *a = nullptr;           // packed tiles: [k][mr]; row tiles: unused
+  const float *const *rows = nullptr; // row tiles: the m rows of a
+  const void *b = nullptr;            // float or bfloat16
+  int64_t bk = 0, bp = 0;
+  float *c = nullptr;
+  int64_t ldc = 0;
+  bool accumulate = false; // start from c instead of 0
+};
+
+/// c[m][n] = act(alpha * x + bias) + residualScale * residual; bias and residual may be null, c may
+/// be x or residual.
+struct Finish {
+  int64_t m = 0, n = 0;
+  const float *x = nullptr;
+  int64_t ldx = 0;
+  float alpha = 1;
+  const float *bias = nullptr;
+  Activation act = Activation::Identity;
+  const float *residual = nullptr;
+  int64_t ldr = 0;
+  float residualScale = 1;
+  float *c = nullptr;
+  int64_t ldc = 0;
+};
+
+struct Kernels {
+  int mr;     // rows of a packed tile, the largest m of any tile
+  int panels; // panels that a full tile covers at once
+
+  void (*packedTile)(const Tile &tile);
+  void (*packedTileBf16)(const Tile &tile);
+  void (*rowTile)(const Tile &tile);
+  void (*rowTileBf16)(const Tile &tile);
+  /// m <= mr rows of k floats into [k][mr], missing rows as 0. Up to 16 floats after the result may
+  /// be overwritten.
+  void (*packRows)(const float *const *rows, int64_t m, int64_t k, float *out);
+  /// n <= 16 columns of k floats each into a panel [k][16], missing columns as 0.
+  void (*packPanel)(const float *const *columns, int64_t n, int64_t k, float *out);
+  /// out[i][j] = sum over k of a[i][k] b[j][k], for few rows of a.
+  void (*dots)(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const float *b,
+               int64_t ldb, float *out, int64_t ldo);
+  void (*finish)(const Finish &finish);
+  void (*activation)(Activation act, const float *x, float *y, int64_t n);
+  void (*gated)(Activation act, const float *gate, const float *up, float *y, int64_t n);
+};
+
+/// The table of the instruction set in use.
+const Kernels &kernels();
+
+} // namespace uoe::rt::fast
