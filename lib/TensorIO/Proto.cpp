@@ -1,11 +1,12 @@
 #include "Proto.h"
 #include "AtomicFile.h"
-#include "onnx/onnx-data.pb.h"
+#include "onnx-data.pb.h"
 #include <cstring>
 #include <fstream>
 #include <set>
 
 namespace uoe {
+namespace pb = uoe::proto;
 using rt::DType;
 
 namespace {
@@ -27,8 +28,8 @@ struct Reader {
       data[i] = static_cast<T>(field.Get(static_cast<int>(i)));
   }
 
-  rt::Tensor tensor(const onnx::TensorProto &proto) const {
-    if (proto.has_data_location() && proto.data_location() == onnx::TensorProto::EXTERNAL)
+  rt::Tensor tensor(const pb::TensorProto &proto) const {
+    if (proto.has_data_location() && proto.data_location() == pb::TensorProto::EXTERNAL)
       bad("external data is not supported in test data");
     rt::Shape shape(proto.dims().begin(), proto.dims().end());
     int64_t count = 1;
@@ -100,18 +101,18 @@ struct Reader {
     return result;
   }
 
-  rt::Value sequence(const onnx::SequenceProto &proto) const {
+  rt::Value sequence(const pb::SequenceProto &proto) const {
     if (proto.sparse_tensor_values_size() || proto.sequence_values_size() ||
         proto.map_values_size() || proto.optional_values_size())
       bad("only sequences of tensors are supported");
     rt::Value value;
     value.kind = rt::Value::Kind::Sequence;
-    for (const onnx::TensorProto &element : proto.tensor_values())
+    for (const pb::TensorProto &element : proto.tensor_values())
       value.sequence.push_back(tensor(element));
     return value;
   }
 
-  rt::Value optional(const onnx::OptionalProto &proto) const {
+  rt::Value optional(const pb::OptionalProto &proto) const {
     if (proto.has_tensor_value())
       return tensor(proto.tensor_value());
     if (proto.has_sequence_value())
@@ -124,12 +125,12 @@ struct Reader {
   template <typename Proto> Proto parse() const {
     Proto proto;
     if (!proto.ParseFromString(readFile(path)))
-      bad("not a valid ", proto.GetTypeName());
+      bad("not a valid ", proto.GetTypeName().substr(10)); // without "uoe.proto."
     return proto;
   }
 };
 
-PortKind kindOf(const onnx::TypeProto &type) {
+PortKind kindOf(const pb::TypeProto &type) {
   if (type.has_sequence_type())
     return PortKind::Sequence;
   if (!type.has_optional_type())
@@ -142,16 +143,16 @@ struct Scanner {
   ModelScan result;
 
   void element(int type) {
-    if (type == onnx::TensorProto::FLOAT16 || type == onnx::TensorProto::BFLOAT16)
+    if (type == pb::TensorProto::FLOAT16 || type == pb::TensorProto::BFLOAT16)
       result.half = true;
-    if (type == onnx::TensorProto::INT4 || type == onnx::TensorProto::UINT4)
+    if (type == pb::TensorProto::INT4 || type == pb::TensorProto::UINT4)
       result.quantized = true;
   }
-  void type(const onnx::TypeProto &type) {
+  void type(const pb::TypeProto &type) {
     if (type.has_tensor_type())
       element(type.tensor_type().elem_type());
   }
-  void node(const onnx::NodeProto &node) {
+  void node(const pb::NodeProto &node) {
     static const std::set<std::string> quantizing = {
         "MatMulNBits",          "GatherBlockQuantized", "QMoE",
         "MatMulInteger",        "ConvInteger",          "QuantizeLinear",
@@ -160,25 +161,25 @@ struct Scanner {
     if (quantizing.count(node.op_type()) ||
         (node.domain() == "com.microsoft" && node.op_type().rfind("QLinear", 0) == 0))
       result.quantized = true;
-    for (const onnx::AttributeProto &attribute : node.attribute()) {
+    for (const pb::AttributeProto &attribute : node.attribute()) {
       if (node.op_type() == "Cast" && attribute.name() == "to")
         element(static_cast<int>(attribute.i()));
       if (attribute.has_t())
         element(attribute.t().data_type());
       if (attribute.has_g())
         graph(attribute.g());
-      for (const onnx::GraphProto &inner : attribute.graphs())
+      for (const pb::GraphProto &inner : attribute.graphs())
         graph(inner);
     }
   }
-  void graph(const onnx::GraphProto &graph) {
-    for (const onnx::TensorProto &weight : graph.initializer())
+  void graph(const pb::GraphProto &graph) {
+    for (const pb::TensorProto &weight : graph.initializer())
       element(weight.data_type());
-    for (const onnx::ValueInfoProto &port : graph.input())
+    for (const pb::ValueInfoProto &port : graph.input())
       type(port.type());
-    for (const onnx::ValueInfoProto &port : graph.output())
+    for (const pb::ValueInfoProto &port : graph.output())
       type(port.type());
-    for (const onnx::NodeProto &inner : graph.node())
+    for (const pb::NodeProto &inner : graph.node())
       node(inner);
   }
 };
@@ -188,34 +189,34 @@ NamedValue readValueProto(const std::string &path, PortKind kind) {
   Reader reader{path};
   switch (kind) {
   case PortKind::Sequence: {
-    auto proto = reader.parse<onnx::SequenceProto>();
+    auto proto = reader.parse<pb::SequenceProto>();
     return {proto.name(), reader.sequence(proto)};
   }
   case PortKind::Optional: {
-    auto proto = reader.parse<onnx::OptionalProto>();
+    auto proto = reader.parse<pb::OptionalProto>();
     // Backend tests give a present optional tensor as a plain TensorProto too, and those always
     // hold data.
-    if (proto.has_tensor_value() || proto.elem_type() == onnx::OptionalProto::UNDEFINED)
+    if (proto.has_tensor_value() || proto.elem_type() == pb::OptionalProto::UNDEFINED)
       return {proto.name(), reader.optional(proto)};
-    auto tensor = reader.parse<onnx::TensorProto>();
+    auto tensor = reader.parse<pb::TensorProto>();
     return {tensor.name(), reader.tensor(tensor)};
   }
   case PortKind::OptionalSequence: {
-    auto proto = reader.parse<onnx::OptionalProto>();
-    if (proto.has_sequence_value() || proto.elem_type() == onnx::OptionalProto::UNDEFINED)
+    auto proto = reader.parse<pb::OptionalProto>();
+    if (proto.has_sequence_value() || proto.elem_type() == pb::OptionalProto::UNDEFINED)
       return {proto.name(), reader.optional(proto)};
-    auto sequence = reader.parse<onnx::SequenceProto>();
+    auto sequence = reader.parse<pb::SequenceProto>();
     return {sequence.name(), reader.sequence(sequence)};
   }
   case PortKind::Tensor:
     break;
   }
-  auto proto = reader.parse<onnx::TensorProto>();
+  auto proto = reader.parse<pb::TensorProto>();
   return {proto.name(), reader.tensor(proto)};
 }
 
 void writeTensorProto(const std::string &path, const rt::Tensor &tensor, const std::string &name) {
-  onnx::TensorProto proto;
+  pb::TensorProto proto;
   proto.set_name(name);
   proto.set_data_type(static_cast<int>(tensor.dtype()));
   for (int64_t dim : tensor.shape())
@@ -225,22 +226,22 @@ void writeTensorProto(const std::string &path, const rt::Tensor &tensor, const s
 }
 
 ModelScan scanModel(const std::string &path) {
-  onnx::ModelProto model;
+  pb::ModelProto model;
   std::ifstream stream(path, std::ios::binary);
   rt::check(stream.good(), "cannot read '", path, "'");
   rt::check(model.ParseFromIstream(&stream), "'", path, "' is not a valid ONNX model");
   Scanner scanner;
   scanner.graph(model.graph());
-  for (const onnx::FunctionProto &function : model.functions())
-    for (const onnx::NodeProto &node : function.node())
+  for (const pb::FunctionProto &function : model.functions())
+    for (const pb::NodeProto &node : function.node())
       scanner.node(node);
   std::set<std::string> defaults;
-  for (const onnx::TensorProto &weight : model.graph().initializer())
+  for (const pb::TensorProto &weight : model.graph().initializer())
     defaults.insert(weight.name());
-  for (const onnx::ValueInfoProto &port : model.graph().input())
+  for (const pb::ValueInfoProto &port : model.graph().input())
     if (!defaults.count(port.name()))
       scanner.result.inputs.push_back({port.name(), kindOf(port.type())});
-  for (const onnx::ValueInfoProto &port : model.graph().output())
+  for (const pb::ValueInfoProto &port : model.graph().output())
     scanner.result.outputs.push_back({port.name(), kindOf(port.type())});
   return scanner.result;
 }
