@@ -8,13 +8,13 @@ namespace {
 
 /// What MatMul and Gemm keep of a constant right-hand matrix.
 struct PackedState {
-  PackedMatrix packed;
+  std::shared_ptr<const fast::PackedMatrix> packed;
   const void *source = nullptr;
 };
 
 /// The packed form of input 1 if that never changes, packed at the first run.
-const PackedMatrix *packedConstant(KernelCall &call, const Tensor &b, bool transposed,
-                                   int64_t depth, int64_t columns) {
+const fast::PackedMatrix *packedConstant(KernelCall &call, const Tensor &b, bool transposed,
+                                         int64_t depth, int64_t columns) {
   const auto &constants = call.node.constants;
   if (constants.size() < 2 || !constants[1] || b.dtype() == DType::F64)
     return nullptr;
@@ -22,13 +22,13 @@ const PackedMatrix *packedConstant(KernelCall &call, const Tensor &b, bool trans
   if (!state || state->source != constants[1]->raw()) {
     Tensor floats = castReal(b, DType::F32);
     PackedState fresh;
-    fresh.packed =
-        packMatrix(floats.data<float>(), transposed ? depth : columns, transposed, depth, columns);
+    fresh.packed = std::make_shared<fast::PackedMatrix>(
+        fast::pack(floats.data<float>(), depth, columns, transposed));
     fresh.source = constants[1]->raw();
     call.state = std::move(fresh);
     state = std::any_cast<PackedState>(&call.state);
   }
-  return &state->packed;
+  return state->packed.get();
 }
 
 /// Exchanges rows and columns of each of `count` matrices.
@@ -57,8 +57,11 @@ void multiplyOne(const T *a, int64_t rows, const T *b, bool transposed, int64_t 
     multiplyIntegers(a, rows, b, depth, columns, c);
 }
 
+/// A·B by NumPy's rules. What `epilogue` asks for is done on the way where that is possible, and
+/// then reset.
 template <typename T>
-Tensor matMul(KernelCall &call, const Tensor &a, const Tensor &b, bool transposeB) {
+Tensor matMul(KernelCall &call, const Tensor &a, const Tensor &b, bool transposeB,
+              fast::Epilogue *epilogue = nullptr) {
   MatMulPlan p = planMatMul(call.node, a.shape(), b.shape(), transposeB && b.rank() > 1);
   transposeB = transposeB && b.rank() > 1;
   Tensor result(DTypeOf<T>::value, p.result);
@@ -76,14 +79,29 @@ Tensor matMul(KernelCall &call, const Tensor &a, const Tensor &b, bool transpose
   }
   if constexpr (std::is_same_v<T, float>)
     if (sharedB)
-      if (const PackedMatrix *packed =
+      if (const fast::PackedMatrix *packed =
               packedConstant(call, call.in(1), transposeB, p.depth, p.columns)) {
-        multiplyPacked(left, p.depth, p.rows, *packed, out, p.columns);
+        fast::gemm(left, p.depth, p.rows, *packed, out, p.columns,
+                   epilogue ? *epilogue : fast::Epilogue());
+        if (epilogue)
+          *epilogue = {}; // done
         return result;
       }
   if (count == 1) {
     multiplyOne(left + p.aOffset[0] * aSize, p.rows, right + p.bOffset[0] * bSize, transposeB,
                 p.depth, p.columns, out);
+    return result;
+  }
+  if constexpr (std::is_same_v<T, float>) {
+    std::vector<int64_t> cOffset(count);
+    for (int64_t i = 0; i < count; ++i) {
+      p.aOffset[i] *= aSize;
+      p.bOffset[i] *= bSize;
+      cOffset[i] = i * cSize;
+    }
+    fast::gemmBatched(count, {p.aOffset.data(), p.bOffset.data(), cOffset.data()}, p.rows,
+                      p.columns, p.depth, left, p.depth, false, right,
+                      transposeB ? p.depth : p.columns, transposeB, out, p.columns);
     return result;
   }
   auto range = [&](int64_t begin, int64_t end) {
@@ -191,9 +209,22 @@ template <typename T> Tensor gemm(KernelCall &call, Tensor a, Tensor b, const Te
     b = transposeLast<T>(b);
     transposeB = false;
   }
+  T alpha = static_cast<T>(node.real("alpha", 1.0f)),
+    beta = static_cast<T>(node.real("beta", 1.0f));
+  if constexpr (std::is_same_v<T, float>) {
+    int64_t columns = transposeB ? b.dim(0) : b.dim(1);
+    if (!c || (c->size() == columns && c->rank() > 0 && c->dim(-1) == columns && beta == 1.0f)) {
+      fast::Epilogue epilogue;
+      epilogue.alpha = alpha;
+      epilogue.bias = c ? c->data<float>() : nullptr;
+      Tensor result = matMul<T>(call, a, b, transposeB, &epilogue);
+      if (epilogue.bias || epilogue.alpha != 1.0f)
+        addBias<T>(node, alpha, beta, c, result);
+      return result;
+    }
+  }
   Tensor result = matMul<T>(call, a, b, transposeB);
-  addBias<T>(node, static_cast<T>(node.real("alpha", 1.0f)),
-             static_cast<T>(node.real("beta", 1.0f)), c, result);
+  addBias<T>(node, alpha, beta, c, result);
   return result;
 }
 

@@ -1,28 +1,14 @@
-// Matrix products: packed float, and plain loops for the other types.
+// Matrix products of every type: float through ../fast, plain loops for the others.
 #pragma once
 #include "Vector.h"
 #include "runtime/core/Kernel.h"
 #include "runtime/core/ThreadPool.h"
+#include "runtime/cpu/fast/Gemm.h"
 
 namespace uoe::rt {
 
-/// A depth × columns matrix in panels of vec::microColumns columns, each depth × 32, zero-padded at
-/// the end.
-struct PackedMatrix {
-  int64_t depth = 0, columns = 0;
-  Tensor panels;
-};
-
-/// Packs B (depth × columns with row stride ldb) or, if transposed, B^T of a columns × depth
-/// matrix.
-PackedMatrix packMatrix(const float *b, int64_t ldb, bool transposed, int64_t depth,
-                        int64_t columns);
-
-/// C (rows × columns, row stride ldc) = A (rows × depth, row stride lda) · B. Threaded.
-void multiplyPacked(const float *a, int64_t lda, int64_t rows, const PackedMatrix &b, float *c,
-                    int64_t ldc);
-
-/// The same for a B that is used once; packs it where that pays.
+/// C (rows × columns, row stride ldc) = A (rows × depth, row stride lda) · B, where B is depth ×
+/// columns or, if transposed, columns × depth, with row stride ldb. Threaded.
 void multiply(const float *a, int64_t lda, int64_t rows, const float *b, int64_t ldb,
               bool transposed, int64_t depth, int64_t columns, float *c, int64_t ldc);
 void multiply(const double *a, int64_t lda, int64_t rows, const double *b, int64_t ldb,

@@ -3,7 +3,7 @@
 #include "runtime/core/Kernel.h"
 
 // One line per group of families, so that they can grow side by side.
-#define UOE_ELEMENTWISE_FAMILIES(X)
+#define UOE_ELEMENTWISE_FAMILIES(X) X(Unary) X(Binary) X(Compare) X(Cast)
 #define UOE_SHAPE_FAMILIES(X)
 #define UOE_INDEX_FAMILIES(X)
 #define UOE_LINEAR_FAMILIES(X) X(MatMul) X(Einsum) X(Quantize) X(Softmax) X(LayerNorm) X(Activation)

@@ -419,51 +419,6 @@ UOE_BODY void activateFBody(Activation kind, float alpha, const float *x, const 
   }
 }
 
-template <int Rows, int Vectors>
-UOE_BODY void tile(const float *a, int64_t lda, const float *b, int64_t depth, float *c,
-                   int64_t ldc, bool accumulate) {
-  Floats sums[Rows][Vectors] = {};
-  for (int64_t k = 0; k < depth; ++k)
-    for (int v = 0; v < Vectors; ++v) {
-      Floats column = load(b + k * microColumns + v * 16);
-      for (int r = 0; r < Rows; ++r)
-        sums[r][v] += a[r * lda + k] * column;
-    }
-  for (int r = 0; r < Rows; ++r)
-    for (int v = 0; v < Vectors; ++v) {
-      float *to = c + r * ldc + v * 16;
-      store(to, accumulate ? load(to) + sums[r][v] : sums[r][v]);
-    }
-}
-template <int Vectors>
-UOE_BODY void tiles(const float *a, int64_t lda, const float *b, int64_t depth, int64_t rows,
-                    float *c, int64_t ldc, bool accumulate) {
-  for (int64_t column = 0; column < microColumns; column += 16 * Vectors) {
-    const float *panel = b + column;
-    float *to = c + column;
-    switch (rows) {
-    case 6:
-      tile<6, Vectors>(a, lda, panel, depth, to, ldc, accumulate);
-      break;
-    case 5:
-      tile<5, Vectors>(a, lda, panel, depth, to, ldc, accumulate);
-      break;
-    case 4:
-      tile<4, Vectors>(a, lda, panel, depth, to, ldc, accumulate);
-      break;
-    case 3:
-      tile<3, Vectors>(a, lda, panel, depth, to, ldc, accumulate);
-      break;
-    case 2:
-      tile<2, Vectors>(a, lda, panel, depth, to, ldc, accumulate);
-      break;
-    case 1:
-      tile<1, Vectors>(a, lda, panel, depth, to, ldc, accumulate);
-      break;
-    }
-  }
-}
-
 UOE_DISPATCH(float, dotF, (const float *a, const float *b, int64_t n), (a, b, n))
 UOE_DISPATCH(double, dotD, (const double *a, const double *b, int64_t n), (a, b, n))
 UOE_DISPATCH(int32_t, dotI, (const int16_t *a, const int16_t *b, int64_t n), (a, b, n))
@@ -498,23 +453,6 @@ UOE_DISPATCH(void, addF, (const float *a, const float *b, const float *c, float 
 UOE_DISPATCH(void, activateF,
              (Activation kind, float alpha, const float *x, const float *bias, float *y, int64_t n),
              (kind, alpha, x, bias, y, n))
-
-#define UOE_TILE_PARAMETERS                                                                        \
-  (const float *a, int64_t lda, const float *b, int64_t depth, int64_t rows, float *c,             \
-   int64_t ldc, bool accumulate)
-// 6 × 32 accumulators fit 32 registers of 512 bits, 6 × 16 the 16 of 256 bits.
-#if defined(__x86_64__)
-__attribute__((
-    target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma"))) void tiles512 UOE_TILE_PARAMETERS {
-  tiles<2>(a, lda, b, depth, rows, c, ldc, accumulate);
-}
-__attribute__((target("avx2,fma"))) void tiles256 UOE_TILE_PARAMETERS {
-  tiles<1>(a, lda, b, depth, rows, c, ldc, accumulate);
-}
-#endif
-void tilesBase UOE_TILE_PARAMETERS {
-  tiles<1>(a, lda, b, depth, rows, c, ldc, accumulate);
-}
 
 } // namespace
 
@@ -624,16 +562,6 @@ void activate(Activation kind, float alpha, const double *x, const double *bias,
       break;
     }
   }
-}
-
-void microTile(const float *a, int64_t lda, const float *b, int64_t depth, int64_t rows, float *c,
-               int64_t ldc, bool accumulate) {
-#if defined(__x86_64__)
-  static const auto chosen = choose(tiles512, tiles256, tilesBase);
-#else
-  static const auto chosen = tilesBase;
-#endif
-  chosen(a, lda, b, depth, rows, c, ldc, accumulate);
 }
 
 } // namespace uoe::rt::vec

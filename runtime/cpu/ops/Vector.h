@@ -53,10 +53,4 @@ void activate(Activation kind, float alpha, const float *x, const float *bias, f
 void activate(Activation kind, float alpha, const double *x, const double *bias, double *y,
               int64_t n);
 
-/// C[0, rows) × [0, 32) = or += A·B for packed B: B is depth × 32, A row-major with stride lda. At
-/// most 6 rows.
-void microTile(const float *a, int64_t lda, const float *b, int64_t depth, int64_t rows, float *c,
-               int64_t ldc, bool accumulate);
-constexpr int64_t microRows = 6, microColumns = 32;
-
 } // namespace uoe::rt::vec
