@@ -34,4 +34,30 @@ include "mlir/Pass/PassBase.td"
 // lower: uoe and onnx -> what a runtime executes, or standard ONNX
 //===----------------------------------------------------------------------===//
 
+def LowerUoeToOnnxPass : Pass<"lower-uoe-to-onnx", "::mlir::ModuleOp"> {
+  let summary = "uoe ops become standard ONNX operators: their reference meaning";
+  let description = [{
+    Blocks with a spelling get it back; others, and routing, are spelled with operators of the model's opset. Routing becomes a mask, so
+    every expert is computed: exact, portable, and without savings.
+  }];
+}
+
+def LowerUoeToRtPass : Pass<"lower-uoe-to-rt", "::mlir::ModuleOp"> {
+  let summary = "uoe ops become calls of fused runtime entries";
+  let description = [{
+    Float32 blocks and experts for which the runtime has a fused entry become `rt.call "uoe" ...`; transpositions around attention are
+    absorbed as layouts, biases and activations into products. What has no fused entry is left for `lower-uoe-to-onnx`.
+  }];
+  let dependentDialects = ["::uoe::rtir::RtDialect"];
+}
+
+def LowerToRtPass : Pass<"lower-to-rt", "::mlir::ModuleOp"> {
+  let summary = "onnx nodes become calls of the runtime's kernel table";
+  let description = [{
+    Each `onnx.node` becomes an `rt.call` of the kernel of its operator, read by the opset that the model imports. A node without a
+    kernel is an error that names node, operator and operand types. Run `lower-uoe-to-rt` before, if there are raised blocks.
+  }];
+  let dependentDialects = ["::uoe::rtir::RtDialect"];
+}
+
 #endif

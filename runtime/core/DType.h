@@ -41,20 +41,24 @@ const char *nameOf(DType type);
 /// Bytes that `count` elements take, the last byte of a packed type padded.
 size_t bytesOf(DType type, int64_t count);
 
+// Always inlined: a copy compiled for a newer instruction set must not be linked into code for
+// older ones.
+#define UOE_ALWAYS_INLINE inline __attribute__((always_inline))
+
 namespace detail {
-inline uint32_t floatBits(float value) {
+UOE_ALWAYS_INLINE uint32_t floatBits(float value) {
   uint32_t bits;
   std::memcpy(&bits, &value, sizeof bits);
   return bits;
 }
-inline float floatOf(uint32_t bits) {
+UOE_ALWAYS_INLINE float floatOf(uint32_t bits) {
   float value;
   std::memcpy(&value, &bits, sizeof value);
   return value;
 }
 
 /// Float to IEEE half, round to nearest even; overflow gives infinity, NaN stays NaN.
-inline uint16_t halfBits(float value) {
+UOE_ALWAYS_INLINE uint16_t halfBits(float value) {
   uint32_t x = floatBits(value), sign = x & 0x80000000u;
   x ^= sign;
   uint32_t result;
@@ -70,7 +74,7 @@ inline uint16_t halfBits(float value) {
   }
   return static_cast<uint16_t>(result | (sign >> 16));
 }
-inline float halfValue(uint16_t bits) {
+UOE_ALWAYS_INLINE float halfValue(uint16_t bits) {
   uint32_t x = static_cast<uint32_t>(bits & 0x7fff) << 13, exponent = x & 0x0f800000u;
   x += 112u << 23;
   if (exponent == 0x0f800000u)
@@ -80,7 +84,7 @@ inline float halfValue(uint16_t bits) {
   return floatOf(x | static_cast<uint32_t>(bits & 0x8000) << 16);
 }
 /// Float to bfloat16, round to nearest even; NaN stays NaN.
-inline uint16_t bfloatBits(float value) {
+UOE_ALWAYS_INLINE uint16_t bfloatBits(float value) {
   uint32_t x = floatBits(value);
   if ((x & 0x7fffffffu) > 0x7f800000u)
     return static_cast<uint16_t>((x >> 16) | 0x40u);
@@ -92,14 +96,16 @@ inline uint16_t bfloatBits(float value) {
 struct Half {
   uint16_t bits = 0;
   Half() = default;
-  Half(float value) : bits(detail::halfBits(value)) {}
-  operator float() const { return detail::halfValue(bits); }
+  UOE_ALWAYS_INLINE Half(float value) : bits(detail::halfBits(value)) {}
+  UOE_ALWAYS_INLINE operator float() const { return detail::halfValue(bits); }
 };
 struct BFloat16 {
   uint16_t bits = 0;
   BFloat16() = default;
-  BFloat16(float value) : bits(detail::bfloatBits(value)) {}
-  operator float() const { return detail::floatOf(static_cast<uint32_t>(bits) << 16); }
+  UOE_ALWAYS_INLINE BFloat16(float value) : bits(detail::bfloatBits(value)) {}
+  UOE_ALWAYS_INLINE operator float() const {
+    return detail::floatOf(static_cast<uint32_t>(bits) << 16);
+  }
 };
 
 template <typename T> struct DTypeOf;

@@ -55,6 +55,7 @@ void Frame::addStep(size_t index) {
   StepState &state = steps[index];
   state.frame = this;
   state.outputs.resize(static_cast<size_t>(step.node.outputs));
+  state.state = step.prepared;
   std::vector<Value *> inputs;
   for (int slot : step.inputs)
     inputs.push_back(slot < 0 ? &none : &slots[slot]);

@@ -124,13 +124,18 @@ Tensor &KernelCall::outInPlace(size_t i, size_t j, DType type, Shape shape) {
   return out(i, type, std::move(shape));
 }
 
-void KernelTable::add(const char *domain, const char *op, Kernel kernel) {
-  kernels[{domain, op}] = kernel;
+void KernelTable::add(const char *domain, const char *op, Kernel kernel, Prepare prepare) {
+  kernels[{domain, op}] = {kernel, prepare};
 }
 
 Kernel KernelTable::find(const std::string &domain, const std::string &op) const {
   auto it = kernels.find({domain == "ai.onnx" ? "" : domain, op});
-  return it == kernels.end() ? nullptr : it->second;
+  return it == kernels.end() ? nullptr : it->second.kernel;
+}
+
+Prepare KernelTable::findPrepare(const std::string &domain, const std::string &op) const {
+  auto it = kernels.find({domain == "ai.onnx" ? "" : domain, op});
+  return it == kernels.end() ? nullptr : it->second.prepare;
 }
 
 std::vector<std::pair<std::string, std::string>> KernelTable::list() const {

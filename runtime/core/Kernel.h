@@ -68,18 +68,28 @@ struct KernelCall {
 
 using Kernel = void (*)(KernelCall &);
 
+/// Called once at load for a node whose constant inputs are known (node.constants): returns what the kernel finds in
+/// KernelCall::state at its first call, say packed weights. An input marked as consumed is absent in every call and its
+/// storage is freed if nothing else reads it, so that a model is in memory once.
+using Prepare = std::any (*)(const Node &node, std::vector<bool> &consumed);
+
 /// The table: (domain, op) to kernel. One kernel serves all opset versions; it reads node.version
 /// where they differ.
 class KernelTable {
 public:
-  void add(const char *domain, const char *op, Kernel kernel);
+  void add(const char *domain, const char *op, Kernel kernel, Prepare prepare = nullptr);
   Kernel find(const std::string &domain, const std::string &op) const; // null if there is none
+  Prepare findPrepare(const std::string &domain, const std::string &op) const; // null if there is none
   std::vector<std::pair<std::string, std::string>> list() const;
   /// All built-in kernels.
   static const KernelTable &builtin();
 
 private:
-  std::map<std::pair<std::string, std::string>, Kernel> kernels;
+  struct Entry {
+    Kernel kernel;
+    Prepare prepare;
+  };
+  std::map<std::pair<std::string, std::string>, Entry> kernels;
 };
 
 } // namespace uoe::rt

@@ -134,6 +134,8 @@ public:
       std::vector<int> captured = capturedSlots(step.node);
       finishSubprograms(step, known, table);
       bool folded = canFold(step) && fold(frame, i);
+      if (!folded)
+        prepare(frame, step);
       for (int slot : captured)
         drop(frame, slot);
       for (int slot : step.inputs)
@@ -160,6 +162,29 @@ private:
     if (known[slot] && --uses[slot] == 0) {
       known[slot].reset();
       frame.slots[slot] = Value();
+    }
+  }
+
+  /// Lets the kernel take its constants over; what it consumes is no input any more.
+  void prepare(Frame &frame, Program::Step &step) {
+    Prepare prepare = table.findPrepare(step.node.domain, step.node.op);
+    if (!prepare)
+      return;
+    std::vector<bool> consumed(step.inputs.size());
+    for (size_t k = 0; k < step.inputs.size(); ++k)
+      step.node.constants[k] = step.inputs[k] < 0 ? nullptr : known[step.inputs[k]].get();
+    try {
+      step.prepared = prepare(step.node, consumed);
+    } catch (const std::exception &error) {
+      fail(nameOf(step.node), ": ", error.what());
+    }
+    for (size_t k = 0; k < step.inputs.size(); ++k) {
+      step.node.constants[k] = nullptr;
+      if (!consumed[k])
+        continue;
+      int slot = step.inputs[k];
+      step.inputs[k] = -1;
+      drop(frame, slot);
     }
   }
 

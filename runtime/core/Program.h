@@ -16,6 +16,7 @@ public:
     Kernel kernel = nullptr;
     std::vector<int> inputs, outputs; // slots; -1 where absent
     std::vector<bool> dying;          // per input: nothing reads the slot after this step
+    std::any prepared;                // the state that the node starts with, see Prepare
   };
   std::vector<std::string> inputNames, outputNames;
   std::vector<int> inputSlots, outputSlots;

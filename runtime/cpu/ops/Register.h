@@ -6,10 +6,10 @@
 #define UOE_ELEMENTWISE_FAMILIES(X) X(Unary) X(Binary) X(Compare) X(Cast)
 #define UOE_SHAPE_FAMILIES(X)
 #define UOE_INDEX_FAMILIES(X)
-#define UOE_LINEAR_FAMILIES(X) X(MatMul) X(Einsum) X(Quantize) X(Softmax) X(LayerNorm) X(Activation)
+#define UOE_LINEAR_FAMILIES(X) X(MatMul) X(MatMulNBits) X(QuantizedMatMul) X(Einsum) X(Quantize) X(Softmax) X(LayerNorm) X(Activation)
 #define UOE_ATTENTION_FAMILIES(X)
 #define UOE_CONTROL_FAMILIES(X)
-#define UOE_FUSED_FAMILIES(X)
+#define UOE_FUSED_FAMILIES(X) X(Linear)
 
 #define UOE_KERNEL_FAMILIES(X)                                                                     \
   UOE_ELEMENTWISE_FAMILIES(X)                                                                      \

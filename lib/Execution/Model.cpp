@@ -1,0 +1,29 @@
+#include "lib/Execution/Model.h"
+#include "dialects/onnx/Onnx.h"
+#include "dialects/rt/Rt.h"
+#include "dialects/uoe/Uoe.h"
+#include "lib/Onnx/Model.h"
+#include "mlir/IR/MLIRContext.h"
+#include "mlir/Parser/Parser.h"
+#include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/SourceMgr.h"
+
+using namespace mlir;
+
+void uoe::loadModelDialects(MLIRContext &context) {
+  context.loadDialect<func::FuncDialect, onnx::OnnxDialect, UoeDialect, rtir::RtDialect>();
+}
+
+OwningOpRef<ModuleOp> uoe::readModel(StringRef path, MLIRContext &context) {
+  auto buffer = llvm::MemoryBuffer::getFile(path, /*IsText=*/false, /*RequiresNullTerminator=*/false);
+  if (!buffer) {
+    emitError(UnknownLoc::get(&context)) << "cannot read '" << path << "': " << buffer.getError().message();
+    return {};
+  }
+  StringRef bytes = (*buffer)->getBuffer();
+  // A suffix that tells the form wins over a guess, so that a broken file is reported as what it is meant to be.
+  bool isMlir = path.ends_with(".mlir") || path.ends_with(".mlirbc");
+  if (path.ends_with(".onnx") || (!isMlir && looksLikeOnnx(bytes)))
+    return readOnnx(path, &context);
+  return parseSourceFile<ModuleOp>(path, ParserConfig(&context));
+}

@@ -1,0 +1,263 @@
+#include "lib/Execution/Session.h"
+#include "dialects/rt/Rt.h"
+#include "dialects/uoe/Uoe.h"
+#include "lib/Execution/Translate.h"
+#include "lib/Execution/Model.h"
+#include "mlir/IR/MLIRContext.h"
+#include "mlir/Pass/PassManager.h"
+#include "mlir/Pass/PassRegistry.h"
+#include "passes/Passes.h"
+#include "llvm/Support/raw_ostream.h"
+#include <chrono>
+
+using namespace mlir;
+using namespace uoe;
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+/// Collects diagnostics as text, and keeps them off the terminal.
+class Diagnostics {
+public:
+  explicit Diagnostics(MLIRContext *context)
+      : handler(context, [this](Diagnostic &diagnostic) {
+          if (diagnostic.getSeverity() != DiagnosticSeverity::Error)
+            return success();
+          llvm::raw_string_ostream out(text);
+          if (!text.empty())
+            out << '\n';
+          if (!isa<UnknownLoc>(diagnostic.getLocation()))
+            out << diagnostic.getLocation() << ": ";
+          diagnostic.print(out);
+          return success();
+        }) {}
+  std::string text;
+
+private:
+  ScopedDiagnosticHandler handler;
+};
+
+PortInfo portInfo(Type type, DictionaryAttr attrs) {
+  PortInfo port;
+  if (auto name = attrs ? attrs.getAs<StringAttr>("onnx.name") : StringAttr())
+    port.name = name.str();
+  port.optional = attrs && attrs.contains("onnx.default");
+  if (auto tensor = dyn_cast<TensorType>(type))
+    port.dtype = dtypeOf(tensor.getElementType());
+  auto ranked = dyn_cast<RankedTensorType>(type);
+  if (!ranked)
+    return port;
+  port.ranked = true;
+  for (auto [axis, size] : llvm::enumerate(ranked.getShape())) {
+    port.dims.push_back(ShapedType::isDynamic(size) ? -1 : size);
+    port.dimNames.push_back(onnx::dimName(type, axis).str());
+  }
+  return port;
+}
+
+class ProgramSession : public Session {
+public:
+  const std::vector<PortInfo> &inputs() const override { return inputPorts; }
+  const std::vector<PortInfo> &outputs() const override { return outputPorts; }
+  double compileSeconds() const override { return seconds; }
+  const rt::Program &program() const override { return *compiled; }
+
+  size_t weightBytes() const override {
+    size_t bytes = 0;
+    for (const auto &entry : compiled->constants)
+      bytes += entry.second.bytes();
+    return bytes;
+  }
+
+  std::vector<rt::Value> run(const std::vector<rt::Value> &values) override {
+    rt::check(values.size() == inputPorts.size(), "the model takes ", inputPorts.size(), " inputs, given ",
+              values.size());
+    checkInputs(values);
+    std::vector<rt::Value> results;
+    bool anyDefault = false;
+    for (size_t i = 0; i < values.size(); ++i)
+      anyDefault |= !values[i] && defaults[i].size() > 0;
+    if (anyDefault) {
+      std::vector<rt::Value> filled = values;
+      for (size_t i = 0; i < values.size(); ++i)
+        if (!filled[i] && defaults[i].dtype() != rt::DType::None)
+          filled[i] = rt::Value(defaults[i]);
+      results = executor->run(filled);
+    } else {
+      results = executor->run(values);
+    }
+    results.resize(outputPorts.size()); // what follows are probes
+    return results;
+  }
+
+  void setProfiling(bool on) override {
+    times.clear();
+    if (!on) {
+      executor->profile = nullptr;
+      return;
+    }
+    executor->profile = [this](size_t step, int64_t nanoseconds) {
+      const rt::Node &node = compiled->steps[step].node;
+      KindTime &time = times[node.domain.empty() ? node.op : node.domain + "." + node.op];
+      ++time.calls;
+      time.seconds += 1e-9 * static_cast<double>(nanoseconds);
+    };
+  }
+
+  std::vector<KindTime> profile() const override {
+    std::vector<KindTime> list;
+    for (const auto &[kind, time] : times) {
+      list.push_back(time);
+      list.back().kind = kind;
+    }
+    std::stable_sort(list.begin(), list.end(),
+                     [](const KindTime &a, const KindTime &b) { return a.seconds > b.seconds; });
+    return list;
+  }
+
+  void setProbe(std::function<void(const std::string &, const rt::Tensor &)> probe) override {
+    if (!probe) {
+      executor->observe = nullptr;
+      return;
+    }
+    executor->observe = [this, probe](size_t step, const std::vector<rt::Value> &outputs) {
+      const rt::Node &node = compiled->steps[step].node;
+      if (node.domain == "uoe" && node.op == kProbeEntry && !outputs.empty())
+        probe(node.name, outputs[0].tensor);
+    };
+  }
+
+  void checkInputs(const std::vector<rt::Value> &values) const {
+    std::map<std::string, std::pair<int64_t, std::string>> named;
+    for (size_t i = 0; i < values.size(); ++i) {
+      const PortInfo &port = inputPorts[i];
+      if (!values[i]) {
+        rt::check(port.optional || port.dtype == rt::DType::None, "input '", port.name, "' is missing");
+        continue;
+      }
+      if (values[i].kind != rt::Value::Kind::Tensor)
+        continue;
+      const rt::Tensor &tensor = values[i].tensor;
+      rt::check(port.dtype == rt::DType::None || tensor.dtype() == port.dtype, "input '", port.name,
+                "': expected element type ", rt::nameOf(port.dtype), ", found ", rt::nameOf(tensor.dtype()));
+      if (!port.ranked)
+        continue;
+      rt::check(tensor.rank() == static_cast<int64_t>(port.dims.size()), "input '", port.name, "': expected rank ",
+                port.dims.size(), ", found shape ", rt::toString(tensor.shape()));
+      for (size_t axis = 0; axis < port.dims.size(); ++axis) {
+        int64_t size = tensor.shape()[axis];
+        rt::check(port.dims[axis] < 0 || size == port.dims[axis], "input '", port.name, "': expected ",
+                  port.dims[axis], " in dimension ", axis, ", found shape ", rt::toString(tensor.shape()));
+        const std::string &name = port.dimNames[axis];
+        if (name.empty())
+          continue;
+        auto [entry, fresh] = named.try_emplace(name, size, port.name);
+        rt::check(fresh || entry->second.first == size, "input '", port.name, "': dimension '", name, "' is ", size,
+                  ", but it is ", entry->second.first, " in input '", entry->second.second, "'");
+      }
+    }
+  }
+
+  std::vector<PortInfo> inputPorts, outputPorts;
+  std::vector<rt::Tensor> defaults; // per input, type None where there is none
+  std::shared_ptr<rt::Program> compiled;
+  std::unique_ptr<rt::Executor> executor;
+  std::map<std::string, KindTime> times;
+  double seconds = 0;
+};
+
+LogicalResult runPipeline(ModuleOp module, const SessionOptions &options) {
+  PassManager passes(module.getContext());
+  passes.enableVerifier(false); // it ran on import; this is a hot path at load
+  std::string pipeline = options.pipeline;
+  if (pipeline.empty())
+    pipeline = options.fuse ? "execute" : "execute-reference";
+  if (failed(parsePassPipeline(pipeline, passes, llvm::errs())))
+    return module.emitError("cannot parse the pass pipeline '") << pipeline << "'";
+  return passes.run(module);
+}
+
+std::unique_ptr<Session> build(ModuleOp module, const SessionOptions &options, Clock::time_point start) {
+  auto function = module.lookupSymbol<func::FuncOp>(onnx::kMainGraph);
+  if (!function)
+    return module.emitError("has no function '") << onnx::kMainGraph << "' to run", nullptr;
+  auto session = std::make_unique<ProgramSession>();
+  for (unsigned i = 0; i < function.getNumArguments(); ++i)
+    session->inputPorts.push_back(portInfo(function.getArgumentTypes()[i], function.getArgAttrDict(i)));
+  for (unsigned i = 0; i < function.getNumResults(); ++i)
+    session->outputPorts.push_back(portInfo(function.getResultTypes()[i], function.getResultAttrDict(i)));
+  if (failed(runPipeline(module, options)))
+    return nullptr;
+  function = module.lookupSymbol<func::FuncOp>(onnx::kMainGraph);
+  WeightReader weights;
+  auto program = translateToProgram(function, weights);
+  if (failed(program))
+    return nullptr;
+  session->defaults.resize(session->inputPorts.size());
+  for (unsigned i = 0; i < session->inputPorts.size(); ++i)
+    if (auto symbol = function.getArgAttrOfType<FlatSymbolRefAttr>(i, "onnx.default"))
+      if (auto init = module.lookupSymbol<onnx::InitializerOp>(symbol.getAttr()))
+        if (auto value = dyn_cast<TypedAttr>(init.getValue()))
+          if (auto data = weights.read(value, 16)) {
+            rt::Shape shape(data->type.getShape().begin(), data->type.getShape().end());
+            session->defaults[i] =
+                rt::Tensor(dtypeOf(data->type.getElementType()), shape, const_cast<char *>(data->bytes.data()),
+                           std::make_shared<std::shared_ptr<const void>>(data->owner));
+          } else {
+            init.emitError("cannot read the default: ") << llvm::toString(data.takeError());
+            return nullptr;
+          }
+  session->compiled = *program;
+  try {
+    session->compiled->finish(rt::KernelTable::builtin());
+    session->executor = std::make_unique<rt::Executor>(*session->compiled);
+  } catch (const std::exception &error) {
+    module.emitError(error.what());
+    return nullptr;
+  }
+  session->seconds = std::chrono::duration<double>(Clock::now() - start).count();
+  return session;
+}
+
+LogicalResult checkDevice(const SessionOptions &options, std::string &error) {
+  if (options.device == "cpu")
+    return success();
+  error = options.device == "cuda" ? "this build has no CUDA runtime; use --device cpu"
+                                   : "unknown device '" + options.device + "': expected cpu or cuda";
+  return failure();
+}
+
+} // namespace
+
+std::unique_ptr<Session> Session::load(const std::string &path, const SessionOptions &options, std::string &error) {
+  Clock::time_point start = Clock::now();
+  if (failed(checkDevice(options, error)))
+    return nullptr;
+  rt::ThreadPool::setGlobalThreads(options.threads);
+  static std::once_flag once;
+  std::call_once(once, registerAllPasses);
+  MLIRContext context(MLIRContext::Threading::DISABLED);
+  loadModelDialects(context);
+  Diagnostics diagnostics(&context);
+  OwningOpRef<ModuleOp> module = readModel(path, context);
+  std::unique_ptr<Session> session = module ? build(*module, options, start) : nullptr;
+  if (!session)
+    error = diagnostics.text.empty() ? path + ": cannot be loaded" : diagnostics.text;
+  return session;
+}
+
+std::unique_ptr<Session> Session::create(OwningOpRef<ModuleOp> module, const SessionOptions &options,
+                                         std::string &error) {
+  Clock::time_point start = Clock::now();
+  if (failed(checkDevice(options, error)))
+    return nullptr;
+  rt::ThreadPool::setGlobalThreads(options.threads);
+  static std::once_flag once;
+  std::call_once(once, registerAllPasses);
+  Diagnostics diagnostics(module->getContext());
+  std::unique_ptr<Session> session = build(*module, options, start);
+  if (!session)
+    error = diagnostics.text.empty() ? "the module cannot be executed" : diagnostics.text;
+  return session;
+}

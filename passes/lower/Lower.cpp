@@ -1,0 +1,146 @@
+#include "passes/lower/Lower.h"
+#include "llvm/ADT/StringSet.h"
+
+using namespace mlir;
+using namespace uoe;
+
+Type uoe::elementTypeOf(Value value) {
+  auto tensor = dyn_cast<TensorType>(value.getType());
+  return tensor ? tensor.getElementType() : Type(onnx::AnyType::get(value.getContext()));
+}
+
+Value NodeBuilder::node(StringRef op, ValueRange operands, ArrayRef<NamedAttribute> attrs, Type element, StringRef domain) {
+  if (!element)
+    element = elementTypeOf(operands.front());
+  return onnx::NodeOp::create(builder, loc, TypeRange{UnrankedTensorType::get(element)}, op, operands, attrs, domain)
+      .getResult(0);
+}
+
+static Value constant(OpBuilder &builder, Location loc, DenseElementsAttr value) {
+  return onnx::NodeOp::create(builder, loc, TypeRange{value.getType()}, "Constant", ValueRange{},
+                              {builder.getNamedAttr("value", value)})
+      .getResult(0);
+}
+
+Value NodeBuilder::ints(ArrayRef<int64_t> values) {
+  auto type = RankedTensorType::get({static_cast<int64_t>(values.size())}, builder.getI64Type());
+  return constant(builder, loc, DenseElementsAttr::get(type, values));
+}
+
+Value NodeBuilder::scalarInt(int64_t value) {
+  return constant(builder, loc, DenseElementsAttr::get(RankedTensorType::get({}, builder.getI64Type()), value));
+}
+
+Value NodeBuilder::scalar(double value, Value like) {
+  Type element = elementTypeOf(like);
+  if (!isa<FloatType>(element))
+    element = builder.getF32Type();
+  auto type = RankedTensorType::get({}, element);
+  return constant(builder, loc, DenseElementsAttr::get(type, Attribute(builder.getFloatAttr(element, value))));
+}
+
+Value NodeBuilder::none() { return onnx::NoneOp::create(builder, loc, builder.getNoneType()); }
+
+NamedAttribute NodeBuilder::attr(StringRef name, int64_t value) {
+  return builder.getNamedAttr(name, builder.getI64IntegerAttr(value));
+}
+
+Value NodeBuilder::slice(Value value, int64_t axis, int64_t begin, int64_t end) {
+  return node("Slice", {value, ints({begin}), ints({end}), ints({axis})});
+}
+
+Value NodeBuilder::activation(Activation activation, Value x) {
+  switch (activation) {
+  case Activation::identity:
+    return x;
+  case Activation::relu:
+    return node("Relu", {x});
+  case Activation::relu_squared: {
+    Value r = node("Relu", {x});
+    return mul(r, r);
+  }
+  case Activation::gelu:
+    if (version >= 20)
+      return node("Gelu", {x});
+    return mul(mul(x, scalar(0.5, x)), add(node("Erf", {mul(x, scalar(0.70710678118654752, x))}), scalar(1, x)));
+  case Activation::gelu_tanh: {
+    if (version >= 20)
+      return node("Gelu", {x}, {builder.getNamedAttr("approximate", builder.getStringAttr("tanh"))});
+    Value cube = mul(mul(x, x), mul(x, scalar(0.044715, x)));
+    Value inner = mul(add(x, cube), scalar(0.79788456080286536, x));
+    return mul(mul(x, scalar(0.5, x)), add(node("Tanh", {inner}), scalar(1, x)));
+  }
+  case Activation::silu:
+    return mul(x, node("Sigmoid", {x}));
+  case Activation::quick_gelu:
+    return mul(x, node("Sigmoid", {mul(x, scalar(1.702, x))}));
+  case Activation::tanh:
+    return node("Tanh", {x});
+  case Activation::sigmoid:
+    return node("Sigmoid", {x});
+  }
+  return x;
+}
+
+bool uoe::inlineSpelling(Operation *block, Region &spelling) {
+  if (spelling.empty())
+    return false;
+  Block &body = spelling.front();
+  Operation *yield = body.getTerminator();
+  SmallVector<Value> results(yield->getOperands());
+  yield->erase();
+  block->getBlock()->getOperations().splice(Block::iterator(block), body.getOperations());
+  block->replaceAllUsesWith(results);
+  block->erase();
+  return true;
+}
+
+static bool isElementwise(onnx::NodeOp node) {
+  static const llvm::StringSet<> names{"Add", "Sub",  "Mul",  "Div",     "Relu", "Gelu", "Tanh",
+                                       "Erf", "Sqrt", "Neg",  "Sigmoid", "Abs",  "Pow",  "Swish"};
+  return node.getDomain().empty() && names.contains(node.getOpType()) && node.getNumResults() == 1;
+}
+
+ExpertBody uoe::classify(ExpertsOp experts) {
+  Block &body = experts.getBody().front();
+  auto yield = cast<YieldOp>(body.getTerminator());
+  auto args = body.getArguments();
+  unsigned shared = experts.getShared().size();
+  if (experts.getCombine() == Combine::sum && llvm::hasSingleElement(body.without_terminator())) {
+    Operation *only = &body.front();
+    if (yield.getOperand(0) != only->getResult(0))
+      return ExpertBody::Other;
+    if (auto ffn = dyn_cast<FfnOp>(only)) {
+      auto axisOf = [&](Value value) -> int64_t {
+        auto arg = dyn_cast_if_present<BlockArgument>(value);
+        return arg && arg.getArgNumber() >= shared ? experts.getAxes()[arg.getArgNumber() - shared] : -1;
+      };
+      bool input = shared == 1 && ffn.getInput() == args[0];
+      bool matrices = axisOf(ffn.getUp()) == 1 && axisOf(ffn.getDown()) == 0 && (!ffn.getGate() || axisOf(ffn.getGate()) == 1);
+      bool biases = (!ffn.getBiasUp() || axisOf(ffn.getBiasUp()) == 0) &&
+                    (!ffn.getBiasGate() || axisOf(ffn.getBiasGate()) == 0) && !ffn.getBiasDown();
+      return input && matrices && biases && ffn.getSpelling().empty() ? ExpertBody::Ffn : ExpertBody::Other;
+    }
+    if (auto node = dyn_cast<onnx::NodeOp>(only)) {
+      if (!node.is("MatMul") || shared != 0 || args.size() != 2 || node.getInputs()[0] != args[0] ||
+          node.getInputs()[1] != args[1])
+        return ExpertBody::Other;
+      int64_t rank = cast<RankedTensorType>(experts.getSliced()[0].getType()).getRank();
+      int64_t weightRank = cast<RankedTensorType>(experts.getSliced()[1].getType()).getRank();
+      return experts.getAxes()[0] == rank - 1 && weightRank == 2 && experts.getAxes()[1] == 0 ? ExpertBody::Rows
+                                                                                              : ExpertBody::Other;
+    }
+    return ExpertBody::Other;
+  }
+  if (experts.getCombine() == Combine::concat && shared == 0) {
+    int64_t rank = experts.getOutput().getType().getRank();
+    for (auto [value, axis] : llvm::zip(experts.getSliced(), experts.getAxes()))
+      if (cast<RankedTensorType>(value.getType()).getRank() != rank || axis != rank - 1)
+        return ExpertBody::Other;
+    for (Operation &op : body.without_terminator())
+      if (auto node = dyn_cast<onnx::NodeOp>(op); !node || !isElementwise(node))
+        return ExpertBody::Other;
+    return ExpertBody::Elementwise;
+  }
+  return ExpertBody::Other;
+}

@@ -1,0 +1,54 @@
+// What the lowering passes share: building ONNX nodes, and the pieces of the reference meaning.
+#pragma once
+#include "dialects/onnx/Onnx.h"
+#include "dialects/uoe/Uoe.h"
+#include "mlir/IR/PatternMatch.h"
+
+namespace uoe {
+
+/// Builds ONNX nodes at one place. Results have the element type of their first operand and no rank unless told otherwise; pass
+/// `infer-shapes` fills in the rest.
+class NodeBuilder {
+public:
+  NodeBuilder(mlir::OpBuilder &builder, mlir::Location loc, int64_t opset) : builder(builder), loc(loc), version(opset) {}
+
+  mlir::Value node(llvm::StringRef op, mlir::ValueRange operands, llvm::ArrayRef<mlir::NamedAttribute> attrs = {},
+                   mlir::Type element = {}, llvm::StringRef domain = "");
+  mlir::Value ints(llvm::ArrayRef<int64_t> values);
+  mlir::Value scalarInt(int64_t value);
+  /// A scalar of `like`'s element type (a float type).
+  mlir::Value scalar(double value, mlir::Value like);
+  mlir::Value none();
+  mlir::NamedAttribute attr(llvm::StringRef name, int64_t value);
+  int64_t opset() const { return version; }
+
+  mlir::Value add(mlir::Value a, mlir::Value b) { return node("Add", {a, b}); }
+  mlir::Value mul(mlir::Value a, mlir::Value b) { return node("Mul", {a, b}); }
+  mlir::Value matmul(mlir::Value a, mlir::Value b) { return node("MatMul", {a, b}); }
+  /// `value` plus `bias` if there is one.
+  mlir::Value biased(mlir::Value value, mlir::Value bias) { return bias ? add(value, bias) : value; }
+  mlir::Value activation(Activation activation, mlir::Value value);
+  /// Elements begin..end of an axis.
+  mlir::Value slice(mlir::Value value, int64_t axis, int64_t begin, int64_t end);
+
+private:
+  mlir::OpBuilder &builder;
+  mlir::Location loc;
+  int64_t version;
+};
+
+mlir::Type elementTypeOf(mlir::Value value);
+
+/// Moves a raised block's spelling in place of the block; its results take over. False if the region is empty.
+bool inlineSpelling(mlir::Operation *block, mlir::Region &spelling);
+
+/// The body of an experts op, where it is one of the forms that need no loop over experts.
+enum class ExpertBody {
+  Ffn,         // one uoe.ffn of the shared operand with sliced matrices, summed
+  Rows,        // MatMul of a slice of activations with the same slice of a matrix's rows, summed
+  Elementwise, // ONNX elementwise nodes of slices, concatenated
+  Other
+};
+ExpertBody classify(ExpertsOp experts);
+
+} // namespace uoe

@@ -1,0 +1,325 @@
+// lower-uoe-to-onnx: the reference meaning of every uoe op in standard ONNX operators. Dense and masked, so it saves nothing; it is what
+// fused paths are tested against, the fallback of execution, and the export that runs anywhere.
+#include "mlir/IR/IRMapping.h"
+#include "passes/Passes.h"
+#include "passes/lower/Lower.h"
+
+namespace uoe {
+#define GEN_PASS_DEF_LOWERUOETOONNXPASS
+#include "passes/Passes.h.inc"
+} // namespace uoe
+
+using namespace mlir;
+using namespace uoe;
+
+namespace {
+
+struct LowerUoeToOnnxPass : uoe::impl::LowerUoeToOnnxPassBase<LowerUoeToOnnxPass> {
+  using LowerUoeToOnnxPassBase::LowerUoeToOnnxPassBase;
+
+  void runOnOperation() override {
+    opset = onnx::opsetOf(getOperation());
+    // Inner ops first would visit experts' bodies, which are lowered where they are copied to.
+    SmallVector<Operation *> ops;
+    getOperation().walk<WalkOrder::PreOrder>([&](Operation *op) {
+      if (isa<FfnOp, AttentionOp, ScoreOp, SelectOp, ExpertsOp>(op)) {
+        ops.push_back(op);
+        return WalkResult::skip();
+      }
+      return WalkResult::advance();
+    });
+    for (Operation *op : ops)
+      if (failed(lower(op)))
+        return signalPassFailure();
+    for (Operation *op : llvm::reverse(dead))
+      op->erase();
+  }
+
+  LogicalResult lower(Operation *op) {
+    OpBuilder builder(op);
+    NodeBuilder b(builder, op->getLoc(), opset);
+    return llvm::TypeSwitch<Operation *, LogicalResult>(op)
+        .Case([&](FfnOp ffn) { return lower(ffn, b); })
+        .Case([&](AttentionOp attention) { return lower(attention, b); })
+        .Case([&](ScoreOp score) { return lower(score, b); })
+        .Case([&](SelectOp select) { return lower(select, b); })
+        .Case([&](ExpertsOp experts) { return lower(experts, b, builder); })
+        .Default([](Operation *) { return success(); });
+  }
+
+  // The result takes the op's (better known) type.
+  LogicalResult replace(Operation *op, Value value) {
+    if (value.getDefiningOp<onnx::NodeOp>() && value.use_empty())
+      value.setType(op->getResult(0).getType());
+    op->getResult(0).replaceAllUsesWith(value);
+    op->erase();
+    return success();
+  }
+
+  Value ffn(NodeBuilder &b, Activation act, Value x, Value up, Value biasUp, Value gate, Value biasGate, Value mask,
+            Value down, Value biasDown) {
+    Value h = b.biased(b.matmul(x, up), biasUp);
+    if (gate)
+      h = b.mul(b.activation(act, b.biased(b.matmul(x, gate), biasGate)), h);
+    else
+      h = b.activation(act, h);
+    if (mask)
+      h = b.mul(h, mask);
+    return b.biased(b.matmul(h, down), biasDown);
+  }
+
+  LogicalResult lower(FfnOp op, NodeBuilder &b) {
+    if (inlineSpelling(op, op.getSpelling()))
+      return success();
+    return replace(op, ffn(b, op.getActivation(), op.getInput(), op.getUp(), op.getBiasUp(), op.getGate(),
+                           op.getBiasGate(), {}, op.getDown(), op.getBiasDown()));
+  }
+
+  LogicalResult lower(AttentionOp op, NodeBuilder &b) {
+    if (inlineSpelling(op, op.getSpelling()))
+      return success();
+    Value q = op.getQuery(), k = op.getKey(), v = op.getValue();
+    auto qt = dyn_cast<RankedTensorType>(q.getType()), kt = dyn_cast<RankedTensorType>(k.getType());
+    if (!qt || !kt || qt.isDynamicDim(1) || kt.isDynamicDim(1))
+      return op.emitOpError("needs known numbers of heads to be spelled in ONNX, found ") << q.getType() << " and "
+                                                                                          << k.getType();
+    int64_t heads = qt.getDimSize(1), groups = kt.getDimSize(1);
+    Value neg = b.scalar(-std::numeric_limits<float>::infinity(), q), zero = b.scalar(0, q);
+    Value scores;
+    Value kT = b.node("Transpose", {k}, {NamedAttribute(StringAttr::get(op.getContext(), "perm"),
+                                                        DenseI64ArrayAttr::get(op.getContext(), {0, 1, 3, 2}))});
+    Value scaled = op.getScale().convertToFloat() == 1.0f ? q : b.mul(q, b.scalar(op.getScale().convertToDouble(), q));
+    // Grouped queries: the heads of a group are stacked along the query axis.
+    auto fold = [&](Value x) { return groups == heads ? x : b.node("Reshape", {x, b.ints({0, groups, -1, 0})}); };
+    auto unfold = [&](Value x) { return groups == heads ? x : b.node("Reshape", {x, b.ints({0, heads, -1, 0})}); };
+    scores = unfold(b.matmul(fold(scaled), kT));
+    if (float cap = op.getSoftcap().convertToFloat(); cap > 0)
+      scores = b.mul(b.node("Tanh", {b.node("Div", {scores, b.scalar(cap, q)})}), b.scalar(cap, q));
+    auto mask = [&](Value allowed) { scores = b.node("Where", {allowed, scores, neg}, {}, elementTypeOf(q)); };
+    Type i1 = IntegerType::get(op.getContext(), 1);
+    if (Value bias = op.getBias()) {
+      if (elementTypeOf(bias).isInteger(1))
+        mask(bias);
+      else
+        scores = b.add(scores, bias);
+    }
+    if (op.getCausal() || op.getWindow() > 0) {
+      Type i64 = IntegerType::get(op.getContext(), 64);
+      auto length = [&](Value x) {
+        Value shape = b.node("Shape", {x}, {}, i64);
+        return b.node("Gather", {shape, b.scalarInt(2)});
+      };
+      Value s = length(q), t = length(k);
+      auto range = [&](Value n) { return b.node("Range", {b.scalarInt(0), n, b.scalarInt(1)}); };
+      Value last = b.add(b.node("Unsqueeze", {range(s), b.ints({1})}), b.node("Sub", {t, s}));
+      Value key = b.node("Unsqueeze", {range(t), b.ints({0})});
+      if (op.getCausal())
+        mask(b.node("LessOrEqual", {key, last}, {}, i1));
+      if (op.getWindow() > 0)
+        mask(b.node("Greater", {key, b.node("Sub", {last, b.scalarInt(op.getWindow())})}, {}, i1));
+    }
+    Value p = b.node("Softmax", {scores}, {b.attr("axis", -1)});
+    if (op.getBooleanZero())
+      p = b.node("Where", {b.node("IsNaN", {p}, {}, i1), zero, p}, {}, elementTypeOf(q));
+    return replace(op, unfold(b.matmul(fold(p), v)));
+  }
+
+  LogicalResult lower(ScoreOp op, NodeBuilder &b) {
+    if (op.getKind() == ScoreKind::magnitude)
+      return replace(op, b.mul(b.node("Abs", {op.getInput()}), op.getWeight()));
+    return replace(op, b.biased(b.matmul(op.getInput(), op.getWeight()), op.getBias()));
+  }
+
+  // Result: a tensor of weights, 0 where an expert is not chosen; and one of 0 and 1.
+  struct Weights {
+    Value weight, chosen;
+  };
+
+  LogicalResult lower(SelectOp op, NodeBuilder &b) {
+    Value s = op.getScores();
+    Type element = elementTypeOf(s), i1 = IntegerType::get(op.getContext(), 1),
+         i64 = IntegerType::get(op.getContext(), 64);
+    Value zero = b.scalar(0, s), one = b.scalar(1, s), chosen;
+    int64_t experts = op.getRouting().getType().getExperts();
+    auto toFloat = [&](Value flags) { return b.node("Where", {flags, one, zero}, {}, element); };
+    switch (op.getRule()) {
+    case Rule::all:
+      chosen = {};
+      break;
+    case Rule::threshold: {
+      Value above = b.node("Greater", {s, b.scalar(op.getTau()->convertToDouble(), s)}, {}, i1);
+      if (op.getEmpty() == EmptyChoice::argmax) {
+        // Indices count up along the last axis; the first of equal maxima wins, as in ArgMax.
+        Value best = b.node("ArgMax", {s}, {b.attr("axis", -1)}, i64);
+        SmallVector<int64_t> count(experts);
+        std::iota(count.begin(), count.end(), 0);
+        Value isBest = b.node("Equal", {best, b.ints(count)}, {}, i1);
+        Value any = b.node("Greater", {b.node("ReduceMax", reduceOperands(b, toFloat(above)), reduceAttrs(b)), zero}, {}, i1);
+        above = b.node("Or", {above, b.node("And", {isBest, b.node("Not", {any})})}, {}, i1);
+      }
+      chosen = toFloat(above);
+      break;
+    }
+    case Rule::token_topk: {
+      OpBuilder &builder = *topkBuilder(op);
+      auto top = onnx::NodeOp::create(builder, op.getLoc(),
+                                      TypeRange{UnrankedTensorType::get(element), UnrankedTensorType::get(i64)}, "TopK",
+                                      ValueRange{s, b.ints({static_cast<int64_t>(*op.getK())})});
+      Value zeros = b.mul(s, zero);
+      Value ones = b.add(b.mul(top.getResult(0), zero), one);
+      chosen = b.node("ScatterElements", {zeros, top.getResult(1), ones}, {b.attr("axis", -1)});
+      break;
+    }
+    }
+    Value weight;
+    switch (op.getWeight()) {
+    case WeightRule::unit:
+      weight = chosen;
+      break;
+    case WeightRule::score:
+      weight = s;
+      break;
+    case WeightRule::sigmoid:
+      weight = b.node("Sigmoid", {s});
+      break;
+    case WeightRule::softmax:
+      weight = b.node("Softmax", {s}, {b.attr("axis", -1)});
+      break;
+    case WeightRule::softmax_chosen: {
+      Value masked = s;
+      if (chosen)
+        masked = b.node("Where", {b.node("Greater", {chosen, zero}, {}, i1), s,
+                                  b.scalar(-std::numeric_limits<float>::infinity(), s)}, {}, element);
+      weight = b.node("Softmax", {masked}, {b.attr("axis", -1)});
+      break;
+    }
+    }
+    if (chosen && op.getWeight() != WeightRule::unit)
+      weight = b.node("Where", {b.node("Greater", {chosen, zero}, {}, i1), weight, zero}, {}, element);
+    routings[op.getRouting()] = {weight, chosen};
+    dead.push_back(op);
+    return success();
+  }
+
+  std::unique_ptr<OpBuilder> topk;
+  OpBuilder *topkBuilder(Operation *op) {
+    topk = std::make_unique<OpBuilder>(op);
+    return topk.get();
+  }
+  // ReduceMax takes its axes as an attribute up to opset 17.
+  SmallVector<Value> reduceOperands(NodeBuilder &b, Value value) {
+    return opset >= 18 ? SmallVector<Value>{value, b.ints({-1})} : SmallVector<Value>{value};
+  }
+  SmallVector<NamedAttribute> reduceAttrs(NodeBuilder &b) {
+    MLIRContext *context = &getContext();
+    if (opset >= 18)
+      return {b.attr("keepdims", 1)};
+    return {b.attr("keepdims", 1),
+            NamedAttribute(StringAttr::get(context, "axes"), DenseI64ArrayAttr::get(context, {-1}))};
+  }
+
+  // For each index of the sliced axis its expert.
+  static SmallVector<int64_t> owners(ExpertsOp op) {
+    SmallVector<int64_t> owner;
+    for (auto [expert, size] : llvm::enumerate(op.getSizes()))
+      owner.append(size, static_cast<int64_t>(expert));
+    return owner;
+  }
+
+  // The weights [.., experts] spread over the sliced axis.
+  Value spread(ExpertsOp op, NodeBuilder &b, Value weights) {
+    if (!weights || llvm::all_of(op.getSizes(), [](int64_t size) { return size == 1; }))
+      return weights;
+    return b.node("Gather", {weights, b.ints(owners(op))}, {b.attr("axis", -1)});
+  }
+
+  LogicalResult lower(ExpertsOp op, NodeBuilder &b, OpBuilder &builder) {
+    Weights weights = op.getRouting() ? routings.lookup(op.getRouting()) : Weights();
+    Block &body = op.getBody().front();
+    unsigned shared = op.getShared().size();
+    auto outer = [&](Value inner) -> Value {
+      if (!inner)
+        return {};
+      unsigned i = cast<BlockArgument>(inner).getArgNumber();
+      return i < shared ? op.getShared()[i] : op.getSliced()[i - shared];
+    };
+    Value result;
+    switch (classify(op)) {
+    case ExpertBody::Ffn: {
+      auto f = cast<FfnOp>(body.front());
+      result = ffn(b, f.getActivation(), outer(f.getInput()), outer(f.getUp()), outer(f.getBiasUp()), outer(f.getGate()),
+                   outer(f.getBiasGate()), spread(op, b, weights.weight), outer(f.getDown()), {});
+      break;
+    }
+    case ExpertBody::Rows: {
+      Value x = op.getSliced()[0];
+      if (Value mask = spread(op, b, weights.weight))
+        x = b.mul(x, mask);
+      result = b.matmul(x, op.getSliced()[1]);
+      break;
+    }
+    case ExpertBody::Elementwise: {
+      result = copyBody(op, builder, op.getSliced());
+      if (Value mask = spread(op, b, weights.weight))
+        result = b.mul(result, mask);
+      break;
+    }
+    case ExpertBody::Other: {
+      int64_t begin = 0;
+      SmallVector<Value> parts;
+      for (auto [expert, size] : llvm::enumerate(op.getSizes())) {
+        SmallVector<Value> operands(op.getShared());
+        for (auto [value, axis] : llvm::zip(op.getSliced(), op.getAxes()))
+          operands.push_back(b.slice(value, axis, begin, begin + size));
+        Value part = copyBody(op, builder, operands);
+        if (weights.weight)
+          part = b.mul(part, b.slice(weights.weight, -1, expert, expert + 1));
+        parts.push_back(part);
+        begin += size;
+      }
+      if (op.getCombine() == Combine::concat) {
+        result = b.node("Concat", parts, {b.attr("axis", -1)});
+      } else {
+        result = parts.front();
+        for (Value part : ArrayRef(parts).drop_front())
+          result = b.add(result, part);
+      }
+      break;
+    }
+    }
+    if (op.getSkip() && weights.chosen)
+      result = b.add(result, b.matmul(b.node("Sub", {b.scalar(1, op.getSkip()), weights.chosen}), op.getSkip()));
+    // Ops of the body were copied with their uoe ops, which are lowered in turn.
+    SmallVector<Operation *> inner(copied);
+    copied.clear();
+    if (failed(replace(op, result)))
+      return failure();
+    for (Operation *nested : inner)
+      if (failed(lower(nested)))
+        return failure();
+    return success();
+  }
+
+  Value copyBody(ExpertsOp op, OpBuilder &builder, ValueRange operands) {
+    Block &body = op.getBody().front();
+    IRMapping map;
+    for (auto [arg, value] : llvm::zip(body.getArguments(), operands))
+      map.map(arg, value);
+    for (Operation &inner : body.without_terminator()) {
+      Operation *clone = builder.clone(inner, map);
+      for (Value r : clone->getResults())
+        if (isa<RankedTensorType>(r.getType()) && isa<onnx::NodeOp>(clone))
+          r.setType(UnrankedTensorType::get(elementTypeOf(r)));
+      if (isa<FfnOp, AttentionOp, ScoreOp, SelectOp, ExpertsOp>(clone))
+        copied.push_back(clone);
+    }
+    return map.lookup(body.getTerminator()->getOperand(0));
+  }
+
+  int64_t opset = 0;
+  DenseMap<Value, Weights> routings;
+  SmallVector<Operation *> dead;
+  SmallVector<Operation *> copied;
+};
+
+} // namespace

@@ -1,0 +1,227 @@
+// lower-uoe-to-rt: blocks, experts and biased products become calls of fused runtime entries (domain "uoe"), where there is one.
+#include "dialects/rt/Rt.h"
+#include "passes/Passes.h"
+#include "passes/lower/Lower.h"
+
+namespace uoe {
+#define GEN_PASS_DEF_LOWERUOETORTPASS
+#include "passes/Passes.h.inc"
+} // namespace uoe
+
+using namespace mlir;
+using namespace uoe;
+
+static bool isF32(Value value) { return !value || elementTypeOf(value).isF32(); }
+
+static Value noneIfNull(OpBuilder &builder, Location loc, Value value) {
+  return value ? value : Value(onnx::NoneOp::create(builder, loc, builder.getNoneType()));
+}
+
+static rtir::CallOp call(OpBuilder &builder, Location loc, StringRef entry, ArrayRef<Value> operands,
+                         ArrayRef<NamedAttribute> params, TypeRange results) {
+  SmallVector<Value> all;
+  for (Value operand : operands)
+    all.push_back(noneIfNull(builder, loc, operand));
+  return rtir::CallOp::create(builder, loc, results, "uoe", entry, 1, all, builder.getDictionaryAttr(params),
+                              ArrayAttr(), 0u);
+}
+
+// Quantised and half-precision spellings have kernels of their own, which read fewer bytes than the fused float entries.
+static bool isFloatSpelling(Region &spelling) {
+  return !spelling
+              .walk([](onnx::NodeOp node) {
+                StringRef op = node.getOpType();
+                bool quantised = op.contains("Quantize") || op.contains("Integer") || op.contains("NBits") ||
+                                 op.starts_with("QLinear") || op == "Cast";
+                return quantised ? WalkResult::interrupt() : WalkResult::advance();
+              })
+              .wasInterrupted();
+}
+
+// True if `value` is Transpose(x, [0, 2, 1, 3]) of rank 4; then `value` becomes x.
+static bool peelHeadTranspose(Value &value) {
+  auto node = value.getDefiningOp<onnx::NodeOp>();
+  if (!node || !node.is("Transpose"))
+    return false;
+  auto perm = dyn_cast_or_null<DenseI64ArrayAttr>(node.attribute("perm"));
+  if (!perm || perm.asArrayRef() != ArrayRef<int64_t>{0, 2, 1, 3})
+    return false;
+  value = node.getInputs()[0];
+  return true;
+}
+
+namespace {
+
+struct LowerUoeToRtPass : uoe::impl::LowerUoeToRtPassBase<LowerUoeToRtPass> {
+  using LowerUoeToRtPassBase::LowerUoeToRtPassBase;
+
+  void runOnOperation() override {
+    SmallVector<Operation *> blocks, products;
+    getOperation().walk<WalkOrder::PreOrder>([&](Operation *op) {
+      if (isa<FfnOp, AttentionOp, ExpertsOp>(op)) {
+        blocks.push_back(op);
+        return isa<ExpertsOp>(op) ? WalkResult::skip() : WalkResult::advance();
+      }
+      return WalkResult::advance();
+    });
+    // From the last to the first: a consumer is fused before its producers are looked at.
+    for (Operation *op : llvm::reverse(blocks))
+      llvm::TypeSwitch<Operation *>(op)
+          .Case([&](FfnOp ffn) { lower(ffn); })
+          .Case([&](AttentionOp attention) { lower(attention); })
+          .Case([&](ExpertsOp experts) { lower(experts); });
+    getOperation().walk([&](onnx::NodeOp node) {
+      if (node.is("Add"))
+        products.push_back(node);
+    });
+    for (Operation *add : products)
+      fuseBias(cast<onnx::NodeOp>(add));
+    eraseDead();
+  }
+
+  void lower(FfnOp op) {
+    for (Value operand : op->getOperands())
+      if (!isF32(operand))
+        return;
+    if (!isFloatSpelling(op.getSpelling()) || !isWeight(op.getUp()) || !isWeight(op.getDown()) ||
+        (op.getGate() && !isWeight(op.getGate())))
+      return;
+    OpBuilder builder(op);
+    auto fused = call(builder, op.getLoc(), "Ffn",
+                      {op.getInput(), op.getUp(), op.getGate(), op.getDown(), op.getBiasUp(), op.getBiasGate(),
+                       op.getBiasDown()},
+                      {named("activation", static_cast<int64_t>(op.getActivation()))}, op->getResultTypes());
+    replace(op, fused);
+  }
+
+  void lower(AttentionOp op) {
+    if (!op.getQuery() || !isF32(op.getQuery()) || !isF32(op.getKey()) || !isF32(op.getValue()) ||
+        op->getNumResults() != 1 || !isFloatSpelling(op.getSpelling()))
+      return;
+    if (Value bias = op.getBias(); bias && !isF32(bias) && !elementTypeOf(bias).isInteger(1))
+      return;
+    OpBuilder builder(op);
+    Value q = op.getQuery(), k = op.getKey(), v = op.getValue();
+    SmallVector<NamedAttribute> params{
+        builder.getNamedAttr("scale", op.getScaleAttr()),
+        named("causal", op.getCausal()),
+        named("window", op.getWindow()),
+        builder.getNamedAttr("softcap", op.getSoftcapAttr()),
+        named("boolean_zero", op.getBooleanZero()),
+        named("q_bshd", peelHeadTranspose(q)),
+        named("k_bshd", peelHeadTranspose(k)),
+        named("v_bshd", peelHeadTranspose(v)),
+    };
+    // The result's transposition back to [B, S, H, D] is absorbed where it is the only use.
+    Operation *target = op;
+    bool transposed = false;
+    if (op->getResult(0).hasOneUse())
+      if (auto user = dyn_cast<onnx::NodeOp>(*op->getResult(0).user_begin())) {
+        auto perm = user.is("Transpose") ? dyn_cast_or_null<DenseI64ArrayAttr>(user.attribute("perm")) : DenseI64ArrayAttr();
+        if (perm && perm.asArrayRef() == ArrayRef<int64_t>{0, 2, 1, 3}) {
+          transposed = true;
+          target = user;
+        }
+      }
+    params.push_back(named("y_bshd", transposed));
+    auto fused = call(builder, op.getLoc(), "Attention", {q, k, v, op.getBias()}, params, target->getResultTypes());
+    target->replaceAllUsesWith(fused.getResults());
+    if (target != op)
+      target->erase();
+    op->erase();
+  }
+
+  void lower(ExpertsOp op) {
+    if (!op.getRouting() || classify(op) != ExpertBody::Ffn)
+      return;
+    auto select = op.getRouting().getDefiningOp<SelectOp>();
+    Block &body = op.getBody().front();
+    auto ffn = cast<FfnOp>(body.front());
+    unsigned shared = op.getShared().size();
+    auto outer = [&](Value inner) -> Value {
+      if (!inner)
+        return {};
+      unsigned i = cast<BlockArgument>(inner).getArgNumber();
+      return i < shared ? op.getShared()[i] : op.getSliced()[i - shared];
+    };
+    for (Value operand : ffn->getOperands())
+      if (!isF32(outer(operand)) || (operand != ffn.getInput() && !isWeight(outer(operand))))
+        return;
+    if (!select || !isF32(select.getScores()))
+      return;
+    OpBuilder builder(op);
+    SmallVector<NamedAttribute> params{
+        named("activation", static_cast<int64_t>(ffn.getActivation())),
+        named("rule", static_cast<int64_t>(select.getRule())),
+        named("weight", static_cast<int64_t>(select.getWeight())),
+        named("empty", static_cast<int64_t>(select.getEmpty())),
+        named("k", select.getK().value_or(0)),
+        builder.getNamedAttr("tau", builder.getF32FloatAttr(select.getTau() ? select.getTau()->convertToFloat() : 0.0f)),
+        builder.getNamedAttr("sizes", op.getSizesAttr()),
+    };
+    auto fused = call(builder, op.getLoc(), "Experts",
+                      {outer(ffn.getInput()), select.getScores(), outer(ffn.getUp()), outer(ffn.getGate()),
+                       outer(ffn.getDown()), outer(ffn.getBiasUp()), outer(ffn.getBiasGate()), op.getSkip()},
+                      params, op->getResultTypes());
+    replace(op, fused);
+  }
+
+  // Add(MatMul(x, weight), bias), in either order, becomes one product with an epilogue.
+  void fuseBias(onnx::NodeOp add) {
+    for (unsigned side : {0u, 1u}) {
+      auto product = add.getInputs()[side].getDefiningOp<onnx::NodeOp>();
+      Value bias = add.getInputs()[1 - side];
+      auto biasType = dyn_cast<RankedTensorType>(bias.getType());
+      if (!product || !product.is("MatMul") || !product->hasOneUse() || !biasType || biasType.getRank() != 1 ||
+          !isWeight(bias) || !isF32(bias))
+        continue;
+      Value w = product.getInputs()[1];
+      auto weightType = dyn_cast<RankedTensorType>(w.getType());
+      if (!isWeight(w) || !isF32(w) || !weightType || weightType.getRank() != 2 ||
+          weightType.getDimSize(1) != biasType.getDimSize(0) || weightType.isDynamicDim(1))
+        continue;
+      OpBuilder builder(add);
+      auto fused = call(builder, product.getLoc(), "Linear", {product.getInputs()[0], w, bias}, {}, add->getResultTypes());
+      replace(add, fused);
+      return;
+    }
+  }
+
+  NamedAttribute named(StringRef name, int64_t value) {
+    Builder builder(&getContext());
+    return builder.getNamedAttr(name, builder.getI64IntegerAttr(value));
+  }
+
+  void replace(Operation *op, rtir::CallOp fused) {
+    op->replaceAllUsesWith(fused.getResults());
+    op->erase();
+  }
+
+  // A value that is computed from constants alone, so that it is evaluated once, at load.
+  bool isWeight(Value value) {
+    auto known = weightCache.find(value);
+    if (known != weightCache.end())
+      return known->second;
+    Operation *op = value.getDefiningOp();
+    bool result = op && (isa<onnx::WeightOp>(op) || isa<onnx::NoneOp>(op));
+    if (auto node = dyn_cast_or_null<onnx::NodeOp>(op))
+      result = node.getSubgraphs().empty() && llvm::all_of(node.getInputs(), [&](Value v) { return isWeight(v); });
+    return weightCache[value] = result;
+  }
+
+  // What only the fused ops used: transpositions, scores, layouts of weights.
+  void eraseDead() {
+    SmallVector<Operation *> ops;
+    getOperation().walk([&](Operation *op) {
+      if (isa<onnx::NodeOp, onnx::WeightOp, onnx::NoneOp, ScoreOp, SelectOp>(op))
+        ops.push_back(op);
+    });
+    for (Operation *op : llvm::reverse(ops))
+      if (op->use_empty())
+        op->erase();
+  }
+
+  DenseMap<Value, bool> weightCache;
+};
+
+} // namespace
