@@ -11,7 +11,9 @@ struct MergeOptions {
   double tolerance = 0;
 };
 
-/// Neuron `from` is removed; where merging is exact h_from = scale · h_into for every input.
+/// Neuron `from` is removed; where merging is exact h_from = scale · h_into for every input. A
+/// neuron that contributes nothing (a zero row of W_u or W_d, or of W_g where act(0) = 0) has into
+/// −1 and scale 0.
 struct MergedNeuron {
   int64_t from, into;
   float scale;
