@@ -18,6 +18,21 @@ include "mlir/Pass/PassBase.td"
 // decompose: dense blocks -> experts, exactly
 //===----------------------------------------------------------------------===//
 
+def DecomposeFfnPass : Pass<"decompose-ffn", "::mlir::ModuleOp"> {
+  let summary = "feed-forward blocks become sums of experts, exactly";
+  let description = [{
+    Each `uoe.ffn` becomes `uoe.experts` over slices of its neurons (columns of up and gate, rows of down, biases with them). A block's own
+    attributes `uoe.sizes` and `uoe.permutation` (arrays of i64) go before the option. Blocks that quantise their activations are left
+    dense, with a remark. `keep-dense` keeps the dense block beside its experts and probes both, for a proof.
+  }];
+  let options = [
+    Option<"experts", "experts", "int64_t", "8", "number of experts; need not divide the number of neurons">,
+    Option<"keepDense", "keep-dense", "bool", "false", "keep the dense block and probe both results">
+  ];
+  let statistics = [Statistic<"decomposed", "blocks-decomposed", "blocks that became experts">];
+  let dependentDialects = ["::uoe::UoeDialect"];
+}
+
 //===----------------------------------------------------------------------===//
 // route: which experts run
 //===----------------------------------------------------------------------===//

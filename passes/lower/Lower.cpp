@@ -16,6 +16,10 @@ Value NodeBuilder::node(StringRef op, ValueRange operands, ArrayRef<NamedAttribu
       .getResult(0);
 }
 
+ResultRange NodeBuilder::nodes(StringRef op, ValueRange operands, TypeRange results, ArrayRef<NamedAttribute> attrs) {
+  return onnx::NodeOp::create(builder, loc, results, op, operands, attrs).getResults();
+}
+
 static Value constant(OpBuilder &builder, Location loc, DenseElementsAttr value) {
   return onnx::NodeOp::create(builder, loc, TypeRange{value.getType()}, "Constant", ValueRange{},
                               {builder.getNamedAttr("value", value)})

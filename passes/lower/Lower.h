@@ -14,6 +14,9 @@ public:
 
   mlir::Value node(llvm::StringRef op, mlir::ValueRange operands, llvm::ArrayRef<mlir::NamedAttribute> attrs = {},
                    mlir::Type element = {}, llvm::StringRef domain = "");
+  /// The same for any number of results.
+  mlir::ResultRange nodes(llvm::StringRef op, mlir::ValueRange operands, mlir::TypeRange results,
+                          llvm::ArrayRef<mlir::NamedAttribute> attrs = {});
   mlir::Value ints(llvm::ArrayRef<int64_t> values);
   mlir::Value scalarInt(int64_t value);
   /// A scalar of `like`'s element type (a float type).

@@ -161,13 +161,11 @@ struct LowerUoeToOnnxPass : uoe::impl::LowerUoeToOnnxPassBase<LowerUoeToOnnxPass
       break;
     }
     case Rule::token_topk: {
-      OpBuilder &builder = *topkBuilder(op);
-      auto top = onnx::NodeOp::create(builder, op.getLoc(),
-                                      TypeRange{UnrankedTensorType::get(element), UnrankedTensorType::get(i64)}, "TopK",
-                                      ValueRange{s, b.ints({static_cast<int64_t>(*op.getK())})});
+      ResultRange top = b.nodes("TopK", {s, b.ints({static_cast<int64_t>(*op.getK())})},
+                                {UnrankedTensorType::get(element), UnrankedTensorType::get(i64)});
       Value zeros = b.mul(s, zero);
-      Value ones = b.add(b.mul(top.getResult(0), zero), one);
-      chosen = b.node("ScatterElements", {zeros, top.getResult(1), ones}, {b.attr("axis", -1)});
+      Value ones = b.add(b.mul(top[0], zero), one);
+      chosen = b.node("ScatterElements", {zeros, top[1], ones}, {b.attr("axis", -1)});
       break;
     }
     }
@@ -201,11 +199,6 @@ struct LowerUoeToOnnxPass : uoe::impl::LowerUoeToOnnxPassBase<LowerUoeToOnnxPass
     return success();
   }
 
-  std::unique_ptr<OpBuilder> topk;
-  OpBuilder *topkBuilder(Operation *op) {
-    topk = std::make_unique<OpBuilder>(op);
-    return topk.get();
-  }
   // ReduceMax takes its axes as an attribute up to opset 17.
   SmallVector<Value> reduceOperands(NodeBuilder &b, Value value) {
     return opset >= 18 ? SmallVector<Value>{value, b.ints({-1})} : SmallVector<Value>{value};

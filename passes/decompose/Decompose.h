@@ -1,0 +1,25 @@
+// What the decomposing and routing passes share.
+#pragma once
+#include "dialects/uoe/Uoe.h"
+
+namespace uoe {
+
+/// `total` as `parts` sizes that differ by one at most, larger ones first.
+llvm::SmallVector<int64_t> evenSizes(int64_t total, int64_t parts);
+
+/// True for spellings whose activations are quantised at run time: no sum of parts equals them.
+bool quantisesActivations(mlir::Region &spelling);
+
+/// The block's name in reports and profiles: its attribute `uoe.name`, or "layer.N.KIND" by `uoe.layer`.
+std::string blockName(mlir::Operation *op, llvm::StringRef kind);
+
+/// The experts op for a split of `ffn`'s neurons: `order` (empty: as they are) gives the neuron at each place, `sizes` cuts the places into
+/// experts. `down`, if given, replaces the down matrix and is in the new order already. The bias of the down matrix is not
+/// included. Weights are reordered by ONNX Gather nodes, evaluated when the model is loaded or exported.
+mlir::FailureOr<ExpertsOp> splitFfn(mlir::OpBuilder &builder, FfnOp ffn, llvm::ArrayRef<int64_t> order,
+                                    llvm::ArrayRef<int64_t> sizes, mlir::Value routing, mlir::Value skip, mlir::Value down);
+
+/// value + bias, or value if there is none.
+mlir::Value addBias(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value value, mlir::Value bias);
+
+} // namespace uoe
