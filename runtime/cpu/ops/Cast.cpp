@@ -1,0 +1,170 @@
+// Cast and CastLike between all numeric types.
+#include "Elementwise.h"
+#include "Register.h"
+#include "SmallFloat.h"
+#include <cmath>
+#include <limits>
+
+namespace uoe::rt {
+namespace {
+
+/// Double to float rounded to odd: rounding that once more to 16 bits is as good as rounding once.
+float roundedToOdd(double value) {
+  float nearest = static_cast<float>(value);
+  if (!std::isfinite(nearest) || static_cast<double>(nearest) == value)
+    return nearest;
+  uint32_t bits = detail::floatBits(nearest);
+  if (std::fabs(static_cast<double>(nearest)) > std::fabs(value))
+    --bits;
+  return detail::floatOf(bits | 1);
+}
+
+/// Truncates. What does not fit wraps around from int64, as conversions on the usual processors do.
+template <typename To, typename From> To toInteger(From value) {
+  if constexpr (std::is_same<To, int32_t>::value) {
+    return value > From(-2147483904.0) && value < From(2147483648.0)
+               ? static_cast<int32_t>(value)
+               : std::numeric_limits<int32_t>::min();
+  } else if constexpr (std::is_same<To, uint64_t>::value) {
+    if (value >= From(9223372036854775808.0))
+      return value < From(18446744073709551616.0) ? static_cast<uint64_t>(value) : 0;
+    return value > From(-9223372036854775808.0) ? static_cast<uint64_t>(static_cast<int64_t>(value))
+                                                : uint64_t(1) << 63;
+  } else {
+    int64_t wide = value >= From(-9223372036854775808.0) && value < From(9223372036854775808.0)
+                       ? static_cast<int64_t>(value)
+                       : std::numeric_limits<int64_t>::min();
+    return static_cast<To>(wide);
+  }
+}
+
+template <typename To, typename From> To converted(From value) {
+  if constexpr (isHalf<From>)
+    return converted<To>(static_cast<float>(value));
+  else if constexpr (std::is_same<To, bool>::value)
+    return value != From(0);
+  else if constexpr (isHalf<To> && std::is_same<From, double>::value)
+    return To(roundedToOdd(value));
+  else if constexpr (isHalf<To>)
+    return To(static_cast<float>(value));
+  else if constexpr (std::is_floating_point<From>::value && std::is_integral<To>::value)
+    return toInteger<To>(value);
+  else
+    return static_cast<To>(value);
+}
+
+template <typename From, typename To> void convertRange(const From *from, To *to, int64_t n) {
+  if constexpr (isHalf<From> && std::is_same<To, float>::value) {
+    toFloatRow(from, to, n);
+  } else if constexpr (isHalf<To> && std::is_same<From, float>::value) {
+    fromFloatRow(from, to, n);
+  } else {
+    for (int64_t i = 0; i < n; ++i)
+      to[i] = converted<To>(from[i]);
+  }
+}
+
+bool isSmall(DType type) {
+  return bitsOf(type) == 4 || isFloat8Type(type);
+}
+
+/// Float8, float4 and 4-bit integers to float or int8.
+Tensor widened(const Tensor &tensor) {
+  int64_t n = tensor.size();
+  const uint8_t *from = tensor.data<uint8_t>();
+  if (isFloat8Type(tensor.dtype())) {
+    Tensor wide(DType::F32, tensor.shape());
+    const float *values = float8Values(tensor.dtype());
+    float *to = wide.data<float>();
+    parallel(n, kElementGrain, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i)
+        to[i] = values[from[i]];
+    });
+    return wide;
+  }
+  auto nibble = [&](int64_t i) { return static_cast<uint8_t>((from[i / 2] >> (i % 2 * 4)) & 15); };
+  if (tensor.dtype() == DType::F4E2M1) {
+    Tensor wide(DType::F32, tensor.shape());
+    for (int64_t i = 0; i < n; ++i)
+      wide.data<float>()[i] = fromFloat4(nibble(i));
+    return wide;
+  }
+  bool isSigned = tensor.dtype() == DType::I4;
+  Tensor wide(DType::I8, tensor.shape());
+  int8_t *to = wide.data<int8_t>();
+  for (int64_t i = 0; i < n; ++i)
+    to[i] = static_cast<int8_t>(isSigned ? (nibble(i) ^ 8) - 8 : nibble(i));
+  return wide;
+}
+
+Tensor narrowed(const Tensor &tensor, DType type, bool saturate) {
+  int64_t n = tensor.size();
+  Tensor result(type, tensor.shape());
+  uint8_t *to = result.data<uint8_t>();
+  if (isFloat8Type(type)) {
+    const float *from = tensor.data<float>();
+    parallel(n, kElementGrain / 8, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i)
+        to[i] = toFloat8(from[i], type, saturate);
+    });
+    return result;
+  }
+  std::fill_n(to, result.bytes(), uint8_t(0));
+  for (int64_t i = 0; i < n; ++i) {
+    int nibble =
+        type == DType::F4E2M1 ? toFloat4(tensor.data<float>()[i]) : tensor.data<int32_t>()[i] & 15;
+    to[i / 2] |= static_cast<uint8_t>(nibble << (i % 2 * 4));
+  }
+  return result;
+}
+
+} // namespace
+
+Tensor castTo(const Tensor &tensor, DType type, bool saturate) {
+  if (tensor.dtype() == type)
+    return tensor;
+  if (isSmall(tensor.dtype()))
+    return castTo(widened(tensor), type, saturate);
+  if (isSmall(type)) {
+    bool integer = type == DType::I4 || type == DType::U4;
+    return narrowed(castTo(tensor, integer ? DType::I32 : DType::F32), type, saturate);
+  }
+  Tensor result(type, tensor.shape());
+  dispatch(AllTypes(), tensor.dtype(), "a value", [&](auto fromType) {
+    using From = typename decltype(fromType)::type;
+    dispatch(AllTypes(), type, "a result", [&](auto toType) {
+      using To = typename decltype(toType)::type;
+      const From *from = tensor.data<From>();
+      To *to = result.data<To>();
+      parallel(tensor.size(), kElementGrain, [&](int64_t begin, int64_t end) {
+        convertRange(from + begin, to + begin, end - begin);
+      });
+    });
+  });
+  return result;
+}
+
+namespace {
+
+void cast(KernelCall &call) {
+  check(call.node.has("to"), "attribute 'to' is required");
+  int64_t to = call.node.integer("to", 0);
+  check(to > 0 && to <= static_cast<int64_t>(DType::F4E2M1) &&
+            bitsOf(static_cast<DType>(to)) != 0 && static_cast<DType>(to) != DType::C64 &&
+            static_cast<DType>(to) != DType::C128,
+        "attribute 'to': type ", to, " is not supported");
+  call.set(0, castTo(call.in(0), static_cast<DType>(to), call.node.integer("saturate", 1) != 0));
+}
+
+void castLike(KernelCall &call) {
+  call.set(0, castTo(call.in(0), call.in(1).dtype(), call.node.integer("saturate", 1) != 0));
+}
+
+} // namespace
+
+void registerCast(KernelTable &table) {
+  table.add("", "Cast", cast);
+  table.add("", "CastLike", castLike);
+}
+
+} // namespace uoe::rt

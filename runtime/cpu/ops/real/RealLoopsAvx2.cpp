@@ -1,0 +1,2 @@
+#define UOE_ISA avx2
+#include "RealLoops.inc"

@@ -1,0 +1,2 @@
+#define UOE_ISA avx512
+#include "RealLoops.inc"

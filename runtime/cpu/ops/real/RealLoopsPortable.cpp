@@ -1,0 +1,2 @@
+#define UOE_ISA portable
+#include "RealLoops.inc"
