@@ -22,7 +22,8 @@ int main(int argc, char **argv) {
   const struct {
     const char *name;
     void (*run)();
-  } sections[] = {{"gemm", bench::benchGemm}, {"gemv", bench::benchGemv}};
+  } sections[] = {
+      {"gemm", bench::benchGemm}, {"gemv", bench::benchGemv}, {"attention", bench::benchAttention}};
   std::printf("CPU: %s; instruction set: %s; threads: %d\n", cpuModel().c_str(),
               nameOf(rt::fast::isa()), rt::ThreadPool::global().threads());
   bool known = argc == 1;

@@ -44,5 +44,6 @@ double readBandwidth();
 
 void benchGemm();
 void benchGemv();
+void benchAttention();
 
 } // namespace uoe::bench

@@ -123,10 +123,12 @@ void runProduct(const Product &g) {
   if (threads == 1 || work < 60e3)
     return runBlock(g, 0, g.m, 0, panels);
   // Threads share the rows where there are enough of them; otherwise, and for the rest, the panels.
-  int64_t groups = std::min(threads, std::max<int64_t>(1, g.m / (2 * mr)));
-  while (threads % groups)
+  // Large products are cut finer than the threads are many: cores may differ, or have other work.
+  const int64_t parts = work < 8e6 ? threads : 4 * threads;
+  int64_t groups = std::min(parts, std::max<int64_t>(1, g.m / (4 * mr)));
+  while (parts % groups)
     --groups;
-  int64_t across = std::min(panels, threads / groups);
+  int64_t across = std::min(panels, parts / groups);
   pool.parallelFor(groups * across, 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       int64_t r = i / across, s = i % across;

@@ -33,7 +33,19 @@ private:
 
 /// What a thread's scratch is used for; each use is a separate block, valid until the same thread
 /// asks for it again.
-enum class Scratch { RowPack, Tile, Panels, Hidden, Rows, Work, Scores, Count };
+enum class Scratch {
+  RowPack,
+  Tile,
+  Panels,
+  Hidden,
+  Rows,
+  Work,
+  Scores,
+  Keys,
+  Values,
+  State,
+  Count
+};
 /// At least `bytes` of uninitialised scratch of this thread on a 64-byte boundary.
 void *scratchBytes(Scratch use, size_t bytes);
 template <typename T> T *scratch(Scratch use, int64_t count) {

@@ -1,5 +1,7 @@
 #include "Reference.h"
+#include <algorithm>
 #include <cmath>
+#include <vector>
 
 namespace uoe::rt::fast::reference {
 
@@ -49,6 +51,51 @@ void gemm(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, bool tra
         result += e.residualScale * e.residual[i * e.ldr + j];
       c[i * ldc + j] = result;
     }
+}
+
+void attention(const AttentionArgs &a) {
+  auto at = [](const Strides4 &by, int64_t b, int64_t h, int64_t p, int64_t f) {
+    return b * by.batch + h * by.head + p * by.position + f * by.feature;
+  };
+  std::vector<float> x(static_cast<size_t>(a.keys));
+  for (int64_t b = 0; b < a.batch; ++b)
+    for (int64_t h = 0; h < a.heads; ++h)
+      for (int64_t s = 0; s < a.queries; ++s) {
+        int64_t kv = h / (a.heads / a.kvHeads), own = s + (a.offsets ? a.offsets[b] : a.offset);
+        int64_t length = a.kvLengths ? a.kvLengths[b] : a.keys;
+        float most = -INFINITY;
+        for (int64_t t = 0; t < a.keys; ++t) {
+          double dot = 0;
+          for (int64_t i = 0; i < a.size; ++i)
+            dot +=
+                double(a.q[at(a.qStrides, b, h, s, i)]) * double(a.k[at(a.kStrides, b, kv, t, i)]);
+          float score = static_cast<float>(dot) * a.scale;
+          if (a.softcap != 0 && !a.softcapAfterBias)
+            score = a.softcap * std::tanh(score / a.softcap);
+          if (a.bias)
+            score += a.bias[at(a.biasStrides, b, h, s, t)];
+          if (a.softcap != 0 && a.softcapAfterBias)
+            score = a.softcap * std::tanh(score / a.softcap);
+          bool out = t >= length || (a.causal && t > own) ||
+                     (a.window > 0 && t <= own - a.window) ||
+                     (a.mask && !a.mask[at(a.maskStrides, b, h, s, t)]);
+          x[static_cast<size_t>(t)] = out ? -INFINITY : score;
+          most = std::max(most, x[static_cast<size_t>(t)]);
+        }
+        double sum = 0;
+        for (float &score : x)
+          sum += score = most == -INFINITY ? 0.0f : std::exp(score - most);
+        if (a.sink && most != -INFINITY)
+          sum += std::exp(double(a.sink[h]) - double(most));
+        for (int64_t i = 0; i < a.valueSize; ++i) {
+          double y = 0;
+          for (int64_t t = 0; t < a.keys; ++t)
+            if (x[static_cast<size_t>(t)] != 0)
+              y += double(x[static_cast<size_t>(t)]) * double(a.v[at(a.vStrides, b, kv, t, i)]);
+          float &result = a.output[at(a.outputStrides, b, h, s, i)];
+          result = most != -INFINITY ? static_cast<float>(y / sum) : a.sink ? 0.0f : a.emptyRow;
+        }
+      }
 }
 
 } // namespace uoe::rt::fast::reference

@@ -41,6 +41,18 @@ struct Finish {
   int64_t ldc = 0;
 };
 
+/// One row of attention scores: x = cap(scale x) + bias, or cap(scale x + bias); -inf where mask is
+/// 0.
+struct ScoreRow {
+  float *x = nullptr;
+  int64_t n = 0;
+  float scale = 1;
+  float softcap = 0; // 0: none
+  bool capAfterBias = false;
+  const float *bias = nullptr;   // [n] or null
+  const uint8_t *mask = nullptr; // [n] or null
+};
+
 struct Kernels {
   int mr;     // rows of a packed tile, the largest m of any tile
   int panels; // panels that a full tile covers at once
@@ -58,6 +70,12 @@ struct Kernels {
   void (*dots)(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const float *b,
                int64_t ldb, float *out, int64_t ldo);
   void (*finish)(const Finish &finish);
+  /// Returns the row's maximum, -inf for an empty one.
+  float (*scoreRow)(const ScoreRow &row);
+  /// x = exp(x - shift); returns the sum.
+  float (*expRow)(float *x, int64_t n, float shift);
+  /// y = x * factor
+  void (*scaleRow)(const float *x, float factor, float *y, int64_t n);
   void (*activation)(Activation act, const float *x, float *y, int64_t n);
   void (*gated)(Activation act, const float *gate, const float *up, float *y, int64_t n);
 };
