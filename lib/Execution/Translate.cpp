@@ -5,43 +5,8 @@
 using namespace mlir;
 using namespace uoe;
 
-rt::DType uoe::dtypeOf(Type type) {
-  using rt::DType;
-  if (auto integer = dyn_cast<IntegerType>(type)) {
-    bool isUnsigned = integer.isUnsigned();
-    switch (integer.getWidth()) {
-    case 1:
-      return DType::Bool;
-    case 4:
-      return isUnsigned ? DType::U4 : DType::I4;
-    case 8:
-      return isUnsigned ? DType::U8 : DType::I8;
-    case 16:
-      return isUnsigned ? DType::U16 : DType::I16;
-    case 32:
-      return isUnsigned ? DType::U32 : DType::I32;
-    case 64:
-      return isUnsigned ? DType::U64 : DType::I64;
-    default:
-      return DType::None;
-    }
-  }
-  return llvm::TypeSwitch<Type, DType>(type)
-      .Case([](Float32Type) { return DType::F32; })
-      .Case([](Float64Type) { return DType::F64; })
-      .Case([](Float16Type) { return DType::F16; })
-      .Case([](BFloat16Type) { return DType::BF16; })
-      .Case([](Float8E4M3FNType) { return DType::F8E4M3FN; })
-      .Case([](Float8E4M3FNUZType) { return DType::F8E4M3FNUZ; })
-      .Case([](Float8E5M2Type) { return DType::F8E5M2; })
-      .Case([](Float8E5M2FNUZType) { return DType::F8E5M2FNUZ; })
-      .Case([](Float4E2M1FNType) { return DType::F4E2M1; })
-      .Case([](onnx::StringType) { return DType::String; })
-      .Case([](ComplexType complex) {
-        return complex.getElementType().isF64() ? DType::C128 : DType::C64;
-      })
-      .Default([](Type) { return DType::None; });
-}
+// The runtime numbers its types as ONNX does.
+rt::DType uoe::dtypeOf(Type type) { return static_cast<rt::DType>(onnx::dataTypeOf(type)); }
 
 namespace {
 

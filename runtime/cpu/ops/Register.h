@@ -9,7 +9,7 @@
 #define UOE_LINEAR_FAMILIES(X) X(MatMul) X(MatMulNBits) X(QuantizedMatMul) X(Einsum) X(Quantize) X(Softmax) X(LayerNorm) X(Activation)
 #define UOE_ATTENTION_FAMILIES(X) X(Attention) X(Rotary)
 #define UOE_CONTROL_FAMILIES(X)
-#define UOE_FUSED_FAMILIES(X) X(Linear)
+#define UOE_FUSED_FAMILIES(X) X(Linear) X(FusedAttention)
 
 #define UOE_KERNEL_FAMILIES(X)                                                                     \
   UOE_ELEMENTWISE_FAMILIES(X)                                                                      \
