@@ -248,6 +248,13 @@ Dim DimTable::broadcast(Dim a, Dim b) {
     return a;
   if (b.isConstant())
     return b;
+  // A slice of at most c > 1 elements beside the whole: where they broadcast at all, they are equal.
+  for (auto [x, y] : {std::pair(a, b), std::pair(b, a)})
+    if (auto index = x.atom(); index && atoms[*index].kind == DimAtom::Min)
+      for (auto [limit, whole] : {std::pair(atoms[*index].left, atoms[*index].right),
+                                  std::pair(atoms[*index].right, atoms[*index].left)})
+        if (whole == y && limit.isConstant() && *limit.constant() > 1)
+          return y;
   // broadcast(broadcast(x, y), y) is broadcast(x, y).
   for (auto [x, y] : {std::pair(a, b), std::pair(b, a)})
     if (auto index = x.atom())

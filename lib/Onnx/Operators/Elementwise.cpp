@@ -7,7 +7,7 @@ using llvm::SmallVector;
 
 namespace {
 
-using Contents = SmallVector<Dim, 4>;
+using Contents = SmallVector<Dim>;
 
 LogicalResult like(NodeContext &c) {
   c.setLike(0, 0);
@@ -18,10 +18,8 @@ LogicalResult like(NodeContext &c) {
 LogicalResult identity(NodeContext &c) {
   if (!c.has(0))
     return success();
-  if (const Contents *contents = c.contents(0))
-    c.out(0).contents = *contents;
-  Facts facts = c.in(0);
-  c.out(0) = std::move(facts);
+  c.contents(0); // makes them, so that the symbols are the operand's own
+  c.out(0) = c.in(0);
   return success();
 }
 
@@ -265,7 +263,6 @@ LogicalResult clip(NodeContext &c) {
   });
 }
 
-/// Activation(X + bias): X's shape.
 LogicalResult random(NodeContext &c) {
   int64_t dtype = c.node.integer("dtype", 0);
   c.setLike(0, 0, dtype ? c.elementOf(dtype) : c.in(0).element);

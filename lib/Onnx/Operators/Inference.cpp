@@ -199,7 +199,7 @@ void Inference::adopt(Value value, Facts inferred, bool trustDeclared) {
   set(value, std::move(inferred));
 }
 
-const SmallVector<Dim, 4> *Inference::contents(Value value) {
+const SmallVector<Dim> *Inference::contents(Value value) {
   facts(value);
   Facts &entry = *known.find(value)->second;
   if (entry.contents)
@@ -291,7 +291,7 @@ Dim NodeContext::size(unsigned i, int64_t axis) {
   return facts.ranked && axis >= 0 && axis < facts.rank() ? facts.dims[axis] : unknown();
 }
 
-const SmallVector<Dim, 4> *NodeContext::contents(unsigned i) {
+const SmallVector<Dim> *NodeContext::contents(unsigned i) {
   Value value = node.input(i);
   return value ? analysis.contents(value) : nullptr;
 }

@@ -9,8 +9,8 @@ namespace uoe::onnx {
 struct Facts {
   mlir::Type element;                  // null: unknown
   bool ranked = false;                 // whether `dims` says anything
-  llvm::SmallVector<Dim, 4> dims;      // never null Dims: an unknown size is an anonymous symbol
-  std::optional<llvm::SmallVector<Dim, 4>> contents; // elements, row-major, of a small integer or bool tensor
+  llvm::SmallVector<Dim> dims;      // never null Dims: an unknown size is an anonymous symbol
+  std::optional<llvm::SmallVector<Dim>> contents; // elements, row-major, of a small integer or bool tensor
   mlir::Type other;                    // the type if it is no tensor (sequence, optional, none)
 
   int64_t rank() const { return static_cast<int64_t>(dims.size()); }
@@ -49,7 +49,7 @@ public:
   /// Size of operand i, axis counted from the end if negative; anonymous if not known.
   Dim size(unsigned i, int64_t axis);
   /// Operand i's elements where it is a small integer tensor.
-  const llvm::SmallVector<Dim, 4> *contents(unsigned i);
+  const llvm::SmallVector<Dim> *contents(unsigned i);
   /// The same, all constants.
   std::optional<llvm::SmallVector<int64_t>> integers(unsigned i);
   /// From the attribute of older opsets or operand i of newer ones. Null if neither is there; `known` is false where the
@@ -112,7 +112,7 @@ public:
 
   const Facts &facts(mlir::Value value);
   /// The contents of a small integer tensor: unknown elements are symbols whose origin is the element.
-  const llvm::SmallVector<Dim, 4> *contents(mlir::Value value);
+  const llvm::SmallVector<Dim> *contents(mlir::Value value);
   void set(mlir::Value value, Facts facts);
   /// As onnx::constantOf, without a walk over the symbols.
   mlir::TypedAttr constant(mlir::Value value);
