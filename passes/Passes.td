@@ -14,6 +14,30 @@ include "mlir/Pass/PassBase.td"
 // raise: onnx -> uoe
 //===----------------------------------------------------------------------===//
 
+def RaiseFfnPass : Pass<"raise-ffn", "::mlir::ModuleOp"> {
+  let summary = "subgraphs that are dense feed-forward blocks become uoe.ffn";
+  let description = [{
+    A block is down(act(up(x))) or down(act(gate(x)) * up(x)) with constant weights, whatever nodes spell it: MatMul, Gemm, MatMulNBits and
+    quantised products, packed gate and up, biases before or after regrouping; the activation is recognised by its values at sample
+    points. Matched nodes move unchanged into the block's spelling. Run on canonical forms: after `canonicalize-onnx`.
+  }];
+  let options = [Option<"remarks", "remarks", "bool", "false", "a remark for each candidate that is not a block, with the reason">];
+  let statistics = [Statistic<"numRaised", "blocks-raised", "feed-forward blocks found">];
+  let dependentDialects = ["::uoe::UoeDialect"];
+}
+
+def RaiseAttentionPass : Pass<"raise-attention", "::mlir::ModuleOp"> {
+  let summary = "subgraphs that are scaled dot-product attention become uoe.attention";
+  let description = [{
+    The core softmax(scale * q * k^T + bias) * v is found from its second product backwards, through masks, biases, soft caps, guards against
+    NaN, casts, quantisation and regrouping of heads. Keys and values that were repeated for grouped queries are read before the
+    repetition. A fused operator becomes a block that holds it. Matched nodes move unchanged into the block's spelling.
+  }];
+  let options = [Option<"remarks", "remarks", "bool", "false", "a remark for each candidate that is not a block, with the reason">];
+  let statistics = [Statistic<"numRaised", "blocks-raised", "attention blocks found">];
+  let dependentDialects = ["::uoe::UoeDialect"];
+}
+
 //===----------------------------------------------------------------------===//
 // decompose: dense blocks -> experts, exactly
 //===----------------------------------------------------------------------===//
@@ -36,6 +60,37 @@ def DecomposeFfnPass : Pass<"decompose-ffn", "::mlir::ModuleOp"> {
 //===----------------------------------------------------------------------===//
 // route: which experts run
 //===----------------------------------------------------------------------===//
+
+def RouteCascadePass : Pass<"route-cascade", "::mlir::ModuleOp"> {
+  let summary = "blocks become experts of single channels and neurons, selected by exact thresholds on magnitudes";
+  let description = [{
+    For each dense `uoe.ffn` with inputs in the profile: thresholds on |x_i|·norm decide which input channels and neurons are computed,
+    set from quantiles so that the realised cost meets the budget. A block's attribute `uoe.budget` (f64) goes before the option.
+  }];
+  let options = [
+    Option<"profile", "profile", "std::string", "", "profile written by a calibration run">,
+    Option<"budget", "budget", "double", "0.75", "share of the block's multiply-adds that are to be executed">,
+    Option<"search", "search", "bool", "true", "search for the rates of the four thresholds with the least error">
+  ];
+  let statistics = [Statistic<"routed", "blocks-routed", "blocks that became routed">];
+  let dependentDialects = ["::uoe::UoeDialect"];
+}
+
+def RouteExpertsPass : Pass<"route-experts", "::mlir::ModuleOp"> {
+  let summary = "blocks become an always-on core and routed experts, from closed form";
+  let description = [{
+    For each dense `uoe.ffn` with inputs in the profile: neurons are grouped by co-activation of their contributions, a linear router is
+    fitted by ridge regression, one threshold per layer meets the budget (router counted), and the down projection is refitted to what
+    is left. A block's attribute `uoe.budget` (f64) goes before the option.
+  }];
+  let options = [
+    Option<"profile", "profile", "std::string", "", "profile written by a calibration run">,
+    Option<"budget", "budget", "double", "0.75", "share of the block's multiply-adds that are to be executed">,
+    Option<"expertSize", "expert-size", "int64_t", "16", "neurons per expert; the last one may be smaller">
+  ];
+  let statistics = [Statistic<"routed", "blocks-routed", "blocks that became routed">];
+  let dependentDialects = ["::uoe::UoeDialect"];
+}
 
 //===----------------------------------------------------------------------===//
 // merge: neurons that duplicate each other

@@ -19,6 +19,9 @@ std::string blockName(mlir::Operation *op, llvm::StringRef kind);
 mlir::FailureOr<ExpertsOp> splitFfn(mlir::OpBuilder &builder, FfnOp ffn, llvm::ArrayRef<int64_t> order,
                                     llvm::ArrayRef<int64_t> sizes, mlir::Value routing, mlir::Value skip, mlir::Value down);
 
+/// Rows or columns `order` of a weight, by an ONNX Gather that is evaluated when the model is loaded or exported. Null for null.
+mlir::Value reorder(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value weight, llvm::ArrayRef<int64_t> order, int64_t axis);
+
 /// value + bias, or value if there is none.
 mlir::Value addBias(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value value, mlir::Value bias);
 

@@ -38,7 +38,9 @@ std::string uoe::blockName(Operation *op, StringRef kind) {
   return kind.str();
 }
 
-static Value gather(OpBuilder &builder, Location loc, Value value, ArrayRef<int64_t> order, int64_t axis) {
+Value uoe::reorder(OpBuilder &builder, Location loc, Value value, ArrayRef<int64_t> order, int64_t axis) {
+  if (!value)
+    return {};
   auto type = cast<RankedTensorType>(value.getType());
   auto indices = DenseElementsAttr::get(
       RankedTensorType::get({static_cast<int64_t>(order.size())}, builder.getI64Type()), order);
@@ -59,15 +61,15 @@ FailureOr<ExpertsOp> uoe::splitFfn(OpBuilder &builder, FfnOp ffn, ArrayRef<int64
     down = ffn.getDown();
   SmallVector<Value> sliced;
   SmallVector<int64_t> axes;
-  auto add = [&](Value value, int64_t axis, bool reorder = true) {
+  auto add = [&](Value value, int64_t axis, bool inOrder = false) {
     if (!value)
       return;
-    sliced.push_back(order.empty() || !reorder ? value : gather(builder, loc, value, order, axis));
+    sliced.push_back(order.empty() || inOrder ? value : uoe::reorder(builder, loc, value, order, axis));
     axes.push_back(axis);
   };
   add(ffn.getUp(), 1);
   add(ffn.getGate(), 1);
-  add(down, 0, down == ffn.getDown());
+  add(down, 0, down != ffn.getDown());
   add(ffn.getBiasUp(), 0);
   add(ffn.getBiasGate(), 0);
   for (Value value : sliced)

@@ -1,0 +1,118 @@
+#include "passes/route/Route.h"
+#include "lib/Conversion/EvaluateWeights.h"
+#include "lib/Execution/Constants.h"
+#include "passes/decompose/Decompose.h"
+
+using namespace mlir;
+using namespace uoe;
+
+std::vector<FfnOp> uoe::routableBlocks(ModuleOp module) {
+  std::vector<FfnOp> blocks;
+  DenseMap<Value, bool> cache;
+  module.walk([&](FfnOp ffn) {
+    if (ffn->getParentOfType<ExpertsOp>() || ffn->hasAttr("uoe.core"))
+      return;
+    auto leave = [&](const Twine &why) { ffn.emitRemark(blockName(ffn, "ffn")) << " is left dense: " << why; };
+    auto x = dyn_cast<RankedTensorType>(ffn.getInput().getType());
+    if (!x || !isa<RankedTensorType>(ffn.getOutput().getType()))
+      return leave("its rank is not known");
+    if (!x.getElementType().isF32())
+      return leave("its activations are no float32");
+    if (quantisesActivations(ffn.getSpelling()))
+      return leave("it quantises its activations");
+    for (Value operand : ffn->getOperands().drop_front())
+      if (!isConstantExpression(operand, cache))
+        return leave("a weight is no constant");
+    blocks.push_back(ffn);
+  });
+  return blocks;
+}
+
+static calibration::Activation activationOf(Activation activation) {
+  using C = calibration::Activation;
+  switch (activation) {
+  case Activation::relu:
+    return C::Relu;
+  case Activation::gelu:
+    return C::GeluErf;
+  case Activation::gelu_tanh:
+    return C::GeluTanh;
+  case Activation::silu:
+    return C::Silu;
+  case Activation::quick_gelu:
+    return C::QuickGelu;
+  case Activation::tanh:
+    return C::Tanh;
+  case Activation::sigmoid:
+    return C::Sigmoid;
+  default:
+    return C::Identity;
+  }
+}
+
+FailureOr<BlockWeights> uoe::loadWeights(FfnOp ffn, WeightReader &reader) {
+  if (ffn.getActivation() == Activation::relu_squared)
+    return ffn.emitError("has the activation relu_squared, which calibration does not know"), failure();
+  BlockWeights block;
+  bool ok = true;
+  auto load = [&](Value value) -> const rt::Tensor * {
+    if (!value || !ok)
+      return nullptr;
+    FailureOr<rt::Tensor> tensor = evaluateConstant(value, reader);
+    if (failed(tensor) || tensor->dtype() != rt::DType::F32) {
+      if (succeeded(tensor))
+        ffn.emitError("has a weight of type ") << rt::nameOf(tensor->dtype()) << ", expected float";
+      ok = false;
+      return nullptr;
+    }
+    block.owners.push_back(*tensor);
+    return &block.owners.back();
+  };
+  block.owners.reserve(6);
+  auto matrix = [&](Value value) {
+    const rt::Tensor *t = load(value);
+    return t && t->rank() == 2 ? calibration::MatrixView(t->data<float>(), t->dim(0), t->dim(1)) : calibration::MatrixView();
+  };
+  auto vector = [&](Value value) {
+    const rt::Tensor *t = load(value);
+    return t ? t->data<float>() : nullptr;
+  };
+  calibration::FfnWeights &w = block.ffn;
+  if (ffn.getGate()) {
+    w.gate = matrix(ffn.getGate());
+    w.up = matrix(ffn.getUp());
+    w.gateBias = vector(ffn.getBiasGate());
+    w.upBias = vector(ffn.getBiasUp());
+  } else {
+    w.gate = matrix(ffn.getUp());
+    w.gateBias = vector(ffn.getBiasUp());
+  }
+  w.down = matrix(ffn.getDown());
+  w.downBias = vector(ffn.getBiasDown());
+  w.activation = activationOf(ffn.getActivation());
+  if (!ok)
+    return failure();
+  if (calibration::Status status = calibration::check(w); !status.ok())
+    return ffn.emitError(blockName(ffn, "ffn")) << ": " << status.message, failure();
+  return block;
+}
+
+FailureOr<Value> uoe::newWeight(OpBuilder &builder, ModuleOp module, const std::string &name, ArrayRef<int64_t> shape,
+                                ArrayRef<float> values) {
+  auto type = RankedTensorType::get(shape, builder.getF32Type());
+  return addInitializer(builder, module, name, type,
+                        {reinterpret_cast<const char *>(values.data()), values.size() * sizeof(float)},
+                        WeightWriter::process());
+}
+
+Value uoe::binary(OpBuilder &builder, Location loc, StringRef op, Value x, Value y, Type type) {
+  return onnx::NodeOp::create(builder, loc, TypeRange{type ? type : x.getType()}, op, {x, y}).getResult(0);
+}
+
+void uoe::annotate(Operation *op, StringRef name, StringRef recipe, double cost, double error) {
+  Builder builder(op->getContext());
+  op->setAttr("uoe.name", builder.getStringAttr(name));
+  op->setAttr("uoe.recipe", builder.getStringAttr(recipe));
+  op->setAttr("uoe.cost", builder.getF64FloatAttr(cost));
+  op->setAttr("uoe.error", builder.getF64FloatAttr(error));
+}

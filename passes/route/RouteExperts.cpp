@@ -1,0 +1,146 @@
+// route-experts: a dense block becomes an always-on core and routed experts with a linear router and one threshold, everything from closed
+// form on a profile (docs/rationale/routing.md; the recipe's numerics are in lib/Calibration).
+#include "include/uoe/calibration/Experts.h"
+#include "lib/Conversion/Calibrate.h"
+#include "lib/Report/Progress.h"
+#include "passes/Passes.h"
+#include "passes/decompose/Decompose.h"
+#include "passes/route/Route.h"
+#include <cmath>
+
+namespace uoe {
+#define GEN_PASS_DEF_ROUTEEXPERTSPASS
+#include "passes/Passes.h.inc"
+} // namespace uoe
+
+using namespace mlir;
+using namespace uoe;
+using calibration::ExpertPlan;
+
+namespace {
+
+struct RouteExpertsPass : uoe::impl::RouteExpertsPassBase<RouteExpertsPass> {
+  using RouteExpertsPassBase::RouteExpertsPassBase;
+
+  void runOnOperation() override {
+    std::string error;
+    std::shared_ptr<Profile> data = Profile::open(profile, error);
+    if (!data) {
+      getOperation().emitError("route-experts: ") << error;
+      return signalPassFailure();
+    }
+    std::vector<FfnOp> blocks = routableBlocks(getOperation());
+    report::Progress progress("routing", std::max<int64_t>(1, static_cast<int64_t>(blocks.size())));
+    for (FfnOp ffn : blocks) {
+      if (failed(route(ffn, *data)))
+        return signalPassFailure();
+      progress.step();
+    }
+  }
+
+  LogicalResult route(FfnOp ffn, const Profile &data) {
+    std::string name = blockName(ffn, "ffn");
+    const calibration::Tokens *inputs = data.tokens(inputProbe(name));
+    if (!inputs) {
+      ffn.emitRemark(name) << " is left dense: the profile has no '" << inputProbe(name) << "'";
+      return success();
+    }
+    double share = budget;
+    if (auto own = ffn->getAttrOfType<FloatAttr>("uoe.budget"))
+      share = own.getValueAsDouble();
+    if (share >= 1)
+      return success();
+    WeightReader reader;
+    FailureOr<BlockWeights> weights = loadWeights(ffn, reader);
+    if (failed(weights))
+      return failure();
+    calibration::ExpertOptions options;
+    options.expertSize = expertSize;
+    options.budget = share;
+    calibration::CalibrationData calibrationData;
+    calibrationData.inputs = inputs;
+    ExpertPlan plan;
+    if (calibration::Status status = calibration::calibrateExperts(weights->ffn, calibrationData, options, plan); !status.ok())
+      return ffn.emitError(name) << ": " << status.message;
+    if (failed(rewrite(ffn, name, plan)))
+      return failure();
+    ++routed;
+    return success();
+  }
+
+  LogicalResult rewrite(FfnOp ffn, const std::string &name, const ExpertPlan &plan) {
+    ModuleOp module = getOperation();
+    OpBuilder builder(ffn);
+    Location loc = ffn.getLoc();
+    auto xType = cast<RankedTensorType>(ffn.getInput().getType());
+    int64_t d = plan.router.rows, experts = plan.experts(), outputs = plan.down.cols;
+    bool ok = true;
+    auto weight = [&](StringRef what, ArrayRef<int64_t> shape, ArrayRef<float> values) -> Value {
+      auto value = newWeight(builder, module, name + "." + what.str(), shape, values);
+      ok &= succeeded(value);
+      return ok ? *value : Value();
+    };
+    ArrayRef<int64_t> order(plan.permutation);
+    Value sum;
+    auto plus = [&](Value value) { sum = sum ? binary(builder, loc, "Add", sum, value) : value; };
+    if (plan.core > 0) {
+      ArrayRef<int64_t> core = order.take_front(plan.core);
+      Value down = weight("core.down", {plan.core, outputs}, ArrayRef(plan.down.values).take_front(plan.core * outputs));
+      if (!ok)
+        return failure();
+      auto dense = FfnOp::create(builder, loc, ffn.getOutput().getType(), ffn.getActivationAttr(), ffn.getInput(),
+                                 reorder(builder, loc, ffn.getUp(), core, 1), reorder(builder, loc, ffn.getGate(), core, 1),
+                                 down, reorder(builder, loc, ffn.getBiasUp(), core, 0),
+                                 reorder(builder, loc, ffn.getBiasGate(), core, 0), Value());
+      dense->setAttr("uoe.core", builder.getUnitAttr());
+      plus(dense.getOutput());
+    }
+    if (experts > 0) {
+      ArrayRef<int64_t> rest = order.drop_front(plan.core);
+      Value router = weight("router", {d, experts}, plan.router.values);
+      Value bias = weight("router.bias", {experts}, plan.routerBias);
+      Value down = weight("experts.down", {static_cast<int64_t>(rest.size()), outputs},
+                          ArrayRef(plan.down.values).drop_front(plan.core * outputs));
+      Value skip = plan.skip.empty() ? Value() : weight("skip", {experts, outputs}, plan.skip.values);
+      if (!ok)
+        return failure();
+      SmallVector<int64_t> scoreShape(xType.getShape());
+      scoreShape.back() = experts;
+      auto score = ScoreOp::create(builder, loc, RankedTensorType::get(scoreShape, xType.getElementType()),
+                                   ScoreKindAttr::get(&getContext(), ScoreKind::linear), ffn.getInput(), router, bias);
+      // The plan keeps scores at the threshold; the op keeps those above tau.
+      float tau = std::nextafter(plan.threshold, -std::numeric_limits<float>::infinity());
+      auto select = SelectOp::create(builder, loc, RoutingType::get(&getContext(), experts),
+                                     RuleAttr::get(&getContext(), Rule::threshold), score.getScores(),
+                                     builder.getF32FloatAttr(tau), IntegerAttr());
+      FailureOr<ExpertsOp> split = splitFfn(builder, ffn, rest, plan.expertSizes, select.getRouting(), skip, down);
+      if (failed(split))
+        return failure();
+      annotate(*split, name, "experts", plan.cost, plan.error);
+      (*split)->setAttr("uoe.core_size", builder.getI64IntegerAttr(plan.core));
+      (*split)->setAttr("uoe.active", builder.getF64FloatAttr(plan.activeShare));
+      plus(split->getOutput());
+    }
+    if (!plan.linearIn.empty()) {
+      Value in = weight("linear.in", {plan.linearIn.rows, plan.linearIn.cols}, plan.linearIn.values);
+      Value out = weight("linear.out", {plan.linearOut.rows, plan.linearOut.cols}, plan.linearOut.values);
+      if (!ok)
+        return failure();
+      SmallVector<int64_t> shape(xType.getShape());
+      shape.back() = plan.linearIn.cols;
+      Value low = binary(builder, loc, "MatMul", ffn.getInput(), in, RankedTensorType::get(shape, xType.getElementType()));
+      plus(binary(builder, loc, "MatMul", low, out, ffn.getOutput().getType()));
+    }
+    if (!plan.outputBias.empty()) {
+      Value bias = weight("down.bias", {outputs}, plan.outputBias);
+      if (!ok)
+        return failure();
+      plus(bias);
+    }
+    ffn.getResult().replaceAllUsesWith(sum);
+    ffn.erase();
+    return success();
+  }
+};
+
+} // namespace
