@@ -2,16 +2,11 @@
 // files, so that no copy of the model is made.
 #include "lib/Onnx/Exporter.h"
 #include "lib/Onnx/Model.h"
-#include "llvm/Support/FileSystem.h"
+#include "lib/Weights/AtomicFile.h"
 #include "llvm/Support/Path.h"
-#include "llvm/Support/Signals.h"
-#include <cerrno>
-#include <fcntl.h>
-#include <unistd.h>
 
 using namespace mlir;
 using namespace uoe;
-namespace fs = llvm::sys::fs;
 
 namespace {
 
@@ -145,90 +140,6 @@ private:
   const ModelImage &image;
 };
 
-/// A file that appears under its name only when complete. What is no regular file (a pipe, a
-/// device) is written directly.
-class Output {
-public:
-  explicit Output(StringRef path) : path(path) {}
-  ~Output() {
-    if (descriptor >= 0)
-      ::close(descriptor);
-    if (!temporary.empty())
-      fs::remove(temporary);
-  }
-
-  bool open() {
-    fs::file_status status;
-    if (!fs::status(path, status) && status.type() != fs::file_type::regular_file &&
-        status.type() != fs::file_type::directory_file) {
-      descriptor = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
-      return descriptor >= 0 || fail();
-    }
-    llvm::SmallString<128> name;
-    // Where the path is a link, the link stays and its target is replaced.
-    llvm::SmallString<128> real;
-    if (!fs::real_path(path, real))
-      path = real.str().str();
-    if (fs::is_directory(path)) {
-      errno = EISDIR;
-      return fail();
-    }
-    if (std::error_code code =
-            fs::createUniqueFile(path + ".%%%%%%.tmp", descriptor, name, fs::OF_None, 0666)) {
-      errno = code.value();
-      return fail();
-    }
-    temporary = name.str();
-    llvm::sys::RemoveFileOnSignal(temporary);
-    return true;
-  }
-
-  bool write(llvm::ArrayRef<char> bytes) {
-    written += bytes.size();
-    while (!bytes.empty()) {
-      ssize_t n = ::write(descriptor, bytes.data(), std::min<size_t>(bytes.size(), 8 << 20));
-      if (n < 0 && errno == EINTR)
-        continue;
-      if (n <= 0)
-        return fail();
-      bytes = bytes.drop_front(static_cast<size_t>(n));
-    }
-    return true;
-  }
-  bool pad(uint64_t alignment) {
-    static const std::vector<char> zeros(4096);
-    uint64_t gap = (alignment - written % alignment) % alignment;
-    return write(llvm::ArrayRef<char>(zeros).take_front(gap));
-  }
-
-  bool finish() {
-    int closing = descriptor;
-    descriptor = -1;
-    if (::close(closing) != 0)
-      return fail();
-    if (temporary.empty())
-      return true;
-    if (std::error_code code = fs::rename(temporary, path)) {
-      errno = code.value();
-      return fail();
-    }
-    llvm::sys::DontRemoveFileOnSignal(temporary);
-    temporary.clear();
-    return true;
-  }
-
-  std::string path, error;
-  uint64_t written = 0;
-
-private:
-  bool fail() {
-    error = "can't write '" + path + "': " + std::generic_category().message(errno);
-    return false;
-  }
-  std::string temporary;
-  int descriptor = -1;
-};
-
 } // namespace
 
 /// Tensors in the order in which they are to lie in the data file.
@@ -271,7 +182,7 @@ LogicalResult uoe::writeOnnx(ModuleOp module, StringRef path, const WriteOnnxOpt
   uint64_t total = 0;
   for (auto &[tensor, data] : image.data)
     total += data.bytes.size();
-  Output model(path), data((path + ".data").str());
+  AtomicFile model(path), data((path + ".data").str());
   bool external = (options.externalData || total > options.inlineLimit) && total > 0;
   if (external) {
     if (!data.open())

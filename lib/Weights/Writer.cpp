@@ -1,3 +1,4 @@
+#include "lib/Weights/AtomicFile.h"
 #include "lib/Weights/Weights.h"
 #include "runtime/core/DType.h"
 #include "llvm/ADT/DenseMap.h"
@@ -131,20 +132,14 @@ llvm::Error WeightWriter::moveTo(ModuleOp module, llvm::StringRef path) {
   auto mapped = MappedFile::open(file);
   if (!mapped)
     return mapped.takeError();
-  auto temporary = llvm::sys::fs::TempFile::create(path + ".%%%%%%.tmp");
-  if (!temporary)
-    return llvm::createStringError("can't write '" + path +
-                                   "': " + llvm::toString(temporary.takeError()));
+  AtomicFile out(path);
+  bool good = out.open();
   for (auto [from, to] : moved) {
     llvm::StringRef bytes = (*mapped)->bytes().substr(from.getOffset(), from.getLength());
-    if (llvm::Error error =
-            writeAll(temporary->FD, {bytes.data(), bytes.size()}, to.getOffset(), path)) {
-      llvm::consumeError(temporary->discard());
-      return error;
-    }
+    good = good && out.pad(kAlignment) && out.write({bytes.data(), bytes.size()});
   }
-  if (llvm::Error error = temporary->keep(path))
-    return error;
+  if (!good || !out.finish())
+    return llvm::createStringError(out.error);
   for (Operation *op : ops)
     replacer.replaceElementsIn(op, /*replaceAttrs=*/true);
   return llvm::Error::success();

@@ -96,6 +96,8 @@ public:
   /// As `named` reads it; "" if an anonymous symbol occurs, for constants, and where the text would be long.
   std::string name(Dim dim);
   const DimAtom &atom(unsigned index) const { return atoms[index]; }
+  /// The polynomial that is this atom.
+  Dim symbol(unsigned index) { return intern(0, {{llvm::SmallVector<unsigned, 2>{index}, 1}}); }
 
 private:
   Dim intern(int64_t constant, std::map<llvm::SmallVector<unsigned, 2>, int64_t> terms);
