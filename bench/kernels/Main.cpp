@@ -1,8 +1,10 @@
-// Kernel benchmarks: uoe-bench-kernels [SECTION...]; without arguments all sections.
+// Kernel benchmarks: uoe-bench-kernels [--threads=N] [--isa=NAME] [SECTION...]; without sections
+// all of them.
 #include "Measure.h"
 #include "runtime/core/ThreadPool.h"
 #include "runtime/cpu/fast/Isa.h"
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <string>
@@ -22,15 +24,28 @@ int main(int argc, char **argv) {
   const struct {
     const char *name;
     void (*run)();
-  } sections[] = {
-      {"gemm", bench::benchGemm}, {"gemv", bench::benchGemv}, {"attention", bench::benchAttention}};
+  } sections[] = {{"gemm", bench::benchGemm},
+                  {"gemv", bench::benchGemv},
+                  {"attention", bench::benchAttention},
+                  {"experts", bench::benchExperts}};
+  std::vector<const char *> names;
+  for (int i = 1; i < argc; ++i) {
+    if (std::strncmp(argv[i], "--threads=", 10) == 0)
+      rt::ThreadPool::setGlobalThreads(std::atoi(argv[i] + 10));
+    else if (std::strncmp(argv[i], "--isa=", 6) == 0) {
+      for (rt::fast::Isa isa : rt::fast::supportedIsas())
+        if (std::strcmp(nameOf(isa), argv[i] + 6) == 0)
+          setIsa(isa);
+    } else
+      names.push_back(argv[i]);
+  }
   std::printf("CPU: %s; instruction set: %s; threads: %d\n", cpuModel().c_str(),
               nameOf(rt::fast::isa()), rt::ThreadPool::global().threads());
-  bool known = argc == 1;
+  bool known = names.empty();
   for (auto &section : sections) {
-    bool wanted = argc == 1;
-    for (int i = 1; i < argc; ++i)
-      wanted |= std::strcmp(argv[i], section.name) == 0;
+    bool wanted = names.empty();
+    for (const char *name : names)
+      wanted |= std::strcmp(name, section.name) == 0;
     if (wanted)
       section.run();
     known |= wanted;

@@ -44,6 +44,7 @@ double readBandwidth();
 
 void benchGemm();
 void benchGemv();
+void benchExperts();
 void benchAttention();
 
 } // namespace uoe::bench

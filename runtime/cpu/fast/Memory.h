@@ -44,6 +44,8 @@ enum class Scratch {
   Keys,
   Values,
   State,
+  Routing,
+  Output,
   Count
 };
 /// At least `bytes` of uninitialised scratch of this thread on a 64-byte boundary.

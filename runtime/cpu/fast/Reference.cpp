@@ -53,6 +53,35 @@ void gemm(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, bool tra
     }
 }
 
+void ffn(const FfnSource &s, Activation act, const float *x, int64_t ldx, int64_t tokens,
+         const float *weights, float *y, int64_t ldy) {
+  for (int64_t t = 0; t < tokens; ++t) {
+    std::vector<double> sums(static_cast<size_t>(s.out));
+    for (int64_t i = 0; i < s.out; ++i)
+      sums[static_cast<size_t>(i)] = s.downBias ? double(s.downBias[i]) : 0;
+    for (int64_t j = 0; j < s.hidden; ++j) {
+      float weight = weights ? weights[t * s.hidden + j] : 1.0f;
+      if (weight == 0)
+        continue;
+      double gate = s.gateBias ? double(s.gateBias[j]) : 0, up = s.upBias ? double(s.upBias[j]) : 0;
+      for (int64_t i = 0; i < s.in; ++i) {
+        double value = x[t * ldx + i];
+        if (s.gate)
+          gate += value * double(s.gate[s.gateTransposed ? j * s.in + i : i * s.hidden + j]);
+        up += value * double(s.up[s.upTransposed ? j * s.in + i : i * s.hidden + j]);
+      }
+      double h = s.gate ? double(activate(act, static_cast<float>(gate))) * up
+                        : double(activate(act, static_cast<float>(up)));
+      for (int64_t i = 0; i < s.out; ++i)
+        sums[static_cast<size_t>(i)] +=
+            double(weight) * h *
+            double(s.down[s.downTransposed ? i * s.hidden + j : j * s.out + i]);
+    }
+    for (int64_t i = 0; i < s.out; ++i)
+      y[t * ldy + i] = static_cast<float>(sums[static_cast<size_t>(i)]);
+  }
+}
+
 void attention(const AttentionArgs &a) {
   auto at = [](const Strides4 &by, int64_t b, int64_t h, int64_t p, int64_t f) {
     return b * by.batch + h * by.head + p * by.position + f * by.feature;

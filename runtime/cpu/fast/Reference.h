@@ -2,6 +2,7 @@
 #pragma once
 #include "Activation.h"
 #include "Attention.h"
+#include "Experts.h"
 #include "Gemm.h"
 
 namespace uoe::rt::fast::reference {
@@ -12,6 +13,11 @@ float activate(Activation act, float x);
 /// epilogue's residual.
 void gemm(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, bool transA, const float *b,
           int64_t ldb, bool transB, float *c, int64_t ldc, const Epilogue &epilogue = {});
+
+/// y of the units whose entry in weights [tokens, hidden] is not 0, each multiplied by it; null:
+/// all units.
+void ffn(const FfnSource &source, Activation act, const float *x, int64_t ldx, int64_t tokens,
+         const float *weights, float *y, int64_t ldy);
 
 void attention(const AttentionArgs &args);
 

@@ -25,6 +25,31 @@ struct Tile {
   bool accumulate = false; // start from c instead of 0
 };
 
+/// The down projection of some hidden units, added to scattered rows: for r < m, row c + rows[r] *
+/// ldc gains sum over g < groups, k < 16 of h[g * hStep + 16 r + k] * b[g * bStep + 256 p + 16 k +
+/// j] in column 16 p + j, and loses `shift` if given. One chain over g and k that starts from c.
+struct DownTile {
+  int64_t m = 0, groups = 0, panels = 0;
+  const float *h = nullptr;
+  int64_t hStep = 0;
+  const void *b = nullptr; // float or bfloat16
+  int64_t bStep = 0;
+  float *c = nullptr;
+  int64_t ldc = 0;
+  const int32_t *rows = nullptr;
+  const float *shift = nullptr; // [16 * panels] or null
+};
+
+/// 16 hidden units of m tokens: out[16 r + j] = weight[r] * act(a + biasA) [* (b + biasB) if b].
+struct HiddenTile {
+  int64_t m = 0, ld = 0; // ld: from row to row of a and b
+  Activation act = Activation::Identity;
+  const float *a = nullptr, *b = nullptr;
+  const float *biasA = nullptr, *biasB = nullptr; // [16] or null
+  const float *weight = nullptr;                  // [m] or null
+  float *out = nullptr;
+};
+
 /// c[m][n] = act(alpha * x + bias) + residualScale * residual; bias and residual may be null, c may
 /// be x or residual.
 struct Finish {
@@ -61,6 +86,9 @@ struct Kernels {
   void (*packedTileBf16)(const Tile &tile);
   void (*rowTile)(const Tile &tile);
   void (*rowTileBf16)(const Tile &tile);
+  void (*downTile)(const DownTile &tile);
+  void (*downTileBf16)(const DownTile &tile);
+  void (*hiddenTile)(const HiddenTile &tile);
   /// m <= mr rows of k floats into [k][mr], missing rows as 0. Up to 16 floats after the result may
   /// be overwritten.
   void (*packRows)(const float *const *rows, int64_t m, int64_t k, float *out);

@@ -1,0 +1,303 @@
+// The tokens of a tile are grouped by expert (a stable counting sort); each expert then multiplies
+// its own rows, found through pointers, by its group of 16 hidden units, and keeps the activated
+// units in a compact list. The way down goes by blocks of output columns: a block of the tile's
+// outputs stays in L1 while all experts add to it in ascending order, so no partial results are
+// written and none need to be reduced.
+#include "Experts.h"
+#include "Memory.h"
+#include "runtime/core/Error.h"
+#include "runtime/core/ThreadPool.h"
+#include "simd/Table.h"
+#include <algorithm>
+#include <cstring>
+
+namespace uoe::rt::fast {
+
+namespace {
+
+/// Tokens of a tile when the threads share the tokens; also the most for which they share experts
+/// and columns.
+constexpr int64_t tileTokens = 128;
+constexpr int64_t sharedTile = 256;
+/// Bytes of a tile's outputs that stay in L1 on the way down.
+constexpr int64_t outputBytes = 20 << 10;
+
+/// One tile of tokens sorted by block (block 0: the core). Lives in scratch of the thread that made
+/// it.
+struct Tile16 {
+  int64_t tokens = 0, blocks = 0;
+  const float **x = nullptr; // [tokens] input rows
+  int64_t *first = nullptr;  // [blocks + 1] into the lists below
+  int64_t *hidden = nullptr; // [blocks] where a block's hidden units begin in h
+  int32_t *token = nullptr;  // [entries] token of the tile, ascending within a block
+  float *weight = nullptr;   // [entries], or null
+  float *h = nullptr;        // per block [groups][entries][16]
+
+  int64_t rows(int64_t b) const { return first[b + 1] - first[b]; }
+};
+
+struct Job {
+  const PackedFfn &block;
+  const float *x;
+  int64_t ldx;
+  const Routing *routing; // null: every expert
+  float *y;
+  int64_t ldy;
+  const FfnEpilogue &epilogue;
+  const float *base; // [16 * outPanels]: bias, and all skip vectors
+  const float *skip; // [experts][16 * outPanels] padded, or null
+};
+
+Tile16 makeTile(const Job &job, int64_t t0, int64_t t1) {
+  const PackedFfn &block = job.block;
+  const int64_t tokens = t1 - t0;
+  Tile16 tile;
+  tile.tokens = tokens;
+  // Without routing everything is one block that all tokens take.
+  tile.blocks = job.routing ? block.blocks() : 1;
+  const int64_t *offsets = job.routing ? job.routing->offsets : nullptr;
+  const int64_t from = offsets ? offsets[t0] : 0, chosen = offsets ? offsets[t1] - from : 0;
+  const int64_t entries = tokens + chosen;
+  const bool weighted = job.routing && job.routing->weights;
+  char *memory = scratch<char>(Scratch::Routing, 8 * (tokens + 3 * tile.blocks + 2) + 8 * entries);
+  tile.x = reinterpret_cast<const float **>(memory);
+  tile.first = reinterpret_cast<int64_t *>(tile.x + tokens);
+  tile.hidden = tile.first + tile.blocks + 1;
+  int64_t *next = tile.hidden + tile.blocks;
+  tile.token = reinterpret_cast<int32_t *>(next + tile.blocks);
+  tile.weight = weighted ? reinterpret_cast<float *>(tile.token + entries) : nullptr;
+  for (int64_t t = 0; t < tokens; ++t)
+    tile.x[t] = job.x + (t0 + t) * job.ldx;
+
+  std::memset(next, 0, static_cast<size_t>(tile.blocks) * sizeof(int64_t));
+  const bool core = !job.routing || block.firstGroup[1] > 0;
+  next[0] = core ? tokens : 0;
+  for (int64_t i = 0; i < chosen; ++i) {
+    int32_t e = job.routing->ids[from + i];
+    check(e >= 0 && e < block.experts, "experts: chosen expert ", e, " of ", block.experts);
+    ++next[1 + e];
+  }
+  int64_t total = 0, floats = 0;
+  for (int64_t b = 0; b < tile.blocks; ++b) {
+    int64_t groups = job.routing ? block.firstGroup[size_t(b) + 1] - block.firstGroup[size_t(b)]
+                                 : block.groups();
+    tile.first[b] = total;
+    tile.hidden[b] = floats;
+    total += next[b];
+    floats += next[b] * groups * 16;
+    next[b] = tile.first[b];
+  }
+  tile.first[tile.blocks] = total;
+  tile.h = scratch<float>(Scratch::Hidden, floats);
+  if (core)
+    for (int64_t t = 0; t < tokens; ++t) {
+      tile.token[t] = static_cast<int32_t>(t);
+      if (weighted)
+        tile.weight[t] = 1.0f;
+    }
+  for (int64_t t = 0; offsets && t < tokens; ++t)
+    for (int64_t i = offsets[t0 + t]; i < offsets[t0 + t + 1]; ++i) {
+      int64_t to = next[1 + job.routing->ids[i]]++;
+      tile.token[to] = static_cast<int32_t>(t);
+      if (weighted)
+        tile.weight[to] = job.routing->weights[i];
+    }
+  return tile;
+}
+
+int64_t groupsOf(const Job &job, int64_t b) {
+  return job.routing ? job.block.firstGroup[size_t(b) + 1] - job.block.firstGroup[size_t(b)]
+                     : job.block.groups();
+}
+
+/// Hidden units of groups g0..g1 (counted within the block) of block b, for all its rows.
+void hiddenUnits(const Job &job, const Tile16 &tile, int64_t b, int64_t g0, int64_t g1) {
+  const PackedFfn &block = job.block;
+  const Kernels &kernel = kernels();
+  const bool bf16 = block.type == PackedFfn::Type::BF16;
+  const int64_t rows = tile.rows(b), firstGroup = block.firstGroup[static_cast<size_t>(b)];
+  const int64_t slivers = (rows + kernel.mr - 1) / kernel.mr;
+  float *sums = scratch<float>(Scratch::Tile, maxTileRows * 16 * 16);
+  const float *pointers[maxTileRows];
+  // Two panels: gate and up of one group; without gates as many groups as fit the scratch.
+  const int64_t together = block.gated ? 1 : 8;
+  Tile t;
+  t.k = block.in;
+  t.rows = pointers;
+  t.bk = block.gated ? 32 : 16;
+  t.bp = block.gated ? 16 : block.innerStep();
+  t.c = sums;
+  for (int64_t g = g0; g < g1; g += together) {
+    const int64_t count = std::min(together, g1 - g), group = firstGroup + g;
+    t.panels = block.gated ? 2 : count;
+    t.ldc = t.panels * 16;
+    t.b = block.innerGroup(group);
+    for (int64_t s = 0; s < slivers; ++s) {
+      int64_t r0 = rows * s / slivers, r1 = rows * (s + 1) / slivers, at = tile.first[b] + r0;
+      t.m = r1 - r0;
+      for (int64_t r = 0; r < t.m; ++r)
+        pointers[r] = tile.x[tile.token[at + r]];
+      (bf16 ? kernel.rowTileBf16 : kernel.rowTile)(t);
+      for (int64_t i = 0; i < count; ++i) {
+        HiddenTile hidden;
+        hidden.m = t.m;
+        hidden.ld = t.ldc;
+        hidden.act = block.act;
+        const float *gate = block.gateBias.empty() ? nullptr : &block.gateBias[size_t(group * 16)];
+        const float *up = block.upBias.empty() ? nullptr : &block.upBias[size_t((group + i) * 16)];
+        hidden.a = sums + i * 16;
+        hidden.b = block.gated ? sums + 16 : nullptr;
+        hidden.biasA = block.gated ? gate : up;
+        hidden.biasB = block.gated ? up : nullptr;
+        hidden.weight = tile.weight && b > 0 ? tile.weight + at : nullptr;
+        hidden.out = tile.h + tile.hidden[b] + ((g + i) * rows + r0) * 16;
+        kernel.hiddenTile(hidden);
+      }
+    }
+  }
+}
+
+/// Output panels p0..p1 of the tile whose first token is t0.
+void outputs(const Job &job, const Tile16 &tile, int64_t t0, int64_t p0, int64_t p1) {
+  const PackedFfn &block = job.block;
+  const Kernels &kernel = kernels();
+  const bool bf16 = block.type == PackedFfn::Type::BF16;
+  const int64_t width = (p1 - p0) * 16, padded = block.outPanels() * 16;
+  float *sums = scratch<float>(Scratch::Output, tile.tokens * width);
+  for (int64_t t = 0; t < tile.tokens; ++t)
+    std::memcpy(sums + t * width, job.base + p0 * 16, static_cast<size_t>(width) * sizeof(float));
+  DownTile d;
+  d.panels = p1 - p0;
+  d.bStep = block.outerStep();
+  d.c = sums;
+  d.ldc = width;
+  for (int64_t b = 0; b < tile.blocks; ++b) {
+    const int64_t rows = tile.rows(b), slivers = (rows + kernel.mr - 1) / kernel.mr;
+    d.groups = groupsOf(job, b);
+    d.shift = job.skip && b > 0 ? job.skip + (b - 1) * padded + p0 * 16 : nullptr;
+    d.hStep = rows * 16;
+    if (d.groups == 0 && !d.shift)
+      continue;
+    d.b = static_cast<const char *>(block.outerGroup(block.firstGroup[size_t(b)])) +
+          p0 * 256 * block.width();
+    for (int64_t s = 0; s < slivers; ++s) {
+      int64_t r0 = rows * s / slivers, r1 = rows * (s + 1) / slivers;
+      d.m = r1 - r0;
+      d.rows = tile.token + tile.first[b] + r0;
+      d.h = tile.h + tile.hidden[b] + r0 * 16;
+      (bf16 ? kernel.downTileBf16 : kernel.downTile)(d);
+    }
+  }
+  Finish f;
+  f.m = tile.tokens;
+  f.n = std::min(width, block.out - p0 * 16);
+  f.x = sums;
+  f.ldx = width;
+  const FfnEpilogue &e = job.epilogue;
+  f.residual = e.residual ? e.residual + t0 * e.ldr + p0 * 16 : nullptr;
+  f.ldr = e.ldr;
+  f.residualScale = e.residualScale;
+  f.c = job.y + t0 * job.ldy + p0 * 16;
+  f.ldc = job.ldy;
+  kernel.finish(f);
+}
+
+int64_t columnBlock(int64_t tokens, int64_t panels) {
+  int64_t fit = outputBytes / std::max<int64_t>(1, tokens * 64);
+  return std::max<int64_t>(1, std::min(panels, std::max<int64_t>(2, fit / 2 * 2)));
+}
+
+/// The threads share the experts on the way up, the output columns on the way down.
+void runShared(const Job &job, int64_t tokens) {
+  ThreadPool &pool = ThreadPool::global();
+  Tile16 tile = makeTile(job, 0, tokens);
+  // Ranges of groups of about equal work; bounds[i] is where piece i begins, in units of rows times
+  // groups.
+  int64_t work = 0;
+  for (int64_t b = 0; b < tile.blocks; ++b)
+    work += tile.rows(b) * groupsOf(job, b);
+  const int64_t threads = pool.threads();
+  const int64_t pieces = tokens <= 4 ? threads : 4 * threads;
+  auto upPieces = [&](int64_t begin, int64_t end) {
+    int64_t low = work * begin / pieces, high = work * end / pieces, at = 0;
+    for (int64_t b = 0; b < tile.blocks; ++b) {
+      int64_t groups = groupsOf(job, b), rows = tile.rows(b);
+      if (rows == 0 || groups == 0)
+        continue;
+      // Groups whose work begins within [low, high).
+      int64_t g0 = std::clamp<int64_t>((low - at + rows - 1) / rows, 0, groups);
+      int64_t g1 = std::clamp<int64_t>((high - at + rows - 1) / rows, 0, groups);
+      if (low <= at)
+        g0 = 0;
+      if (high <= at)
+        g1 = 0;
+      if (g0 < g1)
+        hiddenUnits(job, tile, b, g0, g1);
+      at += rows * groups;
+    }
+  };
+  const int64_t panels = job.block.outPanels();
+  int64_t step = columnBlock(tokens, (panels + threads - 1) / threads);
+  auto downPieces = [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i)
+      outputs(job, tile, 0, i * step, std::min(panels, (i + 1) * step));
+  };
+  const int64_t columnPieces = (panels + step - 1) / step;
+  if (double(work) * 16 * double(job.block.in) < 60e3) {
+    upPieces(0, pieces);
+    downPieces(0, columnPieces);
+    return;
+  }
+  pool.parallelFor(pieces, 1, upPieces);
+  pool.parallelFor(columnPieces, 1, downPieces);
+}
+
+/// Each thread takes tiles of tokens all the way.
+void runTiles(const Job &job, int64_t tokens) {
+  // Tiles of equal size, at least two for each thread.
+  const int64_t threads = ThreadPool::global().threads();
+  int64_t tiles =
+      std::max((tokens + tileTokens - 1) / tileTokens, std::min(2 * threads, tokens / 64));
+  const int64_t panels = job.block.outPanels();
+  ThreadPool::global().parallelFor(tiles, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      int64_t t0 = tokens * i / tiles, t1 = tokens * (i + 1) / tiles;
+      Tile16 tile = makeTile(job, t0, t1);
+      for (int64_t b = 0; b < tile.blocks; ++b)
+        if (tile.rows(b) > 0)
+          hiddenUnits(job, tile, b, 0, groupsOf(job, b));
+      int64_t step = columnBlock(t1 - t0, panels);
+      for (int64_t p = 0; p < panels; p += step)
+        outputs(job, tile, t0, p, std::min(panels, p + step));
+    }
+  });
+}
+
+void run(const PackedFfn &block, const float *x, int64_t ldx, int64_t tokens,
+         const Routing *routing, float *y, int64_t ldy, const FfnEpilogue &epilogue) {
+  if (tokens <= 0 || block.out == 0)
+    return;
+  // Skipped experts add their vector: all vectors to begin with, less those of the experts that
+  // run.
+  const bool skip = routing && !block.skip.empty();
+  Job job{block, x, ldx, routing, y, ldy, epilogue, nullptr, nullptr};
+  job.base = skip ? block.biasAndSkip.data() : block.downBias.data();
+  job.skip = skip ? block.skip.data() : nullptr;
+  if (tokens <= sharedTile)
+    return runShared(job, tokens);
+  runTiles(job, tokens);
+}
+
+} // namespace
+
+void ffn(const PackedFfn &block, const float *x, int64_t ldx, int64_t tokens, float *y, int64_t ldy,
+         const FfnEpilogue &epilogue) {
+  run(block, x, ldx, tokens, nullptr, y, ldy, epilogue);
+}
+
+void experts(const PackedFfn &block, const float *x, int64_t ldx, int64_t tokens,
+             const Routing &routing, float *y, int64_t ldy, const FfnEpilogue &epilogue) {
+  run(block, x, ldx, tokens, &routing, y, ldy, epilogue);
+}
+
+} // namespace uoe::rt::fast

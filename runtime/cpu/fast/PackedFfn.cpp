@@ -1,0 +1,128 @@
+#include "Experts.h"
+#include "runtime/core/Error.h"
+#include "runtime/core/ThreadPool.h"
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+namespace uoe::rt::fast {
+
+uint16_t roundToBf16(float x) {
+  uint32_t bits;
+  std::memcpy(&bits, &x, 4);
+  if (std::isnan(x))
+    return static_cast<uint16_t>(bits >> 16 | 0x40);
+  return static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+namespace {
+
+std::vector<int64_t> checkedOrder(int64_t hidden, const std::vector<int64_t> &order) {
+  std::vector<int64_t> out = order;
+  if (order.empty()) {
+    for (int64_t i = 0; i < hidden; ++i)
+      out.push_back(i);
+    return out;
+  }
+  check(static_cast<int64_t>(order.size()) == hidden, "experts: order has ", order.size(),
+        " entries for ", hidden, " hidden units");
+  std::vector<bool> seen(order.size());
+  for (int64_t i : order) {
+    check(i >= 0 && i < hidden && !seen[static_cast<size_t>(i)],
+          "experts: order is no permutation, entry ", i);
+    seen[static_cast<size_t>(i)] = true;
+  }
+  return out;
+}
+
+void put(void *base, PackedFfn::Type type, int64_t index, float value) {
+  if (type == PackedFfn::Type::F32)
+    static_cast<float *>(base)[index] = value;
+  else
+    static_cast<uint16_t *>(base)[index] = roundToBf16(value);
+}
+
+} // namespace
+
+PackedFfn::PackedFfn(const FfnSource &s, Activation act, const std::vector<int64_t> &starts,
+                     const std::vector<int64_t> &order, Type type)
+    : in(s.in), out(s.out), act(act), gated(s.gate != nullptr), type(type) {
+  check(s.in >= 0 && s.hidden >= 0 && s.out >= 0, "experts: negative size");
+  std::vector<int64_t> bounds{0};
+  if (starts.empty())
+    bounds.push_back(s.hidden);
+  else
+    bounds.insert(bounds.end(), starts.begin(), starts.end());
+  for (size_t i = 1; i < bounds.size(); ++i)
+    check(bounds[i] >= bounds[i - 1], "experts: starts do not ascend: ", bounds[i], " after ",
+          bounds[i - 1]);
+  check(bounds.back() == s.hidden, "experts: the last start is ", bounds.back(), ", expected ",
+        s.hidden);
+  experts = static_cast<int64_t>(bounds.size()) - 2;
+  std::vector<int64_t> place = checkedOrder(s.hidden, order);
+
+  // The unit at each place of the groups, -1 for padding.
+  std::vector<int64_t> units;
+  firstGroup.push_back(0);
+  for (size_t b = 0; b + 1 < bounds.size(); ++b) {
+    for (int64_t i = bounds[b]; i < bounds[b + 1]; ++i)
+      units.push_back(place[static_cast<size_t>(i)]);
+    units.resize((units.size() + 15) / 16 * 16, -1);
+    firstGroup.push_back(static_cast<int64_t>(units.size()) / 16);
+  }
+  auto take = [&](const float *bias) {
+    std::vector<float> taken;
+    if (bias)
+      for (int64_t unit : units)
+        taken.push_back(unit < 0 ? 0.0f : bias[unit]);
+    return taken;
+  };
+  gateBias = take(s.gateBias);
+  upBias = take(s.upBias);
+  downBias.assign(static_cast<size_t>(outPanels() * 16), 0.0f);
+  if (s.downBias)
+    std::copy(s.downBias, s.downBias + s.out, downBias.begin());
+
+  inner = Buffer(static_cast<size_t>(groups() * innerStep() * width()));
+  outer = Buffer(static_cast<size_t>(groups() * outerStep() * width()));
+  const int64_t columns = gated ? 32 : 16;
+  auto packGroup = [&](int64_t g) {
+    void *in16 = const_cast<void *>(innerGroup(g)), *out16 = const_cast<void *>(outerGroup(g));
+    for (int64_t j = 0; j < 16; ++j) {
+      int64_t unit = units[static_cast<size_t>(g * 16 + j)];
+      if (unit < 0)
+        continue;
+      auto column = [&](const float *w, bool transposed, int64_t at) {
+        const float *from = transposed ? w + unit * in : w + unit;
+        int64_t step = transposed ? 1 : s.hidden;
+        for (int64_t i = 0; i < in; ++i)
+          put(in16, type, i * columns + at, from[i * step]);
+      };
+      if (gated)
+        column(s.gate, s.gateTransposed, j);
+      column(s.up, s.upTransposed, gated ? 16 + j : j);
+      const float *from = s.downTransposed ? s.down + unit : s.down + unit * out;
+      int64_t step = s.downTransposed ? s.hidden : 1;
+      for (int64_t i = 0; i < out; ++i)
+        put(out16, type, i / 16 * 256 + j * 16 + i % 16, from[i * step]);
+    }
+  };
+  ThreadPool::global().parallelFor(groups(), 1, [&](int64_t begin, int64_t end) {
+    for (int64_t g = begin; g < end; ++g)
+      packGroup(g);
+  });
+}
+
+void PackedFfn::setSkipVectors(const float *vectors) {
+  const int64_t padded = outPanels() * 16;
+  skip.assign(static_cast<size_t>(padded * experts), 0.0f);
+  biasAndSkip = downBias;
+  for (int64_t e = 0; e < experts; ++e)
+    for (int64_t i = 0; i < out; ++i) {
+      float value = vectors[e * out + i];
+      skip[static_cast<size_t>(e * padded + i)] = value;
+      biasAndSkip[static_cast<size_t>(i)] += value;
+    }
+}
+
+} // namespace uoe::rt::fast

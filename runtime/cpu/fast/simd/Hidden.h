@@ -1,0 +1,68 @@
+// Feed-forward blocks in groups of 16 hidden units: the activation of a group, and its way down.
+#pragma once
+#include "Math.h"
+#include "MicroGemm.h"
+
+namespace uoe::rt::fast::UOE_SIMD {
+
+struct DenseRows {
+  const float *a;
+  UOE_INLINE float at(int64_t k, int r) const { return a[r * lanes + k]; }
+};
+
+template <int Rows, int Panels, typename B> void downOnce(const DownTile &t, int64_t from) {
+  V acc[Rows][Panels];
+  float *c = t.c + from * lanes;
+  V shift[Panels];
+  UOE_UNROLL for (int p = 0; p < Panels; ++p) shift[p] =
+      t.shift ? load(t.shift + (from + p) * lanes) : set1(0.0f);
+  UOE_UNROLL for (int r = 0; r < Rows; ++r) {
+    const float *row = c + t.rows[r] * t.ldc;
+    UOE_UNROLL for (int p = 0; p < Panels; ++p) acc[r][p] = load(row + p * lanes) - shift[p];
+  }
+  const B *b = static_cast<const B *>(t.b) + from * 256;
+  const float *h = t.h;
+  for (int64_t g = 0; g < t.groups; ++g, b += t.bStep, h += t.hStep)
+    for (int64_t k = 0; k < lanes; k += 4) {
+      UOE_UNROLL for (int j = 0; j < 4; ++j)
+          step<Rows, Panels>(acc, DenseRows{h}, k + j, b + (k + j) * lanes, 256);
+    }
+  UOE_UNROLL for (int r = 0; r < Rows; ++r) {
+    float *row = c + t.rows[r] * t.ldc;
+    UOE_UNROLL for (int p = 0; p < Panels; ++p) store(row + p * lanes, acc[r][p]);
+  }
+}
+
+template <int Rows, int Panels, typename B> void downSweep(const DownTile &t, int64_t from) {
+  for (; from + Panels <= t.panels; from += Panels)
+    downOnce<Rows, Panels, B>(t, from);
+  if constexpr (Panels > 1)
+    if (from < t.panels)
+      downSweep<Rows, Panels / 2, B>(t, from);
+}
+
+template <typename B, int Rows = tileRows> UOE_INLINE void downDispatch(const DownTile &t) {
+  if constexpr (Rows > 0) {
+    if (t.m == Rows)
+      downSweep<Rows, panelsFor(Rows), B>(t, 0);
+    else
+      downDispatch<B, Rows - 1>(t);
+  }
+}
+
+inline void hiddenTile(const HiddenTile &t) {
+  const V zero = set1(0.0f);
+  const V biasA = t.biasA ? load(t.biasA) : zero, biasB = t.biasB ? load(t.biasB) : zero;
+  withActivation(t.act, [&](auto act) {
+    for (int64_t r = 0; r < t.m; ++r) {
+      V h = apply<decltype(act)::value>(load(t.a + r * t.ld) + biasA);
+      if (t.b)
+        h = h * (load(t.b + r * t.ld) + biasB);
+      if (t.weight)
+        h = h * set1(t.weight[r]);
+      store(t.out + r * lanes, h);
+    }
+  });
+}
+
+} // namespace uoe::rt::fast::UOE_SIMD

@@ -1,0 +1,216 @@
+#include "Common.h"
+#include "runtime/core/Error.h"
+#include "runtime/cpu/fast/Reference.h"
+#include "runtime/cpu/fast/Router.h"
+#include <cstring>
+
+using namespace uoe::rt::fast;
+using namespace uoe::rt::fast::test;
+
+namespace fast = uoe::rt::fast;
+
+namespace {
+
+class ExpertsTest : public EveryIsa {};
+UOE_EVERY_ISA(ExpertsTest);
+
+struct Weights {
+  std::vector<float> gate, up, down, gateBias, upBias, downBias;
+  FfnSource source;
+
+  Weights(int64_t in, int64_t hidden, int64_t out, bool gated, bool biased, bool transposed) {
+    gate = randoms(in * hidden, 11, 0.5f);
+    up = randoms(in * hidden, 12, 0.5f);
+    down = randoms(hidden * out, 13, 0.5f);
+    gateBias = randoms(hidden, 14);
+    upBias = randoms(hidden, 15);
+    downBias = randoms(out, 16);
+    source.in = in;
+    source.hidden = hidden;
+    source.out = out;
+    source.gate = gated ? gate.data() : nullptr;
+    source.up = up.data();
+    source.down = down.data();
+    source.gateTransposed = source.upTransposed = source.downTransposed = transposed;
+    if (biased) {
+      source.gateBias = gated ? gateBias.data() : nullptr;
+      source.upBias = upBias.data();
+      source.downBias = downBias.data();
+    }
+  }
+};
+
+TEST_P(ExpertsTest, Dense) {
+  for (int64_t tokens : {0, 1, 3, 17, 64, 260, 530})
+    for (int variant = 0; variant < 8; ++variant) {
+      bool gated = variant & 1, biased = variant & 2, transposed = variant & 4;
+      SCOPED_TRACE(testing::Message() << tokens << " tokens, variant " << variant);
+      Weights w(19, 50, 37, gated, biased, transposed);
+      Activation act = gated ? Activation::Silu : Activation::Gelu;
+      PackedFfn block(w.source, act);
+      auto x = randoms(tokens * 21, 1), residual = randoms(tokens * 37, 2);
+      std::vector<float> y = residual, expected(y.size());
+      reference::ffn(w.source, act, x.data(), 21, tokens, nullptr, expected.data(), 37);
+      for (size_t i = 0; i < y.size(); ++i)
+        expected[i] += 0.5f * residual[i];
+      FfnEpilogue e;
+      e.residual = y.data(); // in place
+      e.ldr = 37;
+      e.residualScale = 0.5f;
+      ffn(block, x.data(), 21, tokens, y.data(), 37, e);
+      ASSERT_NO_FATAL_FAILURE(expectClose(y, expected));
+    }
+}
+
+/// Masks with a share of about half of the experts, some tokens with none, some with all.
+std::vector<float> randomMask(int64_t tokens, int64_t experts, bool weighted) {
+  auto mask = randoms(tokens * experts, 5);
+  for (int64_t t = 0; t < tokens; ++t)
+    for (int64_t e = 0; e < experts; ++e) {
+      float &m = mask[static_cast<size_t>(t * experts + e)];
+      bool on = t % 7 == 3 ? false : t % 7 == 5 ? true : m > 0;
+      m = on ? (weighted ? 0.5f + std::fabs(m) : 1.0f) : 0.0f;
+    }
+  return mask;
+}
+
+TEST_P(ExpertsTest, Routed) {
+  const std::vector<std::vector<int64_t>> partitions = {
+      {0, 16, 32, 48, 64, 80, 96}, // experts of 16, no core
+      {32, 48, 64, 80, 96},        // a core
+      {5, 6, 6, 30, 59, 96},       // uneven, one of them empty
+      {96},                        // core only
+      {0, 96},                     // one expert
+  };
+  for (const auto &starts : partitions)
+    for (int64_t tokens : {1, 2, 4, 9, 70, 300})
+      for (int variant = 0; variant < 4; ++variant) {
+        SCOPED_TRACE(testing::Message()
+                     << tokens << " tokens, first start " << starts[0] << ", variant " << variant);
+        const int64_t in = 33, hidden = 96, out = 50;
+        const int64_t experts = static_cast<int64_t>(starts.size()) - 1;
+        bool gated = variant & 1, weighted = variant & 2;
+        Weights w(in, hidden, out, gated, variant == 3, false);
+        Activation act = gated ? Activation::Silu : Activation::GeluTanh;
+        PackedFfn block(w.source, act, starts);
+        auto x = randoms(tokens * in, 1), mask = randomMask(tokens, experts, weighted);
+        Choice choice = chooseMasked(mask.data(), tokens, experts, weighted);
+        std::vector<float> units(static_cast<size_t>(tokens * hidden), 1.0f);
+        for (int64_t t = 0; t < tokens; ++t)
+          for (int64_t e = 0; e < experts; ++e)
+            for (int64_t j = starts[size_t(e)]; j < starts[size_t(e) + 1]; ++j)
+              units[static_cast<size_t>(t * hidden + j)] =
+                  mask[static_cast<size_t>(t * experts + e)];
+        std::vector<float> y(static_cast<size_t>(tokens * out)), expected(y.size());
+        reference::ffn(w.source, act, x.data(), in, tokens, units.data(), expected.data(), out);
+        fast::experts(block, x.data(), in, tokens, choice.routing(), y.data(), out);
+        ASSERT_NO_FATAL_FAILURE(expectClose(y, expected));
+
+        auto skip = randoms(experts * out, 8);
+        for (int64_t t = 0; t < tokens; ++t)
+          for (int64_t e = 0; e < experts; ++e)
+            for (int64_t i = 0; mask[static_cast<size_t>(t * experts + e)] == 0 && i < out; ++i)
+              expected[static_cast<size_t>(t * out + i)] += skip[static_cast<size_t>(e * out + i)];
+        block.setSkipVectors(skip.data());
+        fast::experts(block, x.data(), in, tokens, choice.routing(), y.data(), out);
+        ASSERT_NO_FATAL_FAILURE(expectClose(y, expected));
+      }
+}
+
+TEST_P(ExpertsTest, AllExpertsEqualTheDenseBlock) {
+  Weights w(40, 80, 24, true, true, true);
+  const int64_t tokens = 33;
+  auto x = randoms(tokens * 40, 1);
+  std::vector<float> mask(static_cast<size_t>(tokens) * 5, 1.0f),
+      dense(static_cast<size_t>(tokens) * 24), routed = dense;
+  ffn(PackedFfn(w.source, Activation::Silu), x.data(), 40, tokens, dense.data(), 24);
+  Choice all = chooseMasked(mask.data(), tokens, 5);
+  fast::experts(PackedFfn(w.source, Activation::Silu, {0, 16, 32, 48, 64, 80}), x.data(), 40,
+                tokens, all.routing(), routed.data(), 24);
+  // The same chains of multiply-adds: equal to the last bit.
+  EXPECT_EQ(0, std::memcmp(dense.data(), routed.data(), dense.size() * sizeof(float)));
+}
+
+TEST_P(ExpertsTest, OneTokenEqualsTheSameTokenOfABatch) {
+  const int64_t tokens = 300, in = 36, out = 44;
+  for (auto type : {PackedFfn::Type::F32, PackedFfn::Type::BF16}) {
+    Weights w(in, 96, out, true, true, false);
+    PackedFfn block(w.source, Activation::Silu, {16, 32, 48, 64, 80, 96}, {}, type);
+    auto x = randoms(tokens * in, 1), mask = randomMask(tokens, 5, true);
+    Choice choice = chooseMasked(mask.data(), tokens, 5, true);
+    std::vector<float> batch(static_cast<size_t>(tokens * out)), row(static_cast<size_t>(out)),
+        serial = batch;
+    fast::experts(block, x.data(), in, tokens, choice.routing(), batch.data(), out);
+    for (int64_t t = 0; t < tokens; ++t) {
+      Choice own = chooseMasked(mask.data() + t * 5, 1, 5, true);
+      fast::experts(block, x.data() + t * in, in, 1, own.routing(), row.data(), out);
+      ASSERT_EQ(0, std::memcmp(row.data(), batch.data() + t * out, row.size() * sizeof(float)))
+          << t;
+    }
+    uoe::rt::ThreadPool::setGlobalThreads(1);
+    fast::experts(block, x.data(), in, tokens, choice.routing(), serial.data(), out);
+    uoe::rt::ThreadPool::setGlobalThreads(0);
+    EXPECT_EQ(0, std::memcmp(serial.data(), batch.data(), batch.size() * sizeof(float)));
+  }
+}
+
+TEST_P(ExpertsTest, OrderAndBfloat16) {
+  const int64_t in = 20, hidden = 40, out = 30, tokens = 21;
+  Weights w(in, hidden, out, true, true, false);
+  std::vector<int64_t> order;
+  for (int64_t i = 0; i < hidden; ++i)
+    order.push_back(i * 7 % hidden);
+  auto x = randoms(tokens * in, 1);
+  std::vector<float> y(static_cast<size_t>(tokens * out)), expected = y, units, mask;
+  for (int64_t t = 0; t < tokens; ++t)
+    mask.insert(mask.end(), {float(t % 2), float(t % 3 == 0)});
+  units.resize(static_cast<size_t>(tokens * hidden));
+  for (int64_t t = 0; t < tokens; ++t)
+    for (int64_t j = 0; j < hidden; ++j)
+      units[static_cast<size_t>(t * hidden + order[size_t(j)])] =
+          mask[static_cast<size_t>(t * 2 + (j >= 10))];
+  Choice choice = chooseMasked(mask.data(), tokens, 2);
+  reference::ffn(w.source, Activation::Silu, x.data(), in, tokens, units.data(), expected.data(),
+                 out);
+  fast::experts(PackedFfn(w.source, Activation::Silu, {0, 10, 40}, order), x.data(), in, tokens,
+                choice.routing(), y.data(), out);
+  expectClose(y, expected);
+  fast::experts(PackedFfn(w.source, Activation::Silu, {0, 10, 40}, order, PackedFfn::Type::BF16),
+                x.data(), in, tokens, choice.routing(), y.data(), out);
+  expectClose(y, expected, 0.02f);
+}
+
+TEST_P(ExpertsTest, Refusals) {
+  Weights w(4, 8, 4, false, false, false);
+  EXPECT_THROW(PackedFfn(w.source, Activation::Relu, {0, 4}), uoe::rt::Error);
+  EXPECT_THROW(PackedFfn(w.source, Activation::Relu, {4, 2, 8}), uoe::rt::Error);
+  EXPECT_THROW(PackedFfn(w.source, Activation::Relu, {0, 8}, {0, 1, 2, 3, 4, 5, 6, 6}),
+               uoe::rt::Error);
+  PackedFfn block(w.source, Activation::Relu, {0, 4, 8});
+  const int64_t offsets[] = {0, 1};
+  const int32_t id = 2;
+  float x[4] = {}, y[4];
+  EXPECT_THROW(fast::experts(block, x, 4, 1, {offsets, &id, nullptr}, y, 4), uoe::rt::Error);
+}
+
+TEST(RouterTest, TopTakesTheLowerIndexOfEquals) {
+  const float nan = std::nanf("");
+  const float scores[] = {1, 3, 3, 2, nan, nan, -1, -INFINITY};
+  EXPECT_EQ(chooseTop(scores, 2, 4, 2).ids, (std::vector<int32_t>{1, 2, 2, 3}));
+  EXPECT_EQ(chooseTop(scores, 2, 4, 1, true).weights, (std::vector<float>{3, -1}));
+  EXPECT_EQ(chooseTop(scores, 2, 4, 9).ids.size(), 8u);
+  EXPECT_EQ(chooseTop(scores, 2, 4, 0).offsets, (std::vector<int64_t>{0, 0, 0}));
+  EXPECT_EQ(chooseTop(scores + 4, 1, 4, 3).ids, (std::vector<int32_t>{0, 2, 3}));
+}
+
+TEST(RouterTest, Thresholds) {
+  const float scores[] = {1, 3, 3, 2, std::nanf(""), 0};
+  Choice one = chooseAbove(scores, 2, 3, {2}, true);
+  EXPECT_EQ(one.offsets, (std::vector<int64_t>{0, 2, 2}));
+  EXPECT_EQ(one.ids, (std::vector<int32_t>{1, 2}));
+  EXPECT_EQ(one.weights, (std::vector<float>{3, 3}));
+  EXPECT_EQ(chooseAbove(scores, 2, 3, {0, 5, -1}).ids, (std::vector<int32_t>{0, 2, 0, 2}));
+  EXPECT_THROW(chooseAbove(scores, 2, 3, {0, 1}), uoe::rt::Error);
+}
+
+} // namespace
