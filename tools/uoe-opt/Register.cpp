@@ -12,6 +12,6 @@ void uoe::registerEverything(mlir::DialectRegistry &registry) {
   mlir::registerAllDialects(registry);
   mlir::registerAllExtensions(registry);
   mlir::registerAllPasses();
-  registry.insert<onnx::OnnxDialect, uoe::UoeDialect, rt::RtDialect>();
+  registry.insert<onnx::OnnxDialect, UoeDialect, rtir::RtDialect>();
   registerAllPasses();
 }

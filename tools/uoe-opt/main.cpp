@@ -7,10 +7,12 @@
 #include "mlir/Bytecode/BytecodeWriter.h"
 #include "mlir/IR/AsmState.h"
 #include "mlir/IR/Diagnostics.h"
+#include "mlir/Pass/Pass.h"
 #include "mlir/Tools/mlir-opt/MlirOptMain.h"
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/InitLLVM.h"
 #include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/SmallVectorMemoryBuffer.h"
 
 using namespace mlir;
 using namespace uoe;
@@ -66,7 +68,7 @@ struct StepPass : PassWrapper<StepPass, OperationPass<>> {
   MLIR_DEFINE_EXPLICIT_INTERNAL_INLINE_TYPE_ID(StepPass)
   using Step = std::function<LogicalResult(ModuleOp)>;
   explicit StepPass(Step step) : step(std::move(step)) {}
-  StringRef getName() const override { return "write or check the result"; }
+  StringRef getName() const override { return "UoeFinish"; }
   void runOnOperation() override {
     auto module = dyn_cast<ModuleOp>(getOperation());
     if (!module) {
