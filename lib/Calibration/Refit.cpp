@@ -53,8 +53,9 @@ Matrix RefitStatistics::solve(double ridge, int64_t scaleOver) const {
     for (int64_t j = 0; j < m; ++j)
       b[i * m + j] = fit.cross[i * m + j] - sum[i] * total[j] / weight;
   }
+  scaleOver = std::clamp<int64_t>(scaleOver, 1, std::max<int64_t>(k, 1));
   double trace = 0;
-  for (int64_t i = 0; i < scaleOver; ++i)
+  for (int64_t i = 0; i < std::min(scaleOver, k); ++i)
     trace += a[i * k + i];
   diagonal.assign(static_cast<size_t>(k), ridge * trace / std::max<int64_t>(scaleOver, 1));
   Matrix slope = solveRidge(a, diagonal, b, k, m);
