@@ -8,4 +8,28 @@ namespace uoe {
 #include "passes/Passes.h.inc"
 } // namespace uoe
 
-void uoe::registerAllPasses() { registerUoePasses(); }
+using namespace mlir;
+
+// From a raised module (or one that was never raised) to calls of the runtime, with fused entries.
+static void executeRaised(OpPassManager &passes) {
+  passes.addPass(uoe::createLowerUoeToRtPass());
+  passes.addPass(uoe::createLowerUoeToOnnxPass());
+  passes.addPass(uoe::createLowerToRtPass());
+}
+
+// The plain meaning, node by node: what fused execution is compared with.
+static void executeReference(OpPassManager &passes) {
+  passes.addPass(uoe::createLowerUoeToOnnxPass());
+  passes.addPass(uoe::createLowerToRtPass());
+}
+
+static void execute(OpPassManager &passes) {
+  executeRaised(passes);
+}
+
+void uoe::registerAllPasses() {
+  registerUoePasses();
+  PassPipelineRegistration<>("execute", "an ONNX model to calls of the runtime, blocks raised and fused", execute);
+  PassPipelineRegistration<>("execute-raised", "a raised model to calls of the runtime, blocks fused", executeRaised);
+  PassPipelineRegistration<>("execute-reference", "a model to calls of the runtime, node by node", executeReference);
+}

@@ -71,11 +71,11 @@ struct LowerUoeToRtPass : uoe::impl::LowerUoeToRtPassBase<LowerUoeToRtPass> {
           .Case([&](AttentionOp attention) { lower(attention); })
           .Case([&](ExpertsOp experts) { lower(experts); });
     getOperation().walk([&](onnx::NodeOp node) {
-      if (node.is("Add"))
+      if (node.is("MatMul") && !node->getParentOfType<FfnOp>() && !node->getParentOfType<AttentionOp>())
         products.push_back(node);
     });
-    for (Operation *add : products)
-      fuseBias(cast<onnx::NodeOp>(add));
+    for (Operation *product : products)
+      fuseProduct(cast<onnx::NodeOp>(product));
     eraseDead();
   }
 
@@ -83,14 +83,15 @@ struct LowerUoeToRtPass : uoe::impl::LowerUoeToRtPassBase<LowerUoeToRtPass> {
     for (Value operand : op->getOperands())
       if (!isF32(operand))
         return;
-    if (!isFloatSpelling(op.getSpelling()) || !isWeight(op.getUp()) || !isWeight(op.getDown()) ||
-        (op.getGate() && !isWeight(op.getGate())))
+    if (!isFloatSpelling(op.getSpelling()) ||
+        !llvm::all_of(op->getOperands().drop_front(), [&](Value v) { return isWeight(v); }))
       return;
     OpBuilder builder(op);
-    auto fused = call(builder, op.getLoc(), "Ffn",
-                      {op.getInput(), op.getUp(), op.getGate(), op.getDown(), op.getBiasUp(), op.getBiasGate(),
-                       op.getBiasDown()},
-                      {named("activation", static_cast<int64_t>(op.getActivation()))}, op->getResultTypes());
+    SmallVector<Value> operands{op.getInput(),  op.getUp(),       op.getGate(),    op.getDown(),
+                                op.getBiasUp(), op.getBiasGate(), op.getBiasDown()};
+    NamedAttribute transposed = peelWeights(operands);
+    auto fused = call(builder, op.getLoc(), "Ffn", operands,
+                      {named("activation", static_cast<int64_t>(op.getActivation())), transposed}, op->getResultTypes());
     replace(op, fused);
   }
 
@@ -159,32 +160,59 @@ struct LowerUoeToRtPass : uoe::impl::LowerUoeToRtPassBase<LowerUoeToRtPass> {
         builder.getNamedAttr("tau", builder.getF32FloatAttr(select.getTau() ? select.getTau()->convertToFloat() : 0.0f)),
         builder.getNamedAttr("sizes", op.getSizesAttr()),
     };
-    auto fused = call(builder, op.getLoc(), "Experts",
-                      {outer(ffn.getInput()), select.getScores(), outer(ffn.getUp()), outer(ffn.getGate()),
-                       outer(ffn.getDown()), outer(ffn.getBiasUp()), outer(ffn.getBiasGate()), op.getSkip()},
-                      params, op->getResultTypes());
+    SmallVector<Value> operands{outer(ffn.getInput()),    select.getScores(), outer(ffn.getUp()),
+                                outer(ffn.getGate()),     outer(ffn.getDown()), outer(ffn.getBiasUp()),
+                                outer(ffn.getBiasGate()), Value(),            op.getSkip()};
+    params.push_back(peelWeights(operands));
+    auto fused = call(builder, op.getLoc(), "Experts", operands, params, op->getResultTypes());
     replace(op, fused);
   }
 
-  // Add(MatMul(x, weight), bias), in either order, becomes one product with an epilogue.
-  void fuseBias(onnx::NodeOp add) {
-    for (unsigned side : {0u, 1u}) {
-      auto product = add.getInputs()[side].getDefiningOp<onnx::NodeOp>();
-      Value bias = add.getInputs()[1 - side];
-      auto biasType = dyn_cast<RankedTensorType>(bias.getType());
-      if (!product || !product.is("MatMul") || !product->hasOneUse() || !biasType || biasType.getRank() != 1 ||
-          !isWeight(bias) || !isF32(bias))
+  // Matrices given as Transpose(constant) are passed as they lie; bit i of the attribute tells it of operand i.
+  NamedAttribute peelWeights(MutableArrayRef<Value> operands) {
+    int64_t bits = 0;
+    for (auto [i, operand] : llvm::enumerate(operands)) {
+      auto node = operand ? operand.getDefiningOp<onnx::NodeOp>() : onnx::NodeOp();
+      if (!node || !node.is("Transpose") || !isWeight(operand))
         continue;
-      Value w = product.getInputs()[1];
-      auto weightType = dyn_cast<RankedTensorType>(w.getType());
-      if (!isWeight(w) || !isF32(w) || !weightType || weightType.getRank() != 2 ||
-          weightType.getDimSize(1) != biasType.getDimSize(0) || weightType.isDynamicDim(1))
+      auto type = dyn_cast<RankedTensorType>(node.getInputs()[0].getType());
+      auto perm = dyn_cast_or_null<DenseI64ArrayAttr>(node.attribute("perm"));
+      if (!type || type.getRank() != 2 || (perm && perm.asArrayRef() != ArrayRef<int64_t>{1, 0}))
         continue;
-      OpBuilder builder(add);
-      auto fused = call(builder, product.getLoc(), "Linear", {product.getInputs()[0], w, bias}, {}, add->getResultTypes());
-      replace(add, fused);
-      return;
+      operand = node.getInputs()[0];
+      bits |= int64_t(1) << i;
     }
+    return named("transposed", bits);
+  }
+
+  static RankedTensorType matrixOf(Value value) {
+    auto type = dyn_cast<RankedTensorType>(value.getType());
+    return type && type.getRank() == 2 && type.hasStaticShape() ? type : RankedTensorType();
+  }
+
+  // MatMul(x, weight), with the bias that is added to it if there is one, becomes one product with an epilogue. x has rank 2 or more.
+  void fuseProduct(onnx::NodeOp product) {
+    Value x = product.getInputs()[0], w = product.getInputs()[1], bias;
+    RankedTensorType type = matrixOf(w);
+    auto xType = dyn_cast<RankedTensorType>(x.getType());
+    if (!type || !isWeight(w) || !isF32(w) || isWeight(x) || !xType || xType.getRank() < 2)
+      return;
+    onnx::NodeOp last = product;
+    if (product->hasOneUse()) {
+      auto add = dyn_cast<onnx::NodeOp>(*product->user_begin());
+      if (add && add.is("Add")) {
+        Value other = add.getInputs()[add.getInputs()[0] == product.getResult(0) ? 1 : 0];
+        auto biasType = dyn_cast<RankedTensorType>(other.getType());
+        if (biasType && biasType.getRank() == 1 && biasType.getDimSize(0) == type.getDimSize(1) && isWeight(other)) {
+          bias = other;
+          last = add;
+        }
+      }
+    }
+    OpBuilder builder(last);
+    SmallVector<Value> operands{x, w, bias};
+    NamedAttribute transposed = peelWeights(operands);
+    replace(last, call(builder, product.getLoc(), "Linear", operands, {transposed}, last->getResultTypes()));
   }
 
   NamedAttribute named(StringRef name, int64_t value) {
