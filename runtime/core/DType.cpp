@@ -18,6 +18,7 @@ int bitsOf(DType type) {
   case DType::F8E4M3FNUZ:
   case DType::F8E5M2:
   case DType::F8E5M2FNUZ:
+  case DType::F8E8M0:
     return 8;
   case DType::U16:
   case DType::I16:
@@ -41,10 +42,11 @@ int bitsOf(DType type) {
 
 const char *nameOf(DType type) {
   static const char *const names[] = {
-      "none",           "float",      "uint8",          "int8",       "uint16",   "int16",
-      "int32",          "int64",      "string",         "bool",       "float16",  "double",
-      "uint32",         "uint64",     "complex64",      "complex128", "bfloat16", "float8e4m3fn",
-      "float8e4m3fnuz", "float8e5m2", "float8e5m2fnuz", "uint4",      "int4",     "float4e2m1"};
+      "none",           "float",    "uint8",        "int8",           "uint16",
+      "int16",          "int32",    "int64",        "string",         "bool",
+      "float16",        "double",   "uint32",       "uint64",         "complex64",
+      "complex128",     "bfloat16", "float8e4m3fn", "float8e4m3fnuz", "float8e5m2",
+      "float8e5m2fnuz", "uint4",    "int4",         "float4e2m1",     "float8e8m0"};
   auto index = static_cast<size_t>(type);
   return index < sizeof(names) / sizeof(*names) ? names[index] : "unknown";
 }

@@ -31,6 +31,7 @@ enum class DType : uint8_t {
   U4 = 21,
   I4 = 22,
   F4E2M1 = 23,
+  F8E8M0 = 24,
 };
 
 /// Bits of one element; 0 for None and String. 4-bit types are packed two in a byte, low half

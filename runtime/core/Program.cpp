@@ -283,9 +283,12 @@ void Program::finish(const KernelTable &table) {
     if (!needed)
       continue;
     std::vector<int> captured = capturedSlots(step.node);
+    // A value that a step reads twice is not offered for reuse: the first result written would
+    // destroy the second operand of kernels that make several passes.
     for (size_t k = 0; k < step.inputs.size(); ++k) {
       int slot = step.inputs[k];
-      step.dying[k] = slot >= 0 && !used[slot] && !isConstant[slot] &&
+      step.dying[k] = std::count(step.inputs.begin(), step.inputs.end(), slot) == 1 && slot >= 0 &&
+                      !used[slot] && !isConstant[slot] &&
                       std::find(captured.begin(), captured.end(), slot) == captured.end();
     }
     for (int slot : step.inputs)

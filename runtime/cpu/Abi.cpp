@@ -30,7 +30,7 @@ template <typename Body> int guarded(Body body) {
 }
 
 Tensor borrow(const uoe_tensor &tensor, const char *what) {
-  check(tensor.dtype > 0 && tensor.dtype <= static_cast<int>(DType::F4E2M1), what,
+  check(tensor.dtype > 0 && tensor.dtype <= static_cast<int>(DType::F8E8M0), what,
         ": unknown element type ", tensor.dtype);
   check(tensor.rank >= 0 && (tensor.rank == 0 || tensor.shape), what, ": no shape");
   auto type = static_cast<DType>(tensor.dtype);

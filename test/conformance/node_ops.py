@@ -96,6 +96,8 @@ def run_case(runtime, case):
         raise Unsupported("initializers")
     version = next((o.version for o in case.model.opset_import if o.domain == node.domain), 1)
     attributes = attributes_of(node)
+    if node.op_type == "Cast" and attributes["to"] in (onnx.TensorProto.INT2, onnx.TensorProto.UINT2):
+        raise Unsupported("type int2 or uint2 (opset 25)")
     for inputs, outputs in case.data_sets:
         names = [value.name for value in graph.input]
         values = dict(zip(names, [to_value(x) for x in inputs]))

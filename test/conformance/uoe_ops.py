@@ -29,6 +29,7 @@ NUMBERS = {
     np.dtype(ml_dtypes.uint4): 21,
     np.dtype(ml_dtypes.int4): 22,
     np.dtype(ml_dtypes.float4_e2m1fn): 23,
+    np.dtype(ml_dtypes.float8_e8m0fnu): 24,
 }
 TYPES = {number: dtype for dtype, number in NUMBERS.items()}
 PACKED = {21, 22, 23}

@@ -207,6 +207,17 @@ void power(KernelCall &call) {
   }
 }
 
+/// Swish(A)·B.
+void swiGlu(KernelCall &call) {
+  const Tensor &a = call.in(0), &b = call.in(1);
+  expectSameType(a, b);
+  check(a.shape() == b.shape(), "the gate has shape ", toString(a.shape()), ", the value ",
+        toString(b.shape()));
+  Tensor &y = call.outInPlace(0, 0, a.dtype(), a.shape());
+  runRealUnary(RealUnary::Swish, a, y, call.node.real("alpha", 1));
+  runRealBinary(RealBinary::Mul, y, b, y);
+}
+
 } // namespace
 
 void registerBinary(KernelTable &table) {
@@ -222,6 +233,7 @@ void registerBinary(KernelTable &table) {
   table.add("", "Min", accumulate<R::Min, MinOp>);
   table.add("", "Max", accumulate<R::Max, MaxOp>);
   table.add("", "Mean", mean);
+  table.add("", "SwiGLU", swiGlu);
 }
 
 } // namespace uoe::rt

@@ -65,13 +65,19 @@ template <typename From, typename To> void convertRange(const From *from, To *to
 }
 
 bool isSmall(DType type) {
-  return bitsOf(type) == 4 || isFloat8Type(type);
+  return bitsOf(type) == 4 || isFloat8Type(type) || type == DType::F8E8M0;
 }
 
 /// Float8, float4 and 4-bit integers to float or int8.
 Tensor widened(const Tensor &tensor) {
   int64_t n = tensor.size();
   const uint8_t *from = tensor.data<uint8_t>();
+  if (tensor.dtype() == DType::F8E8M0) {
+    Tensor wide(DType::F32, tensor.shape());
+    for (int64_t i = 0; i < n; ++i)
+      wide.data<float>()[i] = fromPower(from[i]);
+    return wide;
+  }
   if (isFloat8Type(tensor.dtype())) {
     Tensor wide(DType::F32, tensor.shape());
     const float *values = float8Values(tensor.dtype());
@@ -97,10 +103,15 @@ Tensor widened(const Tensor &tensor) {
   return wide;
 }
 
-Tensor narrowed(const Tensor &tensor, DType type, bool saturate) {
+Tensor narrowed(const Tensor &tensor, DType type, bool saturate, PowerRounding rounding) {
   int64_t n = tensor.size();
   Tensor result(type, tensor.shape());
   uint8_t *to = result.data<uint8_t>();
+  if (type == DType::F8E8M0) {
+    for (int64_t i = 0; i < n; ++i)
+      to[i] = toPower(tensor.data<float>()[i], saturate, rounding);
+    return result;
+  }
   if (isFloat8Type(type)) {
     const float *from = tensor.data<float>();
     parallel(n, kElementGrain / 8, [&](int64_t begin, int64_t end) {
@@ -120,14 +131,14 @@ Tensor narrowed(const Tensor &tensor, DType type, bool saturate) {
 
 } // namespace
 
-Tensor castTo(const Tensor &tensor, DType type, bool saturate) {
+Tensor castTo(const Tensor &tensor, DType type, bool saturate, PowerRounding rounding) {
   if (tensor.dtype() == type)
     return tensor;
   if (isSmall(tensor.dtype()))
-    return castTo(widened(tensor), type, saturate);
+    return castTo(widened(tensor), type, saturate, rounding);
   if (isSmall(type)) {
     bool integer = type == DType::I4 || type == DType::U4;
-    return narrowed(castTo(tensor, integer ? DType::I32 : DType::F32), type, saturate);
+    return narrowed(castTo(tensor, integer ? DType::I32 : DType::F32), type, saturate, rounding);
   }
   Tensor result(type, tensor.shape());
   dispatch(AllTypes(), tensor.dtype(), "a value", [&](auto fromType) {
@@ -146,18 +157,41 @@ Tensor castTo(const Tensor &tensor, DType type, bool saturate) {
 
 namespace {
 
-void cast(KernelCall &call) {
-  check(call.node.has("to"), "attribute 'to' is required");
-  int64_t to = call.node.integer("to", 0);
-  check(to > 0 && to <= static_cast<int64_t>(DType::F4E2M1) &&
-            bitsOf(static_cast<DType>(to)) != 0 && static_cast<DType>(to) != DType::C64 &&
-            static_cast<DType>(to) != DType::C128,
+Tensor castAs(const KernelCall &call, DType type) {
+  std::string name = call.node.string("round_mode", "up");
+  check(name == "up" || name == "down" || name == "nearest",
+        "attribute 'round_mode': expected up, down or nearest, found ", name);
+  PowerRounding rounding = name == "up"     ? PowerRounding::Up
+                           : name == "down" ? PowerRounding::Down
+                                            : PowerRounding::Nearest;
+  return castTo(call.in(0), type, call.node.integer("saturate", 1) != 0, rounding);
+}
+
+DType targetType(const Node &node) {
+  check(node.has("to"), "attribute 'to' is required");
+  int64_t to = node.integer("to", 0);
+  auto type = static_cast<DType>(to);
+  check(to > 0 && to <= static_cast<int64_t>(DType::F8E8M0) && bitsOf(type) != 0 &&
+            type != DType::C64 && type != DType::C128,
         "attribute 'to': type ", to, " is not supported");
-  call.set(0, castTo(call.in(0), static_cast<DType>(to), call.node.integer("saturate", 1) != 0));
+  return type;
+}
+
+void cast(KernelCall &call) {
+  call.set(0, castAs(call, targetType(call.node)));
 }
 
 void castLike(KernelCall &call) {
-  call.set(0, castTo(call.in(0), call.in(1).dtype(), call.node.integer("saturate", 1) != 0));
+  call.set(0, castAs(call, call.in(1).dtype()));
+}
+
+/// The same bits as another type of equal width.
+void bitCast(KernelCall &call) {
+  const Tensor &x = call.in(0);
+  DType type = targetType(call.node);
+  check(bitsOf(type) == bitsOf(x.dtype()), nameOf(x.dtype()), " has another width than ",
+        nameOf(type));
+  call.set(0, x.aliased(type, x.shape()));
 }
 
 } // namespace
@@ -165,6 +199,7 @@ void castLike(KernelCall &call) {
 void registerCast(KernelTable &table) {
   table.add("", "Cast", cast);
   table.add("", "CastLike", castLike);
+  table.add("", "BitCast", bitCast);
 }
 
 } // namespace uoe::rt

@@ -29,15 +29,19 @@ struct OrOp {
 struct XorOp {
   template <typename T> static T apply(T x, T y) { return static_cast<T>(x ^ y); }
 };
-// Shifting by the width or more is undefined in C++, and leaves nothing in ONNX.
+// Shifting by a negative amount or by the width and more is undefined in C++; in ONNX only the sign
+// is left.
+template <typename T> bool withinWidth(T y) {
+  return y >= 0 && static_cast<uint64_t>(y) < 8 * sizeof(T);
+}
 struct ShiftLeftOp {
   template <typename T> static T apply(T x, T y) {
-    return y < 8 * sizeof(T) ? static_cast<T>(static_cast<uint64_t>(x) << y) : T(0);
+    return withinWidth(y) ? static_cast<T>(static_cast<uint64_t>(x) << y) : T(0);
   }
 };
 struct ShiftRightOp {
   template <typename T> static T apply(T x, T y) {
-    return y < 8 * sizeof(T) ? static_cast<T>(x >> y) : T(0);
+    return static_cast<T>(withinWidth(y) ? x >> y : x < 0 ? -1 : 0);
   }
 };
 
@@ -66,9 +70,9 @@ void shift(KernelCall &call) {
   check(direction == "LEFT" || direction == "RIGHT",
         "attribute 'direction': expected LEFT or RIGHT, found '", direction, "'");
   if (direction == "LEFT")
-    combine<ShiftLeftOp, UnsignedTypes>(call);
+    combine<ShiftLeftOp, IntegerTypes>(call);
   else
-    combine<ShiftRightOp, UnsignedTypes>(call);
+    combine<ShiftRightOp, IntegerTypes>(call);
 }
 
 } // namespace

@@ -1,6 +1,7 @@
 // The element-wise engines that the operator files share.
 #pragma once
 #include "Broadcast.h"
+#include "SmallFloat.h"
 #include "real/RealLoops.h"
 
 namespace uoe::rt {
@@ -74,6 +75,7 @@ void runRealBinary(RealBinary op, const Tensor &a, const Tensor &b, Tensor &resu
 void runRealUnary(RealUnary op, const Tensor &x, Tensor &result, double a = 0, double b = 0);
 
 /// The elements as another type, as the Cast operator does it.
-Tensor castTo(const Tensor &tensor, DType type, bool saturate = true);
+Tensor castTo(const Tensor &tensor, DType type, bool saturate = true,
+              PowerRounding rounding = PowerRounding::Up);
 
 } // namespace uoe::rt

@@ -168,6 +168,40 @@ void multinomial(KernelCall &call) {
   call.set(0, castTo(drawn, type));
 }
 
+/// Uniform in [0, 1) with 53 random bits, drawn as NumPy draws them: the reference's masks come
+/// from there.
+double uniform(std::mt19937 &engine) {
+  auto high = static_cast<double>(engine() >> 5), low = static_cast<double>(engine() >> 6);
+  return (high * 67108864 + low) / 9007199254740992.0;
+}
+
+/// In inference the identity, and a mask that keeps all. In training elements are dropped, the
+/// others scaled.
+void dropout(KernelCall &call) {
+  const Tensor &x = call.in(0);
+  bool training = call.has(2) && toInt(call.in(2), "training_mode") != 0;
+  double ratio = call.has(1) ? toDouble(call.in(1), "ratio") : call.node.real("ratio", 0.5f);
+  Tensor mask(DType::Bool, x.shape());
+  std::fill_n(mask.data<bool>(), mask.size(), true);
+  if (!training || ratio == 0) {
+    call.set(0, x);
+  } else {
+    check(ratio > 0 && ratio < 1, "the ratio must be in [0, 1), found ", ratio);
+    std::mt19937 engine(call.node.has("seed") ? static_cast<uint32_t>(call.node.integer("seed", 0))
+                                              : std::random_device()());
+    for (int64_t i = 0, n = mask.size(); i < n; ++i)
+      mask.data<bool>()[i] = uniform(engine) >= ratio;
+    Tensor factor(DType::F64, {});
+    *factor.data<double>() = 1 / (1 - ratio);
+    Tensor &y = call.out(0, x.dtype(), x.shape());
+    runRealBinary(RealBinary::Mul, x, castTo(factor, x.dtype()), y);
+    runRealBinary(RealBinary::Mul, y, castTo(mask, x.dtype()), y);
+  }
+  // Before opset 10 the mask has the input's type.
+  if (call.wants(1))
+    call.set(1, castTo(mask, call.node.version < 10 ? x.dtype() : DType::Bool));
+}
+
 } // namespace
 
 void registerGenerate(KernelTable &table) {
@@ -180,6 +214,7 @@ void registerGenerate(KernelTable &table) {
   table.add("", "RandomUniform", random<false, false>);
   table.add("", "RandomUniformLike", random<true, false>);
   table.add("", "Bernoulli", bernoulli);
+  table.add("", "Dropout", dropout);
   table.add("", "Multinomial", multinomial);
 }
 

@@ -117,27 +117,6 @@ void flatten(KernelCall &call) {
                           productOf(x.shape(), middle, x.shape().size())}));
 }
 
-/// Inference: the identity, and a mask that keeps all. In training mode the seed decides.
-void dropout(KernelCall &call) {
-  const Tensor &x = call.in(0);
-  bool training = call.has(2) && toInt(call.in(2), "training_mode") != 0;
-  double ratio = call.has(1) ? toDouble(call.in(1), "ratio") : call.node.real("ratio", 0.5f);
-  check(!training || ratio == 0, "training mode with ratio ", ratio, " is not supported");
-  call.set(0, x);
-  if (call.wants(1) && call.outputs.size() > 1) {
-    // Before opset 10 the mask has the input's type.
-    DType type = call.node.version < 10 ? x.dtype() : DType::Bool;
-    Tensor &mask = call.out(1, type, x.shape());
-    if (type == DType::Bool)
-      std::fill_n(mask.data<bool>(), mask.size(), true);
-    else
-      dispatch(RealTypes(), type, "a mask", [&](auto tag) {
-        using T = typename decltype(tag)::type;
-        std::fill_n(mask.data<T>(), mask.size(), T(1.0f));
-      });
-  }
-}
-
 } // namespace
 
 void registerShape(KernelTable &table) {
@@ -148,7 +127,6 @@ void registerShape(KernelTable &table) {
   table.add("", "Squeeze", squeeze);
   table.add("", "Unsqueeze", unsqueeze);
   table.add("", "Flatten", flatten);
-  table.add("", "Dropout", dropout);
 }
 
 } // namespace uoe::rt

@@ -100,10 +100,28 @@ uint8_t toFloat8(float value, DType type, bool saturate) {
 uint8_t toFloat4(float value) {
   Format format = formatOf(DType::F4E2M1);
   int sign = std::signbit(value) ? 8 : 0;
+  // There is no NaN; its place is taken by the negative zero, as in ml_dtypes.
   if (std::isnan(value))
-    return static_cast<uint8_t>(sign | format.largest);
+    return 8;
   int code = std::isinf(value) ? format.largest : nearestCode(std::fabs(value), format);
   return static_cast<uint8_t>(sign | std::min(code, format.largest));
+}
+
+uint8_t toPower(float value, bool saturate, PowerRounding rounding) {
+  uint32_t bits = detail::floatBits(value), exponent = (bits >> 23) & 0xff,
+           fraction = bits & 0x7fffff;
+  if (exponent == 0xff)
+    return 0xff;
+  bool up = rounding == PowerRounding::Up && fraction != 0;
+  if (rounding == PowerRounding::Nearest)
+    up = fraction > 0x400000 || (fraction == 0x400000 && exponent > 0);
+  if (saturate && exponent == 0xfe)
+    up = false;
+  return static_cast<uint8_t>(exponent + up);
+}
+
+float fromPower(uint8_t code) {
+  return code == 0xff ? std::numeric_limits<float>::quiet_NaN() : std::ldexp(1.0f, code - 127);
 }
 
 float fromFloat4(uint8_t nibble) {

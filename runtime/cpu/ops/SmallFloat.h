@@ -14,6 +14,10 @@ const float *float8Values(DType type);
 /// or NaN in formats without infinities. float4 always saturates.
 uint8_t toFloat8(float value, DType type, bool saturate);
 uint8_t toFloat4(float value);
+/// float8e8m0: a power of two, or NaN (255). The magnitude counts; infinity becomes NaN.
+enum class PowerRounding { Up, Down, Nearest };
+uint8_t toPower(float value, bool saturate, PowerRounding rounding);
+float fromPower(uint8_t code);
 float fromFloat4(uint8_t nibble);
 
 } // namespace uoe::rt

@@ -100,13 +100,19 @@ int64_t blockSize(const KernelCall &call) {
   return block;
 }
 
+/// Depth, column, row or column, row, depth.
+std::string modeOf(const Node &node) {
+  std::string mode = node.string("mode", "DCR");
+  check(mode == "DCR" || mode == "CRD", "attribute 'mode': expected DCR or CRD, found ", mode);
+  return mode;
+}
+
 void depthToSpace(KernelCall &call) {
   int64_t b = blockSize(call);
   const Shape &d = call.in(0).shape();
   check(d[1] % (b * b) == 0, d[1], " channels are no multiple of the block's ", b * b);
   int64_t c = d[1] / (b * b);
-  std::string mode = call.node.string("mode", "DCR");
-  check(mode == "DCR" || mode == "CRD", "attribute 'mode': expected DCR or CRD, found ", mode);
+  std::string mode = modeOf(call.node);
   Shape result = {d[0], c, d[2] * b, d[3] * b};
   if (mode == "DCR")
     rearrange(call, {d[0], b, b, c, d[2], d[3]}, {0, 3, 4, 1, 5, 2}, result);
@@ -119,7 +125,10 @@ void spaceToDepth(KernelCall &call) {
   const Shape &d = call.in(0).shape();
   check(d[2] % b == 0 && d[3] % b == 0, "the plane ", d[2], "x", d[3],
         " is no multiple of block size ", b);
-  rearrange(call, {d[0], d[1], d[2] / b, b, d[3] / b, b}, {0, 3, 5, 1, 2, 4},
+  std::vector<int64_t> order = {0, 3, 5, 1, 2, 4};
+  if (modeOf(call.node) == "CRD")
+    order = {0, 1, 3, 5, 2, 4};
+  rearrange(call, {d[0], d[1], d[2] / b, b, d[3] / b, b}, order,
             {d[0], d[1] * b * b, d[2] / b, d[3] / b});
 }
 
