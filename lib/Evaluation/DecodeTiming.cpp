@@ -1,0 +1,40 @@
+#include "DecodeTiming.h"
+#include "Metrics.h"
+#include <chrono>
+
+namespace uoe {
+
+using Clock = std::chrono::steady_clock;
+static double since(Clock::time_point begin) {
+  return std::chrono::duration<double>(Clock::now() - begin).count();
+}
+
+static int64_t likeliest(const rt::Tensor &logits) {
+  std::vector<float> row(static_cast<size_t>(logits.dim(2)));
+  int64_t width = logits.dim(2);
+  readNumbers(logits, (logits.dim(1) - 1) * width, width, row.data());
+  return argmax(row.data(), width);
+}
+
+DecodeTiming timeDecoding(Decoder &decoder, int64_t past, int64_t steps, uint64_t seed) {
+  rt::check(decoder.cached(), "the model has no inputs for past keys and values: it cannot decode");
+  rt::check(past > 0, "decoding needs at least one token to start from");
+  std::mt19937_64 random(seed);
+  int64_t bound = decoder.vocabulary() > 0 ? decoder.vocabulary() : 16;
+  std::vector<int64_t> ids(static_cast<size_t>(past));
+  for (int64_t &id : ids)
+    id = static_cast<int64_t>(random() % static_cast<uint64_t>(bound));
+  decoder.reset();
+  DecodeTiming timing;
+  auto begin = Clock::now();
+  int64_t next = likeliest(decoder.run(ids));
+  timing.prefill = since(begin);
+  for (int64_t i = 0; i < steps; ++i) {
+    begin = Clock::now();
+    next = likeliest(decoder.run({next}));
+    timing.steps.push_back(since(begin));
+  }
+  return timing;
+}
+
+} // namespace uoe

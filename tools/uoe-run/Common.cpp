@@ -1,0 +1,119 @@
+#include "Common.h"
+#include "lib/TensorIO/Npy.h"
+#include "lib/TensorIO/Proto.h"
+#include <algorithm>
+#include <charconv>
+#include <iostream>
+
+namespace uoe::run {
+
+void addCommon(CLI::App &command, Common &common) {
+  command
+      .add_option_function<std::string>(
+          "-o,--output", [&common](const std::string &form) { common.json = form == "json"; },
+          "form of the answer on stdout")
+      ->check(CLI::IsMember({"text", "json"}))
+      ->default_str("text");
+  command.add_option("--threads", common.session.threads, "threads; 0: all cores of this process")
+      ->check(CLI::Range(0, 4096))
+      ->capture_default_str();
+  command.add_option("--device", common.session.device, "cpu or cuda")->capture_default_str();
+  command.add_flag_callback(
+      "--no-fuse", [&common] { common.session.fuse = false; },
+      "run node by node, without fused kernels");
+}
+
+void addInputs(CLI::App &command, InputArguments &arguments) {
+  command.add_option(
+      "--input", arguments.inputs,
+      "an input's value: NAME=FILE.npy or .pb, or ARRAYS.npz for inputs of its names; "
+      "inputs that are not given are generated");
+  command.add_option("--dim", arguments.dims, "size of a symbolic dimension: NAME=SIZE");
+  command.add_option("--seed", arguments.options.seed, "of generated inputs")
+      ->capture_default_str();
+  command
+      .add_option("--batch", arguments.options.batch,
+                  "size of batch dimensions that nothing else determines")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command.add_option("--seq", arguments.options.sequence, "the same of sequence dimensions")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command.add_option("--past", arguments.options.past, "the same of the past's length")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+}
+
+InputOptions InputArguments::read() const {
+  InputOptions result = options;
+  auto give = [&](const std::string &name, rt::Value value) {
+    rt::check(result.given.emplace(name, std::move(value)).second, "input '", name,
+              "' is given twice");
+  };
+  auto endsWith = [](const std::string &text, const char *end) {
+    size_t length = std::string(end).size();
+    return text.size() >= length && text.compare(text.size() - length, length, end) == 0;
+  };
+  for (const std::string &argument : inputs) {
+    if (endsWith(argument, ".npz") && argument.find('=') == std::string::npos) {
+      for (auto &[name, tensor] : readNpz(argument))
+        give(name, rt::Value(std::move(tensor)));
+      continue;
+    }
+    // Names may hold '=' rather than paths do: the last one separates.
+    size_t at = argument.rfind('=');
+    rt::check(at != std::string::npos && at > 0 && at + 1 < argument.size(), "--input '", argument,
+              "': expected NAME=FILE");
+    std::string path = argument.substr(at + 1);
+    give(argument.substr(0, at), endsWith(path, ".pb")
+                                     ? readValueProto(path, PortKind::Tensor).value
+                                     : rt::Value(readNpy(path)));
+  }
+  for (const std::string &argument : dims) {
+    size_t at = argument.rfind('=');
+    int64_t size = -1;
+    const char *end = argument.data() + argument.size();
+    bool valid = at != std::string::npos && at > 0;
+    if (valid) {
+      auto parsed = std::from_chars(argument.data() + at + 1, end, size);
+      valid = parsed.ec == std::errc() && parsed.ptr == end && size >= 0;
+    }
+    rt::check(valid, "--dim '", argument, "': expected NAME=SIZE with a size of at least 0");
+    auto [entry, fresh] = result.dims.emplace(argument.substr(0, at), size);
+    rt::check(fresh || entry->second == size, "--dim '", entry->first, "' is given twice");
+  }
+  return result;
+}
+
+std::unique_ptr<Session> load(const std::string &path, const SessionOptions &options) {
+  std::string error;
+  std::unique_ptr<Session> session = Session::load(path, options, error);
+  if (!session)
+    rt::fail(error);
+  return session;
+}
+
+std::string describeDims(const BoundInputs &bound) {
+  std::string text;
+  for (const auto &[name, size] : bound.dims) {
+    bool assumed =
+        std::find(bound.assumed.begin(), bound.assumed.end(), name) != bound.assumed.end();
+    text += (text.empty() ? "" : ", ") + name + "=" + std::to_string(size) +
+            (assumed ? " (assumed)" : "");
+  }
+  return text;
+}
+
+report::Json dimsJson(const BoundInputs &bound) {
+  report::Json json = report::Json::object();
+  for (const auto &[name, size] : bound.dims)
+    json[name] = size;
+  return json;
+}
+
+void print(const report::Json &json) {
+  // Names come from the model and may be no valid UTF-8.
+  std::cout << json.dump(-1, ' ', false, report::Json::error_handler_t::replace) << std::endl;
+}
+
+} // namespace uoe::run
