@@ -57,7 +57,7 @@ void range(KernelCall &call) {
     using C = ComputeOf<T>;
     C first = static_cast<C>(*start.data<T>()), last = static_cast<C>(*limit.data<T>()),
       step = static_cast<C>(*delta.data<T>());
-    check(step != 0, "delta is 0");
+    check(step != 0, "delta must not be 0");
     double span =
         (static_cast<double>(last) - static_cast<double>(first)) / static_cast<double>(step);
     check(span < 1e12, "a range of ", span, " elements is too large");
