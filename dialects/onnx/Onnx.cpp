@@ -143,6 +143,9 @@ StringRef NodeOp::resultName(unsigned i) {
 }
 
 StringRef NodeOp::nodeName() {
+  if (auto fields = getFields())
+    if (auto name = fields->getAs<StringAttr>("name"))
+      return name.getValue();
   auto loc = dyn_cast<NameLoc>(getLoc());
   return loc ? loc.getName().getValue() : StringRef();
 }

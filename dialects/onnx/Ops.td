@@ -137,8 +137,19 @@ def Onnx_NodeOp : Onnx_Op<"node", [DeclareOpInterfaceMethods<MemoryEffectsOpInte
     `#onnx.file`, INTS `array<i64: ...>`, FLOATS `array<f32: ...>`, STRINGS an array of strings; anything else is
     `#onnx.proto`, a reference to a function's attribute `#onnx.ref`. GRAPH attributes are the regions, in the order of
     `subgraph_names`; their entry block's arguments are the subgraph's inputs.
-    The location holds the node's name. `fields` holds what remains: `result_names` (the values' names in the model), doc_string,
-    metadata, overload.
+    The location holds the node's name. `fields` holds what remains of the node, for export:
+
+    | field | holds |
+    | --- | --- |
+    | `name` | the node's name (again, since MLIR's text leaves locations out) |
+    | `result_names` | the results' names in the model |
+    | `result_info` | per result `unit` or the ValueInfoProto, where the type can't say all of it |
+    | `graphs` | per subgraph a dictionary: name, doc_string, metadata, rest, `inputs` and `outputs` (each like an argument's attributes) |
+    | `doc_string`, `metadata`, `overload` | as in NodeProto |
+    | `attributes` | dictionary of `#onnx.proto<"AttributeProto">`: what else an attribute has, such as its tensor's name |
+    | `rest` | `#onnx.proto<"NodeProto">` with everything else, unknown fields included |
+
+    A pass that makes a node leaves `fields` out; values without names get fresh ones on export.
 
     Constraints:
     - (C1) there are as many `subgraph_names` as regions.
