@@ -177,7 +177,7 @@ template <typename T> void groupQuery(KernelCall &call) {
   p.validKeys = sequence.total.data();
   p.causal = true;
   int64_t window = node.integer("local_window_size", -1);
-  p.leftWindow = window >= 0 ? window : -1;
+  p.leftWindow = window > 0 ? window - 1 : -1; // a window counts the query itself
   T scale = static_cast<T>(node.real("scale", 0));
   p.scale = scale == T(0) ? T(1) / std::sqrt(static_cast<T>(size)) : scale;
   p.softcap = static_cast<T>(node.real("softcap", 0));
