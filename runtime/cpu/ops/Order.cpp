@@ -56,6 +56,8 @@ template <bool largest> void arg(KernelCall &call) {
   });
 }
 
+constexpr int64_t kFew = 32;
+
 template <typename T>
 void topOfLines(const Tensor &x, const Lines &lines, int64_t k, bool largest, bool sorted,
                 Tensor &values, Tensor &indices) {
@@ -80,11 +82,24 @@ void topOfLines(const Tensor &x, const Lines &lines, int64_t k, bool largest, bo
                const T *from = x.data<T>() + o * lines.n * lines.inner + i;
                for (int64_t j = 0; j < lines.n; ++j)
                  row[j] = static_cast<C>(from[j * lines.inner]);
-               std::iota(order.begin(), order.end(), 0);
-               if (k < lines.n && k > 0)
-                 std::nth_element(order.begin(), order.begin() + (k - 1), order.end(), before);
-               if (sorted)
-                 std::sort(order.begin(), order.begin() + k, before);
+               if (k <= kFew) {
+                 // Few: each element is compared with the worst one kept, and seldom inserted.
+                 int64_t kept = 0;
+                 for (int64_t j = 0; j < lines.n; ++j) {
+                   if (kept == k && (k == 0 || !before(j, order[k - 1])))
+                     continue;
+                   int64_t at = kept < k ? kept++ : k - 1;
+                   for (; at > 0 && before(j, order[at - 1]); --at)
+                     order[at] = order[at - 1];
+                   order[at] = j;
+                 }
+               } else {
+                 std::iota(order.begin(), order.end(), 0);
+                 if (k < lines.n)
+                   std::nth_element(order.begin(), order.begin() + (k - 1), order.end(), before);
+                 if (sorted)
+                   std::sort(order.begin(), order.begin() + k, before);
+               }
                for (int64_t j = 0; j < k; ++j) {
                  int64_t at = (o * k + j) * lines.inner + i;
                  values.data<T>()[at] = from[order[j] * lines.inner];
