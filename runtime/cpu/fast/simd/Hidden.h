@@ -13,19 +13,31 @@ struct DenseRows {
 template <int Rows, int Panels, typename B> void downOnce(const DownTile &t, int64_t from) {
   V acc[Rows][Panels];
   float *c = t.c + from * lanes;
-  V shift[Panels];
-  UOE_UNROLL for (int p = 0; p < Panels; ++p) shift[p] =
-      t.shift ? load(t.shift + (from + p) * lanes) : set1(0.0f);
   UOE_UNROLL for (int r = 0; r < Rows; ++r) {
     const float *row = c + t.rows[r] * t.ldc;
-    UOE_UNROLL for (int p = 0; p < Panels; ++p) acc[r][p] = load(row + p * lanes) - shift[p];
+    UOE_UNROLL for (int p = 0; p < Panels; ++p) acc[r][p] = load(row + p * lanes);
+  }
+  if (t.shift) {
+    UOE_UNROLL for (int p = 0; p < Panels; ++p) {
+      V shift = load(t.shift + (from + p) * lanes);
+      UOE_UNROLL for (int r = 0; r < Rows; ++r) acc[r][p] = acc[r][p] - shift;
+    }
   }
   const B *b = static_cast<const B *>(t.b) + from * 256;
   const float *h = t.h;
+  // Groups are too short and too far apart for the hardware to foresee the next one. With one group
+  // a tile the next rows follow directly, and after them the next expert's.
+  const int64_t nextRows = t.groups == 1 ? Rows * lanes : t.hStep;
   for (int64_t g = 0; g < t.groups; ++g, b += t.bStep, h += t.hStep)
     for (int64_t k = 0; k < lanes; k += 4) {
-      UOE_UNROLL for (int j = 0; j < 4; ++j)
-          step<Rows, Panels>(acc, DenseRows{h}, k + j, b + (k + j) * lanes, 256);
+      UOE_UNROLL for (int j = 0; j < 4; ++j) {
+        if constexpr (Rows > 4) {
+          UOE_UNROLL for (int p = 0; p < Panels; ++p)
+              prefetch(b + t.bStep + p * 256 + (k + j) * lanes);
+          prefetch(h + nextRows + (k + j) * lanes);
+        }
+        step<Rows, Panels>(acc, DenseRows{h}, k + j, b + (k + j) * lanes, 256);
+      }
     }
   UOE_UNROLL for (int r = 0; r < Rows; ++r) {
     float *row = c + t.rows[r] * t.ldc;
@@ -41,13 +53,13 @@ template <int Rows, int Panels, typename B> void downSweep(const DownTile &t, in
       downSweep<Rows, Panels / 2, B>(t, from);
 }
 
-template <typename B, int Rows = tileRows> UOE_INLINE void downDispatch(const DownTile &t) {
-  if constexpr (Rows > 0) {
-    if (t.m == Rows)
-      downSweep<Rows, panelsFor(Rows), B>(t, 0);
-    else
-      downDispatch<B, Rows - 1>(t);
-  }
+template <typename B> struct DownSweeps {
+  template <int Rows> struct Each {
+    static void run(const DownTile &t) { downSweep<Rows, panelsFor(Rows), B>(t, 0); }
+  };
+};
+template <typename B> void downDispatch(const DownTile &t) {
+  byRows<DownSweeps<B>::template Each>(t);
 }
 
 inline void hiddenTile(const HiddenTile &t) {

@@ -97,21 +97,42 @@ template <int Rows, typename B> void rowSweep(const Tile &t) {
   tileSweep<Rows, panelsFor(Rows), B>(t, PointedRows{t.rows}, 0);
 }
 
-template <typename B, int Rows = tileRows> UOE_INLINE void packedDispatch(const Tile &t) {
-  if constexpr (Rows > 0) {
-    if (t.m == Rows)
-      packedSweep<Rows, B>(t);
-    else
-      packedDispatch<B, Rows - 1>(t);
-  }
+/// The function for t.m rows out of a table, F<m>::run for m = 1 .. tileRows: one jump, however the
+/// heights vary.
+template <template <int> class F, typename T> UOE_INLINE void byRows(const T &t) {
+  static constexpr void (*functions[16])(const T &) = {
+      F<1>::run,
+      F<2>::run,
+      F<3>::run,
+      F < tileRows >= 4 ? 4 : 1 > ::run,
+      F < tileRows >= 5 ? 5 : 1 > ::run,
+      F < tileRows >= 6 ? 6 : 1 > ::run,
+      F < tileRows >= 7 ? 7 : 1 > ::run,
+      F < tileRows >= 8 ? 8 : 1 > ::run,
+      F < tileRows >= 9 ? 9 : 1 > ::run,
+      F < tileRows >= 10 ? 10 : 1 > ::run,
+      F < tileRows >= 11 ? 11 : 1 > ::run,
+      F < tileRows >= 12 ? 12 : 1 > ::run,
+      F < tileRows >= 13 ? 13 : 1 > ::run,
+      F < tileRows >= 14 ? 14 : 1 > ::run,
+  };
+  if (t.m > 0)
+    functions[t.m - 1](t);
 }
-template <typename B, int Rows = tileRows> UOE_INLINE void rowDispatch(const Tile &t) {
-  if constexpr (Rows > 0) {
-    if (t.m == Rows)
-      rowSweep<Rows, B>(t);
-    else
-      rowDispatch<B, Rows - 1>(t);
-  }
+
+template <typename B> struct Sweeps {
+  template <int Rows> struct Packed {
+    static void run(const Tile &t) { packedSweep<Rows, B>(t); }
+  };
+  template <int Rows> struct Pointed {
+    static void run(const Tile &t) { rowSweep<Rows, B>(t); }
+  };
+};
+template <typename B> void packedDispatch(const Tile &t) {
+  byRows<Sweeps<B>::template Packed>(t);
+}
+template <typename B> void rowDispatch(const Tile &t) {
+  byRows<Sweeps<B>::template Pointed>(t);
 }
 
 } // namespace uoe::rt::fast::UOE_SIMD

@@ -78,6 +78,15 @@ struct ScoreRow {
   const uint8_t *mask = nullptr; // [n] or null
 };
 
+/// See NormArgs in Norm.h.
+struct NormRow {
+  int64_t n = 0;
+  const float *x = nullptr, *skip = nullptr, *skipBias = nullptr, *gamma = nullptr, *beta = nullptr;
+  float eps = 0;
+  bool rms = false;
+  float *y = nullptr, *sum = nullptr, *mean = nullptr, *inverse = nullptr;
+};
+
 struct Kernels {
   int mr;     // rows of a packed tile, the largest m of any tile
   int panels; // panels that a full tile covers at once
@@ -104,6 +113,10 @@ struct Kernels {
   float (*expRow)(float *x, int64_t n, float shift);
   /// y = x * factor
   void (*scaleRow)(const float *x, float factor, float *y, int64_t n);
+  float (*maxRow)(const float *x, int64_t n);
+  void (*normRow)(const NormRow &row);
+  void (*rotateHead)(const float *x, float *y, const float *cos, const float *sin, int64_t half,
+                     bool interleaved);
   void (*activation)(Activation act, const float *x, float *y, int64_t n);
   void (*gated)(Activation act, const float *gate, const float *up, float *y, int64_t n);
 };
