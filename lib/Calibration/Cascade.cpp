@@ -53,7 +53,6 @@ CascadeTrace trace(const FfnWeights &weights, CascadePlan &plan, MatrixView x,
                    const CascadeRates *rates) {
   CascadeTrace result;
   Matrix z = centred(x, plan.mean);
-  // An elementwise maximum keeps NaN out of the thresholds: check() has refused such weights.
   if (rates)
     plan.gateThreshold = quantile(z, plan.gateNorm, rates->gateDropped);
   Matrix masked = z;
@@ -109,7 +108,7 @@ Status calibrate(const FfnWeights &weights, const CalibrationData &data,
   plan.rates = given ? *given
                : options.search && options.budget < 1
                    ? searchRates(weights, options, x, target, plan)
-                   : interpolateRates(weights, options.budget);
+                   : interpolateRates(weights, options.budget, options.upMask);
   Matrix y = multiply(setThresholds(weights, plan.rates, x, plan).h, weights.down);
   plan.outputBias.assign(static_cast<size_t>(weights.outputs()), 0.0f);
   if (weights.downBias)

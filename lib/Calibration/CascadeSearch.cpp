@@ -7,18 +7,28 @@
 namespace uoe::calibration {
 namespace {
 
-/// Rates along a line, so that the budget can be met by one number.
-CascadeRates between(const CascadeRates &a, const CascadeRates &b, double s) {
-  auto mix = [s](double x, double y) { return x + s * (y - x); };
-  return {mix(a.gateDropped, b.gateDropped), mix(a.gateKept, b.gateKept),
-          mix(a.upDropped, b.upDropped), mix(a.downKept, b.downKept)};
-}
-
 /// What is dropped at each stage: a point in [0, 1]^4; a plain block uses the first and the last.
 using Drops = std::array<double, 4>;
 
+constexpr double kMost = 0.98; // some of every stage is always kept
+constexpr int kSweeps = 3;     // over all stages, for each step
+
 CascadeRates ratesOf(const Drops &drops) {
   return {drops[0], 1 - drops[1], drops[2], 1 - drops[3]};
+}
+
+std::vector<size_t> stagesOf(const FfnWeights &weights, UpMask upMask) {
+  if (!weights.gated())
+    return {0, 3};
+  switch (upMask) {
+  case UpMask::Neurons:
+    return {0, 1, 3};
+  case UpMask::Channels:
+    return {0, 2, 3};
+  case UpMask::Both:
+    break;
+  }
+  return {0, 1, 2, 3};
 }
 
 /// Scales the drops other than `fixed` by one factor so that the cost is the budget; false if no
@@ -28,7 +38,7 @@ bool meetBudget(const FfnWeights &weights, double budget, size_t fixed, Drops &d
     Drops result = drops;
     for (size_t i = 0; i < result.size(); ++i)
       if (i != fixed)
-        result[i] = std::min(result[i] * factor, 0.98);
+        result[i] = std::min(result[i] * factor, kMost);
     return result;
   };
   double low = 0, high = 64;
@@ -43,33 +53,44 @@ bool meetBudget(const FfnWeights &weights, double budget, size_t fixed, Drops &d
   return true;
 }
 
-} // namespace
-
-CascadeRates interpolateRates(const FfnWeights &weights, double budget) {
-  // Saved 0, 25, 50 and 75% of a SwiGLU decoder's multiply-adds; the last is an extrapolation. For
-  // a plain block the stages without W_u keep their proportion.
-  static const CascadeRates kGated[] = {{0, 1, 0, 1},
-                                        {.21, 1, .21, .63},
-                                        {.42, .68, .32, .39},
-                                        {.62, .34, .52, .17},
-                                        {.98, .02, .98, .02}};
-  static const CascadeRates kPlain[] = {
-      {0, 1, 0, 1}, {.18, 1, 0, .68}, {.40, 1, 0, .40}, {.67, 1, 0, .17}, {.98, 1, 0, .02}};
-  const CascadeRates *table = weights.gated() ? kGated : kPlain;
+Drops interpolate(const FfnWeights &weights, double budget, UpMask upMask) {
+  static const Drops kGated[] = {
+      {0, 0, 0, 0}, {.175, .135, .14, .32}, {.395, .355, .26, .59}, {.62, .66, .50, .82}};
+  static const Drops kPlain[] = {
+      {0, 0, 0, 0}, {.21, 0, 0, .29}, {.42, 0, 0, .58}, {.67, 0, 0, .83}};
+  std::vector<Drops> table(weights.gated() ? kGated : kPlain,
+                           (weights.gated() ? kGated : kPlain) + 4);
+  table.push_back({kMost, kMost, kMost, kMost});
+  std::vector<size_t> stages = stagesOf(weights, upMask);
+  for (Drops &drops : table)
+    for (size_t i = 0; i < drops.size(); ++i)
+      if (std::find(stages.begin(), stages.end(), i) == stages.end())
+        drops[i] = 0;
   if (budget >= 1)
     return table[0];
-  for (int i = 0; i < 4; ++i) {
-    if (i < 3 && cascadeCost(weights, table[i + 1]) > budget)
+  auto mix = [&](size_t k, double s) {
+    Drops result;
+    for (size_t i = 0; i < result.size(); ++i)
+      result[i] = table[k][i] + s * (table[k + 1][i] - table[k][i]);
+    return result;
+  };
+  for (size_t k = 0; k + 1 < table.size(); ++k) {
+    if (cascadeCost(weights, ratesOf(table[k + 1])) > budget)
       continue;
     double low = 0, high = 1;
-    for (int k = 0; k < 50; ++k) {
+    for (int i = 0; i < 50; ++i) {
       double middle = (low + high) / 2;
-      (cascadeCost(weights, between(table[i], table[i + 1], middle)) > budget ? low : high) =
-          middle;
+      (cascadeCost(weights, ratesOf(mix(k, middle))) > budget ? low : high) = middle;
     }
-    return between(table[i], table[i + 1], high);
+    return mix(k, high);
   }
-  return table[4];
+  return table.back();
+}
+
+} // namespace
+
+CascadeRates interpolateRates(const FfnWeights &weights, double budget, UpMask upMask) {
+  return ratesOf(interpolate(weights, budget, upMask));
 }
 
 CascadeRates searchRates(const FfnWeights &weights, const CascadeOptions &options, const Matrix &x,
@@ -97,20 +118,19 @@ CascadeRates searchRates(const FfnWeights &weights, const CascadeOptions &option
         error -= m * m * static_cast<double>(y.rows);
     return error;
   };
-  CascadeRates start = interpolateRates(weights, options.budget);
-  Drops best = {start.gateDropped, 1 - start.gateKept, start.upDropped, 1 - start.downKept};
+  Drops best = interpolate(weights, options.budget, options.upMask);
   double bestError = errorOf(best);
   // Coordinate search: one stage moves, the others make room for it in proportion; the step halves
   // when nothing gains.
-  std::vector<size_t> stages =
-      weights.gated() ? std::vector<size_t>{0, 1, 2, 3} : std::vector<size_t>{0, 3};
-  for (double step : {0.10, 0.05, 0.025}) {
-    for (bool gained = true; gained;) {
+  std::vector<size_t> stages = stagesOf(weights, options.upMask);
+  for (double step : {0.06, 0.03}) {
+    bool gained = true;
+    for (int sweep = 0; sweep < kSweeps && gained; ++sweep) {
       gained = false;
       for (size_t stage : stages)
         for (double sign : {1.0, -1.0}) {
           Drops trial = best;
-          trial[stage] = std::clamp(trial[stage] + sign * step, 0.0, 0.98);
+          trial[stage] = std::clamp(trial[stage] + sign * step, 0.0, kMost);
           if (trial[stage] == best[stage] || !meetBudget(weights, options.budget, stage, trial))
             continue;
           double error = errorOf(trial);
@@ -118,6 +138,7 @@ CascadeRates searchRates(const FfnWeights &weights, const CascadeOptions &option
             bestError = error;
             best = trial;
             gained = true;
+            break; // the other direction leads back
           }
         }
     }

@@ -18,10 +18,15 @@ struct CascadeRates {
 /// n)), plain likewise.
 double cascadeCost(const FfnWeights &weights, const CascadeRates &rates);
 
+/// Which sides of W_u are masked. Both saves most multiply-adds; one side alone is what code that
+/// walks W_u in contiguous pieces can turn into time.
+enum class UpMask { Both, Neurons, Channels };
+
 struct CascadeOptions {
   double budget = 0.75;
+  UpMask upMask = UpMask::Both; // for gated blocks; rates that are given are not changed
   bool search = true; // look for the rates with the least error; else interpolate measured ones
-  int64_t searchTokens = 512; // evenly spaced tokens on which candidate rates are compared
+  int64_t searchTokens = 384; // evenly spaced tokens on which candidate rates are compared
   int64_t tokens = 4096;      // evenly spaced tokens for norms, means and quantiles
   bool outputBias = true;     // add the mean of what was dropped to the bias
   double heldOut = 0.2;       // share of the tokens kept for the error
@@ -50,10 +55,12 @@ struct CascadePlan {
   double error = 0;      // relative, on held-out tokens
 };
 
-/// Rates for a budget without looking at data: piecewise linear through (0 saved: nothing dropped),
-/// 25% and 50% as measured on a SwiGLU decoder, then scaled to meet the budget exactly for this
+/// Rates for a budget without looking at data: piecewise linear between nothing dropped and the
+/// rates that the search finds on average at 25% and 50% saved (a SwiGLU decoder, d 576 F 1536; a
+/// GELU encoder, d 384 F 1536), extrapolated below, so that the budget is met exactly for this
 /// block's shape.
-CascadeRates interpolateRates(const FfnWeights &weights, double budget);
+CascadeRates interpolateRates(const FfnWeights &weights, double budget,
+                              UpMask upMask = UpMask::Both);
 
 Status calibrateCascade(const FfnWeights &weights, const CalibrationData &data,
                         const CascadeOptions &options, CascadePlan &plan);

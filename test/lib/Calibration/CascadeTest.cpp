@@ -141,6 +141,23 @@ TEST(Cascade, interpolationGoesThroughItsPoints) {
   }
 }
 
+TEST(Cascade, oneSideOfTheUpWeightCanBeMaskedAlone) {
+  Fixture t(true);
+  CascadeOptions options;
+  options.budget = 0.6;
+  CascadePlan neurons, channels;
+  options.upMask = UpMask::Neurons;
+  ASSERT_TRUE(calibrateCascade(t.w, t.data, options, neurons).ok());
+  EXPECT_EQ(neurons.rates.upDropped, 0);
+  EXPECT_LT(neurons.rates.gateKept, 1);
+  options.upMask = UpMask::Channels;
+  ASSERT_TRUE(calibrateCascade(t.w, t.data, options, channels).ok());
+  EXPECT_EQ(channels.rates.gateKept, 1);
+  EXPECT_GT(channels.rates.upDropped, 0);
+  EXPECT_NEAR(cascadeCost(t.w, neurons.rates), 0.6, 1e-6);
+  EXPECT_NEAR(cascadeCost(t.w, channels.rates), 0.6, 1e-6);
+}
+
 TEST(Cascade, refusesWrongTokens) {
   Fixture t(true);
   Matrix wrong(10, 23);
