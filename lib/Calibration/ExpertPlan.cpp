@@ -66,15 +66,15 @@ Status chooseThreshold(const FfnWeights &weights, const Matrix &scores, double b
   return {};
 }
 
-Masked maskHidden(const FfnWeights &weights, const ExpertPlan &plan, MatrixView x) {
+Masked maskHidden(const FfnWeights &weights, const ExpertPlan &plan, MatrixView x,
+                  const Matrix &inner) {
   Masked result;
-  result.h = hidden(weights, x).h;
   result.skipped = Matrix(x.rows, plan.experts());
   result.kept = Matrix(x.rows, weights.neurons());
   Matrix s = plan.experts() ? scores(plan, x) : Matrix(x.rows, 0);
   std::vector<double> cost(static_cast<size_t>(x.rows)), active(static_cast<size_t>(x.rows));
   parallelRows(x.rows, [&](int64_t t) {
-    const float *h = result.h.row(t);
+    const float *h = inner.row(t);
     float *kept = result.kept.row(t);
     for (int64_t p = 0; p < plan.core; ++p)
       kept[p] = h[plan.permutation[p]];
@@ -117,7 +117,7 @@ Status runExperts(const FfnWeights &weights, const ExpertPlan &plan, MatrixView 
   if (x.rows > 0)
     if (Status s = check(weights, &tokens); !s.ok())
       return s;
-  Masked masked = maskHidden(weights, plan, x);
+  Masked masked = maskHidden(weights, plan, x, hidden(weights, x).h);
   y = multiply(masked.kept, plan.down);
   if (!plan.skip.empty())
     gemm(masked.skipped, plan.skip, y.values.data(), y.cols, true);

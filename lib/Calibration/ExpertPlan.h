@@ -20,11 +20,11 @@ Status chooseThreshold(const FfnWeights &weights, const Matrix &scores, double b
                        ExpertPlan &plan);
 
 struct Masked {
-  Matrix h;       // [tokens, F], dense order, every neuron
   Matrix kept;    // [tokens, F], the plan's order, 0 where the expert is skipped
   Matrix skipped; // [tokens, E], 1 where it is
   double multiplyAdds = 0, activeNeurons = 0; // summed over the tokens
 };
-Masked maskHidden(const FfnWeights &weights, const ExpertPlan &plan, MatrixView x);
+/// h [tokens, F] are the dense block's inner values for x, in its own order.
+Masked maskHidden(const FfnWeights &weights, const ExpertPlan &plan, MatrixView x, const Matrix &h);
 
 } // namespace uoe::calibration

@@ -6,6 +6,7 @@
 #include "Split.h"
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <numeric>
 
 namespace uoe::calibration {
@@ -106,28 +107,57 @@ private:
         *place++ = rest[i];
   }
 
+  /// Some tokens of one batch, either all of the fit or all held out.
+  struct Part {
+    std::vector<int64_t> tokens; // their numbers in the calibration data
+    Matrix x, h;
+  };
+
+  /// Calls body for all tokens of the fit (or those held out), part by part. Inner values are kept
+  /// for the next call as far as options.cacheBytes allow.
+  void forParts(bool held, const std::function<void(const Part &part)> &body) {
+    forBatches(*data.inputs, options.batch, [&](int64_t begin, const Matrix &x) {
+      Part part;
+      for (int64_t t = 0; t < x.rows; ++t)
+        if (heldOut(begin + t) == held)
+          part.tokens.push_back(begin + t);
+      if (part.tokens.empty())
+        return;
+      part.x = Matrix(static_cast<int64_t>(part.tokens.size()), x.cols);
+      for (int64_t i = 0; i < part.x.rows; ++i)
+        std::copy(x.row(part.tokens[i] - begin), x.row(part.tokens[i] - begin) + x.cols,
+                  part.x.row(i));
+      auto found = cache.find(begin);
+      if (!held && found != cache.end()) {
+        part.h = std::move(found->second);
+        body(part);
+        found->second = std::move(part.h);
+        return;
+      }
+      part.h = hidden(weights, part.x).h;
+      body(part);
+      auto bytes = static_cast<int64_t>(part.h.values.size() * sizeof(float));
+      if (!held && cached + bytes <= options.cacheBytes) {
+        cached += bytes;
+        cache.emplace(begin, std::move(part.h));
+      }
+    });
+  }
+
   /// Ridge from x to the size of each expert's contribution, √Σ_{j∈e} c_j², as a linear router.
   void fitRouter() {
     int64_t d = weights.inputs(), experts = plan.experts();
     RefitStatistics statistics(d + 1, experts);
-    forBatches(*data.inputs, options.batch, [&](int64_t begin, const Matrix &x) {
-      std::vector<int64_t> rows;
-      for (int64_t t = 0; t < x.rows; ++t)
-        if (!heldOut(begin + t))
-          rows.push_back(t);
-      Matrix own(static_cast<int64_t>(rows.size()), d), target(own.rows, experts),
-          features(own.rows, d + 1);
-      for (int64_t i = 0; i < own.rows; ++i)
-        std::copy(x.row(rows[i]), x.row(rows[i]) + d, own.row(i));
-      Matrix h = hidden(weights, own).h;
-      parallelRows(own.rows, [&](int64_t i) {
-        std::copy(own.row(i), own.row(i) + d, features.row(i));
+    forParts(false, [&](const Part &part) {
+      Matrix features(part.x.rows, d + 1), target(part.x.rows, experts);
+      parallelRows(part.x.rows, [&](int64_t i) {
+        std::copy(part.x.row(i), part.x.row(i) + d, features.row(i));
         features(i, d) = 1;
         int64_t p = plan.core;
         for (int64_t e = 0; e < experts; ++e) {
           float sum = 0;
           for (int64_t q = 0; q < plan.expertSizes[e]; ++q, ++p) {
-            float c = h(i, plan.permutation[p]) * downNorms[plan.permutation[p]];
+            float c = part.h(i, plan.permutation[p]) * downNorms[plan.permutation[p]];
             sum += c * c;
           }
           target(i, e) = std::sqrt(sum);
@@ -156,6 +186,34 @@ private:
                            options.budget, plan);
   }
 
+  /// What the masked block leaves unexplained, [tokens, n]; `target`, if given, receives the output
+  /// that is wanted.
+  Matrix unexplained(const Part &part, const Masked &masked, Matrix *target) {
+    int64_t n = weights.outputs();
+    Matrix wanted;
+    if (data.targets) {
+      wanted = Matrix(part.x.rows, n);
+      for (int64_t i = 0; i < part.x.rows; ++i)
+        data.targets->read(part.tokens[i], 1, wanted.row(i));
+    } else if (target) {
+      wanted = multiply(part.h, weights.down);
+      addBias(wanted, weights.downBias);
+    }
+    Matrix rest(part.x.rows, weights.neurons()); // minus what is kept, or what is lost
+    parallelRows(part.x.rows, [&](int64_t i) {
+      for (int64_t p = 0; p < rest.cols; ++p)
+        rest(i, p) = (data.targets ? 0.0f : part.h(i, plan.permutation[p])) - masked.kept(i, p);
+    });
+    Matrix residual = multiply(rest, plan.down);
+    if (data.targets)
+      for (int64_t i = 0; i < residual.rows; ++i)
+        for (int64_t j = 0; j < n; ++j)
+          residual(i, j) += wanted(i, j) - (weights.downBias ? weights.downBias[j] : 0.0f);
+    if (target)
+      *target = std::move(wanted);
+    return residual;
+  }
+
   /// Least squares of what the mask leaves unexplained on [kept h | skipped | x | 1].
   void refit() {
     int64_t f = weights.neurons(), n = weights.outputs(), d = weights.inputs();
@@ -168,51 +226,38 @@ private:
     RefitStatistics statistics(features, n);
     double energy = 0, cost = 0, active = 0;
     int64_t judged = 0;
-    bool anyHeld = heldOut(lastHeldOut());
-    forBatches(*data.inputs, options.batch, [&](int64_t begin, const Matrix &x) {
-      for (bool held : {false, true}) {
-        std::vector<int64_t> rows;
-        for (int64_t t = 0; t < x.rows; ++t)
-          if (heldOut(begin + t) == held)
-            rows.push_back(t);
-        if (rows.empty())
-          continue;
-        Matrix own(static_cast<int64_t>(rows.size()), d);
-        for (int64_t i = 0; i < own.rows; ++i)
-          std::copy(x.row(rows[i]), x.row(rows[i]) + d, own.row(i));
-        Masked masked = maskHidden(weights, plan, own);
-        Matrix target = multiply(masked.h, weights.down);
-        addBias(target, weights.downBias);
-        if (data.targets)
-          for (int64_t i = 0; i < own.rows; ++i)
-            data.targets->read(begin + rows[i], 1, target.row(i));
-        Matrix residual = multiply(masked.kept, plan.down);
-        addBias(residual, weights.downBias);
-        Matrix phi(own.rows, features);
-        parallelRows(own.rows, [&](int64_t i) {
-          float scale = data.tokenWeights ? std::sqrt(data.tokenWeights[begin + rows[i]]) : 1.0f;
+    for (bool held : {true, false}) {
+      bool judge = held || judged == 0; // on the fit's tokens only if none are held out
+      forParts(held, [&](const Part &part) {
+        Masked masked = maskHidden(weights, plan, part.x, part.h);
+        Matrix target, residual = unexplained(part, masked, judge ? &target : nullptr);
+        Matrix phi(part.x.rows, features);
+        parallelRows(part.x.rows, [&](int64_t i) {
+          float scale = data.tokenWeights ? std::sqrt(data.tokenWeights[part.tokens[i]]) : 1.0f;
           float *out = phi.row(i);
           for (int64_t j = 0; j < hs; ++j)
             *out++ = scale * masked.kept(i, j);
           for (int64_t j = 0; j < es; ++j)
             *out++ = scale * masked.skipped(i, j);
           for (int64_t j = 0; j < xs; ++j)
-            *out++ = scale * own(i, j);
+            *out++ = scale * part.x(i, j);
           *out = scale;
-          for (int64_t j = 0; j < n; ++j) {
-            target(i, j) *= scale;
-            residual(i, j) = target(i, j) - scale * residual(i, j);
-          }
+          for (int64_t j = 0; j < n; ++j)
+            residual(i, j) *= scale;
+          if (judge)
+            for (int64_t j = 0; j < n; ++j)
+              target(i, j) *= scale;
         });
         statistics.add(phi, residual, held);
-        if (held || !anyHeld) {
+        if (judge) {
           energy += squaredNorm(target.values.data(), target.rows * n);
           cost += masked.multiplyAdds;
           active += masked.activeNeurons;
-          judged += own.rows;
+          judged += part.x.rows;
         }
-      }
-    });
+      });
+    }
+    cache.clear();
     double tokens = static_cast<double>(std::max<int64_t>(judged, 1));
     energy = std::max(energy, 1e-30);
     plan.cost = cost / tokens / static_cast<double>(weights.multiplyAdds());
@@ -240,23 +285,25 @@ private:
     }
 
     int64_t rank = xs ? plan.linearIn.cols : 0;
-    Matrix best(statistics.features(), n);
     plan.error = plan.errorMasked;
     std::vector<double> ridges = options.refitRidge;
     if (ridges.empty())
       ridges = {0.1};
-    bool any = false;
+    int64_t scaleOver = hs ? hs : es;
+    bool gains = false;
     for (double ridge : ridges) {
-      Matrix delta = statistics.solve(ridge, std::max<int64_t>(hs ? hs : es, 1));
-      double error = statistics.heldOutError(delta) / energy;
+      double error = statistics.heldOutError(statistics.solve(ridge, scaleOver)) / energy;
       if (error < plan.error) {
         plan.error = error;
         plan.ridge = ridge;
-        best = std::move(delta);
-        any = true;
+        gains = true;
       }
     }
-    (void)any;
+    Matrix best(statistics.features(), n);
+    if (gains) {
+      statistics.useHeldOut();
+      best = statistics.solve(plan.ridge, scaleOver);
+    }
     for (int64_t p = 0; p < hs; ++p)
       for (int64_t j = 0; j < n; ++j)
         plan.down(p, j) += best(p, j);
@@ -272,19 +319,14 @@ private:
         plan.outputBias[j] += weights.downBias[j];
   }
 
-  int64_t lastHeldOut() const {
-    for (int64_t t = data.inputs->count(); t-- > 0;)
-      if (heldOut(t))
-        return t;
-    return 0;
-  }
-
   const FfnWeights &weights;
   const CalibrationData &data;
   const ExpertOptions &options;
   ExpertPlan &plan;
   HeldOut heldOut;
   std::vector<float> downNorms;
+  std::map<int64_t, Matrix> cache; // inner values of the fit's tokens, by the batch's first token
+  int64_t cached = 0;              // bytes
 };
 
 } // namespace

@@ -70,6 +70,16 @@ Matrix RefitStatistics::solve(double ridge, int64_t scaleOver) const {
   return delta;
 }
 
+void RefitStatistics::useHeldOut() {
+  for (size_t i = 0; i < fit.gram.size(); ++i)
+    fit.gram[i] += held.gram[i];
+  for (size_t i = 0; i < fit.cross.size(); ++i)
+    fit.cross[i] += held.cross[i];
+  fit.energy += held.energy;
+  fit.count += held.count;
+  held = {};
+}
+
 double RefitStatistics::heldOutEnergy() const {
   return judge().energy;
 }

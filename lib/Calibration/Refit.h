@@ -20,6 +20,9 @@ public:
   Matrix solve(double ridge, int64_t scaleOver) const;
   /// Σ ‖residual − features Δ‖² on held-out tokens (on the fit's if there are none).
   double heldOutError(const Matrix &delta) const;
+  /// Moves what was held out to the tokens of the fit, for a last solution after all choices are
+  /// made.
+  void useHeldOut();
   double heldOutEnergy() const; // the same for Δ = 0
   int64_t features() const { return n; }
   /// Σ x xᵀ of features [begin, end) on the tokens of the fit.

@@ -17,9 +17,10 @@ struct ExpertOptions {
   /// the one with the least error on held-out tokens is taken.
   std::vector<double> refitRidge = {0.03, 0.1, 0.3, 1.0};
   double heldOut = 0.2; // share of the tokens kept out of every fit, for the error and the ridge
-  int64_t splitTokens = 4096; // tokens, evenly spaced, on which neurons are grouped
-  int64_t splitRounds = 12;   // rounds of balanced k-means
-  int64_t batch = 1024;       // tokens in flight: bounds the memory
+  int64_t splitTokens = 4096;              // tokens, evenly spaced, on which neurons are grouped
+  int64_t splitRounds = 12;                // rounds of balanced k-means
+  int64_t cacheBytes = int64_t{256} << 20; // inner values that may be kept between passes
+  int64_t batch = 1024;                    // tokens in flight: bounds the memory
 };
 
 /// ŷ = Σ_{core} h_j W_d[j,:] + Σ_{e: s_e ≥ threshold} Σ_{j∈e} h_j W_d[j,:] + Σ_{e: s_e < threshold}
