@@ -14,6 +14,43 @@ include "mlir/Pass/PassBase.td"
 // raise: onnx -> uoe
 //===----------------------------------------------------------------------===//
 
+def FoldConstantsPass : Pass<"fold-constants", "::mlir::ModuleOp"> {
+  let summary = "constants are computed, shape arithmetic is solved, nodes that do nothing go";
+  let description = [{
+    Nodes whose operands are constants are evaluated by the runtime's own kernels, if the results are small. Shape arithmetic
+    is solved over symbolic dimensions: a Reshape to `[Shape(x)[0], Shape(x)[1], 12, 64]` becomes one to `[0, 0, 12, 64]`, what remains
+    reads the dimensions where they enter the graph. Identities, no-op casts, transposes and slices, arithmetic with neutral elements, and
+    equal nodes are removed. Float results stay bit-identical but for the sign of a zero to which zero is added.
+    Quantised weights are not dequantised. Outputs keep their names.
+  }];
+  let options = [
+    Option<"maxBytes", "max-bytes", "uint64_t", "65536", "largest result that is evaluated; larger ones stay as IR on the weights">,
+    Option<"shapes", "shapes", "bool", "true", "rewrite what shape arithmetic remains">
+  ];
+  let statistics = [Statistic<"evaluated", "nodes-evaluated", "nodes computed at compile time">,
+                    Statistic<"removed", "ops-removed", "operations that nothing used any more">];
+}
+
+def InferShapesPass : Pass<"infer-shapes", "::mlir::ModuleOp"> {
+  let summary = "types and shapes of every value, from the operators' own rules";
+  let description = [{
+    Result types are refined in place, in subgraphs too, with symbolic dimensions (also sums and products of them) as names in `#onnx.dims`.
+    The values of small integer tensors are followed symbolically, so that shapes that a graph computes are known. Operators that are
+    not in the table keep their declared types. A declared type that contradicts is a warning, operand shapes that can't be are an error.
+  }];
+}
+
+def NormalizeOpsetPass : Pass<"normalize-opset", "::mlir::ModuleOp"> {
+  let summary = "older spellings of operators become the newest";
+  let description = [{
+    Attributes that became operands move (axes, splits, slices, pads, bounds, k), Upsample becomes Resize, Softmax over a flattened
+    tensor is spelled so, and the model imports the target opset. 24 is the first opset that has all of the standard operators that
+    canonicalize-onnx produces (RMSNormalization and RotaryEmbedding of 23, Swish of 24). A model that uses what has no newer form
+    (Scan of opset 8) is left as it is, with a warning.
+  }];
+  let options = [Option<"opset", "opset", "int64_t", "24", "the opset that is imported afterwards">];
+}
+
 def RaiseFfnPass : Pass<"raise-ffn", "::mlir::ModuleOp"> {
   let summary = "subgraphs that are dense feed-forward blocks become uoe.ffn";
   let description = [{
@@ -36,6 +73,31 @@ def RaiseAttentionPass : Pass<"raise-attention", "::mlir::ModuleOp"> {
   let options = [Option<"remarks", "remarks", "bool", "false", "a remark for each candidate that is not a block, with the reason">];
   let statistics = [Statistic<"numRaised", "blocks-raised", "attention blocks found">];
   let dependentDialects = ["::uoe::UoeDialect"];
+}
+
+def RaiseReportPass : Pass<"raise-report", "::mlir::ModuleOp"> {
+  let summary = "say which blocks were found, and for each missed candidate which step failed";
+  let description = [{
+    Writes to standard error (or `file`) the raised blocks by layer, with their sizes, then the candidates that are still nodes: a
+    softmax next to a product of activations, an activation between two products with constant matrices, routing to constant experts.
+    Changes nothing.
+  }];
+  let options = [
+    Option<"json", "json", "bool", "false", "JSON instead of text">,
+    Option<"file", "file", "std::string", "", "write there rather than to standard error">
+  ];
+}
+
+def InlineSpellingPass : Pass<"inline-spelling", "::mlir::ModuleOp"> {
+  let summary = "raised blocks become the nodes that spelled them";
+  let description = [{
+    The reverse of the raise passes: the graph is what it was before them. Nodes that they made for a block's operands go when unused.
+    Blocks without a spelling stay.
+  }];
+}
+
+def DropSpellingPass : Pass<"drop-spelling", "::mlir::ModuleOp"> {
+  let summary = "raised blocks forget how the model spelled them, where their operands say what they mean";
 }
 
 //===----------------------------------------------------------------------===//
@@ -108,8 +170,10 @@ def LowerUoeToOnnxPass : Pass<"lower-uoe-to-onnx", "::mlir::ModuleOp"> {
   let summary = "uoe ops become standard ONNX operators: their reference meaning";
   let description = [{
     Blocks with a spelling get it back; others, and routing, are spelled with operators of the model's opset. Routing becomes a mask, so
-    every expert is computed: exact, portable, and without savings.
+    every expert is computed: exact, portable, and without savings. With `unroll`, experts are computed one by one and added up, even
+    where one masked product would do.
   }];
+  let options = [Option<"unroll", "unroll", "bool", "false", "compute experts one by one">];
 }
 
 def LowerUoeToRtPass : Pass<"lower-uoe-to-rt", "::mlir::ModuleOp"> {

@@ -62,7 +62,7 @@ template <typename F> LogicalResult reduceWith(NodeContext &c, F combine) {
   for (Dim next : llvm::drop_begin(*contents))
     result = combine(result, next);
   if (result)
-    c.out(0).contents = {{result}};
+    c.out(0).contents = SmallVector<Dim>{result};
   return success();
 }
 

@@ -1,0 +1,182 @@
+// Reshape, Flatten, Squeeze, Unsqueeze, Transpose, Expand, Slice: no-ops, pairs, and one canonical spelling.
+#include "passes/raise/Simplify.h"
+
+using namespace mlir;
+using namespace uoe;
+using namespace uoe::onnx;
+using namespace uoe::raise;
+
+std::optional<SmallVector<int64_t>> raise::reshapeTarget(ArrayRef<Dim> from, ArrayRef<Dim> to) {
+  SmallVector<int64_t> target;
+  bool open = false;
+  for (auto [axis, size] : llvm::enumerate(to)) {
+    if (auto constant = size.constant()) {
+      // 0 would copy.
+      if (*constant <= 0)
+        return std::nullopt;
+      target.push_back(*constant);
+    } else if (axis < from.size() && from[axis] == size) {
+      target.push_back(0);
+    } else if (!open) {
+      target.push_back(-1);
+      open = true;
+    } else {
+      return std::nullopt;
+    }
+  }
+  return target;
+}
+
+static bool isReshaping(NodeOp node) {
+  return node && (node.is("Reshape") || node.is("Flatten") || node.is("Squeeze") ||
+                  node.is("Unsqueeze"));
+}
+
+static Simplified reshaping(Graph &graph, NodeOp node) {
+  Value result = node.getResult(0), input = node.input(0);
+  if (!input || !graph.facts.facts(result).ranked)
+    return Simplified::none();
+  // The nearest operand up the chain that has this shape already.
+  Value source = input;
+  for (int depth = 0; depth < 8; ++depth) {
+    if (graph.sameShape(source, result))
+      return Simplified::with(source);
+    auto producer = source.getDefiningOp<NodeOp>();
+    if (!isReshaping(producer) || !producer.input(0))
+      break;
+    source = producer.input(0);
+  }
+  if (node.is("Unsqueeze") || node.is("Squeeze")) {
+    // Two in a row are one.
+    auto producer = input.getDefiningOp<NodeOp>();
+    auto outer = graph.integersOf(node.input(1));
+    if (!producer || producer.getOpType() != node.getOpType() || !node.is("Unsqueeze") || !outer)
+      return Simplified::none();
+    auto inner = graph.integersOf(producer.input(1));
+    int64_t rank = graph.rank(result), innerRank = graph.rank(input);
+    if (!inner || rank < 0 || innerRank < 0)
+      return Simplified::none();
+    SmallVector<bool> made(rank, false);
+    for (int64_t axis : *outer)
+      made[axis < 0 ? axis + rank : axis] = true;
+    SmallVector<bool> below(innerRank, false);
+    for (int64_t axis : *inner)
+      below[axis < 0 ? axis + innerRank : axis] = true;
+    int64_t next = 0;
+    SmallVector<int64_t> axes;
+    for (int64_t axis = 0; axis < rank; ++axis)
+      if (made[axis] || below[next++])
+        axes.push_back(axis);
+    return Simplified::with(graph.make(node, "Unsqueeze",
+                                       {producer.input(0), graph.integers(node, axes)}));
+  }
+  // Reshape and Flatten: a Reshape to a constant, from the top of the chain.
+  source = input;
+  while (true) {
+    auto producer = source.getDefiningOp<NodeOp>();
+    if (!isReshaping(producer) || !producer.input(0) ||
+        !graph.facts.facts(producer.input(0)).ranked)
+      break;
+    if (!reshapeTarget(graph.facts.facts(producer.input(0)).dims,
+                       graph.facts.facts(result).dims))
+      break;
+    source = producer.input(0);
+  }
+  const Facts &from = graph.facts.facts(source);
+  if (!from.ranked)
+    return Simplified::none();
+  auto target = reshapeTarget(from.dims, graph.facts.facts(result).dims);
+  if (!target)
+    return Simplified::none();
+  if (node.is("Reshape") && source == input) {
+    auto dense = dyn_cast_or_null<DenseElementsAttr>(graph.facts.constant(node.input(1)));
+    if (dense && graph.integersOf(node.input(1)) == target && !node.attribute("allowzero"))
+      return Simplified::none();
+  }
+  return Simplified::with(
+      graph.make(node, "Reshape", {source, graph.integers(node, *target)}));
+}
+
+static Simplified transpose(Graph &graph, NodeOp node) {
+  Value input = node.input(0);
+  auto perm = dyn_cast_or_null<DenseI64ArrayAttr>(node.attribute("perm"));
+  if (!perm) {
+    int64_t rank = graph.rank(input);
+    if (rank < 0)
+      return Simplified::none();
+    SmallVector<int64_t> reverse = llvm::to_vector(llvm::reverse(llvm::seq<int64_t>(0, rank)));
+    Graph::setAttribute(node, "perm", DenseI64ArrayAttr::get(node.getContext(), reverse));
+    return Simplified::inPlace();
+  }
+  SmallVector<int64_t> order(perm.asArrayRef());
+  for (int64_t &axis : order)
+    axis = axis < 0 ? axis + static_cast<int64_t>(order.size()) : axis;
+  if (llvm::equal(order, llvm::seq<int64_t>(0, order.size())))
+    return Simplified::with(input);
+  auto producer = input.getDefiningOp<NodeOp>();
+  if (!producer || !producer.is("Transpose"))
+    return Simplified::none();
+  auto inner = dyn_cast_or_null<DenseI64ArrayAttr>(producer.attribute("perm"));
+  if (!inner || static_cast<size_t>(inner.size()) != order.size())
+    return Simplified::none();
+  for (int64_t &axis : order)
+    axis = inner[axis] < 0 ? inner[axis] + inner.size() : inner[axis];
+  if (llvm::equal(order, llvm::seq<int64_t>(0, order.size())))
+    return Simplified::with(producer.input(0));
+  return Simplified::with(
+      graph.make(node, "Transpose", {producer.input(0)}, {graph.attribute("perm", order)}));
+}
+
+static Simplified slice(Graph &graph, NodeOp node) {
+  if (node.input(4)) {
+    auto steps = graph.integersOf(node.input(4));
+    if (!steps || llvm::any_of(*steps, [](int64_t step) { return step != 1; }))
+      return Simplified::none();
+  }
+  // Steps of 1 that keep every element keep their order.
+  if (node.input(0) && graph.sameShape(node.input(0), node.getResult(0)))
+    return Simplified::with(node.input(0));
+  return Simplified::none();
+}
+
+static Simplified concat(Graph &graph, NodeOp node) {
+  if (node.getInputs().size() == 1)
+    return Simplified::with(node.input(0));
+  int64_t axis = node.integer("axis", 1);
+  SmallVector<Value> kept;
+  for (Value operand : node.getInputs()) {
+    auto size = graph.size(operand, axis);
+    if (!size || *size != 0)
+      kept.push_back(operand);
+  }
+  if (kept.empty() || kept.size() == node.getInputs().size())
+    return Simplified::none();
+  if (kept.size() == 1)
+    return Simplified::with(kept[0]);
+  node->setOperands(kept);
+  return Simplified::inPlace();
+}
+
+Simplified raise::simplifyReshaping(Graph &graph, NodeOp node) {
+  if (isReshaping(node))
+    return reshaping(graph, node);
+  if (node.is("Transpose"))
+    return transpose(graph, node);
+  if (node.is("Slice"))
+    return slice(graph, node);
+  if (node.is("Concat"))
+    return concat(graph, node);
+  if (node.is("Expand") || node.is("Tile") || node.is("Pad")) {
+    // A Tile or Pad that keeps the shape may still move elements only with repeats or pads that cancel.
+    if (node.is("Pad")) {
+      auto pads = graph.integersOf(node.input(1));
+      if (!pads || llvm::any_of(*pads, [](int64_t pad) { return pad != 0; }))
+        return Simplified::none();
+    }
+    if (node.input(0) && graph.sameShape(node.input(0), node.getResult(0)))
+      return Simplified::with(node.input(0));
+  }
+  if (node.is("Split") && node.getNumResults() == 1)
+    return Simplified::with(node.input(0));
+  return Simplified::none();
+}
