@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <mutex>
 #include <sys/mman.h>
+#include <unistd.h>
 
 namespace uoe::rt {
 namespace {
@@ -54,10 +55,18 @@ void systemFree(void *data, size_t bytes) {
     munmap(data, bytes);
 }
 
+size_t physicalMemory() {
+  static const size_t bytes =
+      static_cast<size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  return bytes;
+}
+
 class Pool {
 public:
   void *allocate(size_t bytes) {
-    check(bytes <= size_t(1) << 46, "cannot allocate ", bytes, " bytes");
+    // The system promises more than it has and kills whoever takes it at its word.
+    check(bytes <= physicalMemory(), "cannot allocate ", bytes, " bytes: the machine has ",
+          physicalMemory());
     int c = classOf(bytes);
     size_t size = classBytes(c);
     {

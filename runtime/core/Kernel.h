@@ -63,14 +63,18 @@ struct KernelCall {
   /// Output i in input j's storage if that is dying, unique and of equal bytes; freshly allocated
   /// otherwise.
   Tensor &outInPlace(size_t i, size_t j, DType type, Shape shape);
-  void set(size_t i, Tensor tensor) { outputs[i] = Value(std::move(tensor)); }
+  void set(size_t i, Tensor tensor) {
+    check(i < outputs.size(), "output ", i, " does not exist: the node has ", outputs.size());
+    outputs[i] = Value(std::move(tensor));
+  }
 };
 
 using Kernel = void (*)(KernelCall &);
 
-/// Called once at load for a node whose constant inputs are known (node.constants): returns what the kernel finds in
-/// KernelCall::state at its first call, say packed weights. An input marked as consumed is absent in every call and its
-/// storage is freed if nothing else reads it, so that a model is in memory once.
+/// Called once at load for a node whose constant inputs are known (node.constants): returns what
+/// the kernel finds in KernelCall::state at its first call, say packed weights. An input marked as
+/// consumed is absent in every call and its storage is freed if nothing else reads it, so that a
+/// model is in memory once.
 using Prepare = std::any (*)(const Node &node, std::vector<bool> &consumed);
 
 /// The table: (domain, op) to kernel. One kernel serves all opset versions; it reads node.version
@@ -79,7 +83,8 @@ class KernelTable {
 public:
   void add(const char *domain, const char *op, Kernel kernel, Prepare prepare = nullptr);
   Kernel find(const std::string &domain, const std::string &op) const; // null if there is none
-  Prepare findPrepare(const std::string &domain, const std::string &op) const; // null if there is none
+  Prepare findPrepare(const std::string &domain,
+                      const std::string &op) const; // null if there is none
   std::vector<std::pair<std::string, std::string>> list() const;
   /// All built-in kernels.
   static const KernelTable &builtin();

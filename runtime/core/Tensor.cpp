@@ -23,8 +23,9 @@ std::string describe(const Tensor &tensor) {
 
 namespace {
 
-/// Raises Error for negative dimensions and for products beyond what a pointer can address.
-size_t checkedBytes(DType type, const Shape &shape) {
+/// The number of elements; raises Error for negative dimensions and for products beyond what a
+/// pointer can address.
+int64_t checkedCount(const Shape &shape) {
   int64_t count = 1;
   bool overflow = false, empty = false;
   for (int64_t dim : shape) {
@@ -36,6 +37,11 @@ size_t checkedBytes(DType type, const Shape &shape) {
     return 0;
   check(!overflow && count <= int64_t(1) << 46, "a tensor of shape ", toString(shape),
         " is too large");
+  return count;
+}
+
+size_t checkedBytes(DType type, const Shape &shape) {
+  int64_t count = checkedCount(shape);
   check(bitsOf(type) != 0, "tensors of type ", nameOf(type), " are not supported");
   return bytesOf(type, count);
 }
@@ -54,10 +60,7 @@ Tensor::Tensor(DType type, Shape shape, void *data, std::shared_ptr<void> owner)
 }
 
 Tensor Tensor::reshaped(Shape shape) const {
-  int64_t count = size();
-  for (int64_t dim : shape)
-    check(dim >= 0, "cannot reshape ", toString(dims), " to ", toString(shape));
-  check(elementCount(shape) == count, "cannot reshape ", toString(dims), " to ", toString(shape),
+  check(checkedCount(shape) == size(), "cannot reshape ", toString(dims), " to ", toString(shape),
         ": the numbers of elements differ");
   Tensor result;
   result.type = type;

@@ -92,7 +92,7 @@ int uoe_op_run(const char *domain, const char *op, int version, const uoe_attrib
                int attribute_count, const uoe_tensor *inputs, int input_count, int output_count,
                uoe_result **result) {
   return guarded([&] {
-    check(domain && op && result && input_count >= 0 && output_count >= 0 && attribute_count >= 0,
+    check(domain && op && result && input_count >= 0 && output_count > 0 && attribute_count >= 0,
           "uoe_op_run: bad arguments");
     *result = nullptr;
     Kernel kernel = KernelTable::builtin().find(domain, op);

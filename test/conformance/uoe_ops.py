@@ -148,6 +148,8 @@ class Runtime:
             return [self._array(parts[i]) for i in range(tensor.rank)]
         shape = tuple(tensor.shape[i] for i in range(tensor.rank))
         dtype = TYPES[tensor.dtype]
+        if tensor.bytes > 1 << 30:
+            raise Unsupported("a result beyond 1 GiB")
         raw = np.frombuffer(ctypes.string_at(tensor.data, tensor.bytes), np.uint8)
         if tensor.dtype in PACKED:
             nibbles = np.stack([raw & 15, raw >> 4], -1).reshape(-1)[: int(np.prod(shape))]

@@ -150,7 +150,8 @@ void multinomial(KernelCall &call) {
   const Tensor &x = call.in(0);
   check(x.rank() == 2 && x.dim(1) > 0, "expected [batch, classes], found ", describe(x));
   int64_t samples = call.node.integer("sample_size", 1), classes = x.dim(1);
-  check(samples >= 0, "attribute 'sample_size' is negative: ", samples);
+  check(samples >= 0 && samples < int64_t(1) << 40,
+        "attribute 'sample_size' is negative: ", samples);
   DType type = typeAttribute(call.node, "dtype", DType::I32);
   check(type == DType::I32 || type == DType::I64, "attribute 'dtype': expected int32 or int64");
   Tensor logits = castTo(x, DType::F64), drawn(DType::I64, {x.dim(0), samples});

@@ -10,10 +10,15 @@ namespace {
 /// For every index of a padded axis the source index, or -1 for the constant.
 std::vector<int64_t> sourceIndices(int64_t dim, int64_t before, int64_t after,
                                    const std::string &mode) {
+  constexpr int64_t most = int64_t(1) << 40;
+  check(std::max(before, after) < most && std::min(before, after) > -most, "padding an axis of ",
+        dim, " by ", before, " and ", after, " is too much");
   int64_t length = dim + before + after;
   check(length >= 0, "padding an axis of ", dim, " by ", before, " and ", after,
         " leaves a negative length");
   check(length == 0 || dim > 0 || mode == "constant", "mode ", mode, " cannot pad an empty axis");
+  // Refuses what does not fit in memory.
+  Tensor(DType::I64, {length});
   std::vector<int64_t> source(static_cast<size_t>(length));
   for (int64_t i = 0; i < length; ++i) {
     int64_t at = i - before;
@@ -170,7 +175,9 @@ void centerCropPad(KernelCall &call) {
         axes.size(), " axes");
   std::vector<int64_t> before(x.shape().size()), after(before);
   for (size_t i = 0; i < axes.size(); ++i) {
-    int64_t axis = axisIn(axes[i], x.rank()), more = target[i] - x.dim(axis);
+    int64_t axis = axisIn(axes[i], x.rank());
+    check(target[i] >= 0, "the shape ", toString(target), " has a negative dimension");
+    int64_t more = target[i] - x.dim(axis);
     before[axis] = more >= 0 ? more / 2 : -(-more / 2);
     after[axis] = more - before[axis];
   }

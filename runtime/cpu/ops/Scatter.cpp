@@ -135,7 +135,7 @@ void tensorScatter(KernelCall &call) {
           " elements for a batch of ", batch);
   }
   for (int64_t start : starts)
-    check(start >= 0 && (mode == "circular" || start + count <= length), "writing ", count,
+    check(start >= 0 && (mode == "circular" || start <= length - count), "writing ", count,
           " entries at ", start, " exceeds the cache's ", length);
   auto at = static_cast<size_t>(axis);
   Tensor &y = target(call);
@@ -145,9 +145,9 @@ void tensorScatter(KernelCall &call) {
   for (int64_t b = 0; b < batch; ++b)
     for (int64_t o = 0; o < outer; ++o)
       for (int64_t i = 0; i < count; ++i)
-        std::memcpy(y.data<char>() + ((b * outer + o) * length + (starts[b] + i) % length) * row,
-                    update.data<char>() + ((b * outer + o) * count + i) * row,
-                    static_cast<size_t>(row));
+        std::memcpy(
+            y.data<char>() + ((b * outer + o) * length + (starts[b] % length + i) % length) * row,
+            update.data<char>() + ((b * outer + o) * count + i) * row, static_cast<size_t>(row));
 }
 
 } // namespace

@@ -129,8 +129,9 @@ void compress(KernelCall &call) {
 
 void oneHot(KernelCall &call) {
   const Tensor &indices = call.in(0), &values = call.in(2);
-  auto depth = static_cast<int64_t>(toDouble(call.in(1), "the depth"));
-  check(depth > 0, "the depth must be positive, found ", depth);
+  double given = toDouble(call.in(1), "the depth");
+  check(given >= 1 && given < 1e12, "the depth must be positive, found ", given);
+  auto depth = static_cast<int64_t>(given);
   check(values.size() == 2, "the values must be two, found ", describe(values));
   int64_t axis = axisIn(call.node.integer("axis", -1), indices.rank() + 1);
   Shape dims = indices.shape();
@@ -171,7 +172,7 @@ void reverseSequence(KernelCall &call) {
   const Tensor &x = call.in(0);
   int64_t batchAxis = call.node.integer("batch_axis", 1),
           timeAxis = call.node.integer("time_axis", 0);
-  check(x.rank() >= 2 && batchAxis + timeAxis == 1 && batchAxis * timeAxis == 0,
+  check(x.rank() >= 2 && ((batchAxis == 0 && timeAxis == 1) || (batchAxis == 1 && timeAxis == 0)),
         "the axes must be 0 and 1 of at least two, found batch ", batchAxis, " and time ", timeAxis,
         " of ", describe(x));
   std::vector<int64_t> lengths = toInts(call.in(1), "sequence_lens");

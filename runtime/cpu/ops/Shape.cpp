@@ -23,7 +23,9 @@ void size(KernelCall &call) {
   *call.out(0, DType::I64, {}).data<int64_t>() = call.in(0).size();
 }
 
+/// Sequences and absent optionals pass as they are.
 void identity(KernelCall &call) {
+  check(call.count() == 1, "expected one input, found ", call.count());
   call.outputs[0] = *call.inputs[0];
 }
 
@@ -45,7 +47,8 @@ void reshape(KernelCall &call) {
       continue;
     }
     check(wanted[i] >= 0, "the new shape ", toString(wanted), " has a negative dimension");
-    known *= wanted[i];
+    check(!__builtin_mul_overflow(known, wanted[i], &known), "the new shape ", toString(wanted),
+          " is too large");
   }
   if (unknown >= 0) {
     check(known > 0 ? x.size() % known == 0 : x.size() == 0, "cannot reshape ", toString(x.shape()),

@@ -105,8 +105,9 @@ void split(KernelCall &call) {
     lengths = call.node.integers("split");
   if (lengths.empty()) {
     parts = call.node.integer("num_outputs", parts);
-    check(parts == static_cast<int64_t>(call.outputs.size()), "attribute 'num_outputs' is ", parts,
-          ", but there are ", call.outputs.size(), " outputs");
+    check(parts > 0 && parts == static_cast<int64_t>(call.outputs.size()),
+          "attribute 'num_outputs' is ", parts, ", but there are ", call.outputs.size(),
+          " outputs");
     check(call.node.version >= 18 || dim % parts == 0, "axis ", axis, " of length ", dim,
           " does not split into ", parts, " equal parts");
     int64_t each = (dim + parts - 1) / parts;
@@ -117,7 +118,8 @@ void split(KernelCall &call) {
         " lengths for ", parts, " outputs");
   int64_t sum = 0;
   for (int64_t length : lengths) {
-    check(length >= 0, "a length is negative: ", toString(lengths));
+    check(length >= 0 && length <= dim, "the lengths ", toString(lengths), " do not fit axis ",
+          axis, " of ", dim);
     sum += length;
   }
   check(sum == dim, "the lengths ", toString(lengths), " add up to ", sum, ", but axis ", axis,

@@ -76,7 +76,9 @@ void tile(KernelCall &call) {
     check(repeats[i] >= 0, "the repeats ", toString(repeats), " have a negative one");
     dims.insert(dims.end(), {repeats[i], x.shape()[i]});
     from.insert(from.end(), {0, strides[i]});
-    result.push_back(repeats[i] * x.shape()[i]);
+    result.push_back(0);
+    check(!__builtin_mul_overflow(repeats[i], x.shape()[i], &result.back()), "repeating ",
+          toString(x.shape()), " ", toString(repeats), " times is too large");
   }
   call.set(0, onBytes(x, [&](const Tensor &bytes) {
              Tensor tiled(bytes.dtype(), result);
@@ -96,7 +98,8 @@ int64_t blockSize(const KernelCall &call) {
   const Tensor &x = call.in(0);
   check(x.rank() == 4, "expected rank 4, found ", describe(x));
   int64_t block = call.node.integer("blocksize", 0);
-  check(block > 0, "attribute 'blocksize': expected a positive number, found ", block);
+  check(block > 0 && block < int64_t(1) << 31,
+        "attribute 'blocksize': expected a positive number, found ", block);
   return block;
 }
 
