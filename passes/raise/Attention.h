@@ -1,0 +1,52 @@
+// Recognition of attention.
+#pragma once
+#include "passes/raise/Match.h"
+
+namespace uoe::raise {
+
+/// What is done to the scores between their product and the softmax, from the softmax inwards.
+struct ScoreTerm {
+  enum Kind {
+    add,  ///< + factor · value
+    mask, ///< where value (negated: not value) stay, else fill
+    clamp ///< max(·, fill)
+  } kind = add;
+  mlir::Value value = {};
+  double factor = 1.0;
+  bool negated = false;
+  double fill = 0.0;
+  /// Rank of the scores where the term applies, and for ranks above the product's the shape they were regrouped to.
+  int64_t rank = 4;
+  mlir::Value shape = {};
+};
+
+struct AttentionMatch {
+  onnx::NodeOp softmax;
+  Product scores, output;
+  /// Operands after stripping factors and transposition; see `keyTransposed`.
+  mlir::Value query, key, value;
+  /// If not empty, the permutation that makes the key [.., T, D] from `key`.
+  llvm::SmallVector<int64_t> keyPermutation;
+  double scale = 1.0, softcap = 0.0;
+  bool booleanZero = false;
+  llvm::SmallVector<ScoreTerm> terms;
+  /// Heads, where the products are over [B·H, S, D]; 0 otherwise.
+  int64_t heads = 0;
+  mlir::Value root;
+  Nodes nodes;
+  /// Why the operands cannot be given in the block's layout; the block is then its spelling alone.
+  std::string opaque;
+};
+
+struct AttentionOutcome {
+  std::optional<AttentionMatch> match;
+  std::optional<Reason> reason;
+};
+
+/// Outcome for one Softmax: a match, or a reason if it looked like attention (it follows or feeds a product of activations).
+AttentionOutcome matchAttention(onnx::NodeOp softmax, Facts &facts);
+
+/// True for an operator that holds an attention.
+bool isFusedAttention(onnx::NodeOp node);
+
+} // namespace uoe::raise

@@ -1,0 +1,38 @@
+// Recognition of feed-forward blocks.
+#pragma once
+#include "passes/raise/Match.h"
+
+namespace uoe::raise {
+
+/// One operand of the activation: columns [start, start + size) of a linear map of the block's input.
+struct FfnBranch {
+  mlir::Value value;
+  Linear linear;
+  int64_t start = 0, size = 0;
+  /// A bias that a fused activation adds, or null.
+  mlir::Value extraBias;
+};
+
+struct FfnMatch {
+  Activation activation = Activation::identity;
+  FfnBranch up;
+  std::optional<FfnBranch> gate;
+  Linear down;
+  /// Biases that are added to the down-projection after its core.
+  llvm::SmallVector<mlir::Value> downBiases;
+  /// The block's input [..., d] and its result [..., d], of equal leading dimensions.
+  mlir::Value input, root;
+  Nodes nodes;
+};
+
+/// Outcome for one linear map as down-projection: a match, or a reason if it looked like one, or neither.
+struct FfnOutcome {
+  std::optional<FfnMatch> match;
+  std::optional<Reason> reason;
+};
+FfnOutcome matchFfn(onnx::NodeOp node, Facts &facts);
+
+/// The branch of an FFN that `value` is, if it is (columns of) a linear map with constant weights.
+std::optional<FfnBranch> matchBranch(mlir::Value value, Facts &facts);
+
+} // namespace uoe::raise

@@ -1,0 +1,330 @@
+#include "passes/raise/Ffn.h"
+#include "passes/raise/Scalar.h"
+
+using namespace mlir;
+using namespace uoe;
+using namespace uoe::raise;
+using onnx::NodeOp;
+
+//===----------------------------------------------------------------------===//
+// Branches
+//===----------------------------------------------------------------------===//
+
+// Normalised slice bounds of the last axis, if `value` is such a slice of `source`.
+static bool lastAxisSlice(Value value, Facts &facts, Value &source, int64_t &start, int64_t &size) {
+  auto node = value.getDefiningOp<NodeOp>();
+  if (!node || !node.input(0))
+    return false;
+  source = node.input(0);
+  int64_t rank = rankOf(source), width = sizeOf(source, -1);
+  if (rank < 1 || ShapedType::isDynamic(width))
+    return false;
+  auto isLast = [&](int64_t axis) { return axis == -1 || axis == rank - 1; };
+  if (node.is("Split")) {
+    if (!isLast(node.integer("axis", 0)))
+      return false;
+    start = 0;
+    for (Value result : node->getResults()) {
+      size = sizeOf(result, -1);
+      if (ShapedType::isDynamic(size))
+        return false;
+      if (result == value)
+        return true;
+      start += size;
+    }
+    return false;
+  }
+  if (!node.is("Slice"))
+    return false;
+  auto starts = facts.integers(node.input(1)), ends = facts.integers(node.input(2));
+  auto axes = node.input(3) ? facts.integers(node.input(3)) : std::optional(SmallVector<int64_t>{0});
+  auto steps = node.input(4) ? facts.integers(node.input(4)) : std::optional(SmallVector<int64_t>{1});
+  if (!starts || !ends || !axes || !steps || starts->size() != 1 || ends->size() != 1 || axes->size() != 1 ||
+      steps->size() != 1 || (*steps)[0] != 1 || !isLast((*axes)[0]))
+    return false;
+  auto clamp = [&](int64_t i) { return std::min(std::max<int64_t>(i < 0 ? i + width : i, 0), width); };
+  start = clamp((*starts)[0]);
+  size = clamp((*ends)[0]) - start;
+  return size > 0;
+}
+
+std::optional<FfnBranch> raise::matchBranch(Value value, Facts &facts) {
+  FfnBranch branch;
+  branch.value = value;
+  Nodes nodes;
+  // Slices may follow casts and quantisation; several slices add up.
+  Value v = value;
+  bool sliced = false;
+  while (true) {
+    Value source;
+    int64_t start, size;
+    if (lastAxisSlice(v, facts, source, start, size)) {
+      branch.start += start;
+      if (!sliced)
+        branch.size = size;
+      sliced = true;
+      nodes.insert(v.getDefiningOp());
+      v = source;
+      continue;
+    }
+    if (auto linear = matchLinear(v, facts)) {
+      branch.linear = std::move(*linear);
+      break;
+    }
+    Value next = throughOnce(v, true, &nodes);
+    if (!next)
+      return std::nullopt;
+    v = next;
+  }
+  if (!sliced)
+    branch.size = branch.linear.out;
+  branch.linear.nodes.insert(nodes.begin(), nodes.end());
+  return branch;
+}
+
+//===----------------------------------------------------------------------===//
+// The activation's slice
+//===----------------------------------------------------------------------===//
+
+namespace {
+struct Trace {
+  Facts &facts;
+  SmallVector<FfnBranch> branches;
+  Nodes nodes;
+  llvm::SmallDenseSet<Value, 8> seen;
+  std::optional<Reason> failure;
+  bool unknownOperator = false;
+
+  bool run(Value value) {
+    if (!seen.insert(value).second)
+      return true;
+    if (facts.isConstant(value)) {
+      if (facts.scalar(value))
+        return true;
+      failure = Reason{"a constant of several values within the activation", value.getDefiningOp()};
+      return false;
+    }
+    if (auto branch = matchBranch(value, facts)) {
+      branches.push_back(std::move(*branch));
+      return true;
+    }
+    auto node = value.getDefiningOp<NodeOp>();
+    if (!node) {
+      failure = Reason{"the activation reads a value that no matrix product makes", value.getDefiningOp()};
+      return false;
+    }
+    if (!isElementwise(node) || nodes.size() > 48) {
+      failure = Reason{describe(node) + " is not an elementwise function that is known", node};
+      unknownOperator = node.getNumResults() == 1 && !node.getInputs().empty() && node.input(0) &&
+                        sizeOf(node.input(0), -1) == sizeOf(value, -1) && !isStructural(node);
+      if (unknownOperator && matchBranch(node.input(0), facts))
+        branches.push_back(*matchBranch(node.input(0), facts));
+      return false;
+    }
+    bool regroups = node.is("Reshape") || node.is("Squeeze") || node.is("Unsqueeze") || node.is("Flatten");
+    if (regroups && !keepsLastDimension(node)) {
+      failure = Reason{describe(node) + " changes the last dimension", node};
+      return false;
+    }
+    nodes.insert(node);
+    if (node.getOpType() == "DequantizeLinear" && node.input(0))
+      if (auto quantise = node.input(0).getDefiningOp<NodeOp>(); quantise && quantise.getOpType() == "QuantizeLinear")
+        nodes.insert(quantise);
+    if ((node.isContrib("BiasGelu") || node.isContrib("FastGelu")) && node.input(1)) {
+      // The activation of x + bias: the bias belongs to the branch.
+      auto branch = matchBranch(node.input(0), facts);
+      if (!branch || !facts.isConstant(node.input(1)))
+        return run(node.input(0));
+      branch->extraBias = node.input(1);
+      seen.insert(node.input(0));
+      branches.push_back(std::move(*branch));
+      return true;
+    }
+    for (Value operand : elementwiseOperands(node))
+      if (!run(operand))
+        return false;
+    return true;
+  }
+
+  // Operators that end a search without a word: whatever reads them is not an activation of a linear map.
+  static bool isStructural(NodeOp node) {
+    StringRef op = node.getOpType();
+    return op.contains("Normalization") || op.starts_with("Reduce") || op == "Softmax" || op == "Transpose" ||
+           op.contains("MatMul") || op == "Gemm" || op.contains("Attention") || op == "Concat" || op.starts_with("Gather") ||
+           op == "Expand" || op == "Tile" || op == "Pad" || op.contains("Conv") || op == "Slice" || op == "Split" ||
+           op == "RotaryEmbedding" || op == "CumSum" || op == "Einsum" || op == "If" || op == "Loop" || op == "Scan" ||
+           op == "Cos" || op == "Sin" || op == "MoE" || op == "QMoE";
+  }
+};
+} // namespace
+
+//===----------------------------------------------------------------------===//
+// The block
+//===----------------------------------------------------------------------===//
+
+static NodeOp onlyUser(Value value) {
+  return value.hasOneUse() ? dyn_cast<NodeOp>(*value.getUsers().begin()) : NodeOp();
+}
+
+// Follows the down-projection's result through biases, quantisation and regrouping, while the block's input can be regrouped alike.
+static void extendOutput(FfnMatch &match, Facts &facts) {
+  Block *block = match.root.getDefiningOp()->getBlock();
+  int64_t out = match.down.out;
+  while (NodeOp user = onlyUser(match.root)) {
+    if (user->getBlock() != block)
+      return;
+    Value other;
+    if (Value bias = biasOf(user, out, facts, other)) {
+      match.downBiases.push_back(bias);
+      match.nodes.insert(user);
+      match.root = user.getResult(0);
+      continue;
+    }
+    if (user.getOpType() == "QuantizeLinear") {
+      NodeOp back = onlyUser(user.getResult(0));
+      NodeOp add = back && back.getOpType() == "DequantizeLinear" ? onlyUser(back.getResult(0)) : NodeOp();
+      if (!add || add->getBlock() != block || !biasOf(add, out, facts, other))
+        return;
+      match.nodes.insert(user);
+      match.nodes.insert(back);
+      match.root = back.getResult(0);
+      continue;
+    }
+    auto before = match.input.getDefiningOp<NodeOp>();
+    if (!keepsLastDimension(user) || user.input(0) != match.root || !before || !keepsLastDimension(before))
+      return;
+    Value outer = before.input(0), result = user.getResult(0);
+    if (rankOf(outer) < 0 || rankOf(outer) != rankOf(result) || !mayAgree(outer, result, rankOf(outer) - 1))
+      return;
+    match.nodes.insert(before);
+    match.nodes.insert(user);
+    match.input = outer;
+    match.root = result;
+  }
+}
+
+// Regroupings between the two products must leave the leading dimensions of input and result alike.
+static bool alignInput(FfnMatch &match) {
+  auto fits = [&]() {
+    int64_t in = rankOf(match.input), out = rankOf(match.root);
+    return in >= 0 && in == out && mayAgree(match.input, match.root, in - 1);
+  };
+  while (!fits()) {
+    auto before = match.input.getDefiningOp<NodeOp>();
+    if (!before || !keepsLastDimension(before))
+      return false;
+    match.nodes.insert(before);
+    match.input = before.input(0);
+  }
+  return true;
+}
+
+// True if the value is added to a residual, perhaps after a norm or a constant factor.
+static bool joinsResidual(Value value, Facts &facts) {
+  for (int steps = 0; steps < 8; ++steps) {
+    NodeOp next;
+    for (Operation *user : value.getUsers()) {
+      auto node = dyn_cast<NodeOp>(user);
+      if (!node)
+        continue;
+      StringRef op = node.getOpType();
+      if (op == "SkipLayerNormalization" || op == "SkipSimplifiedLayerNormalization")
+        return true;
+      if (node.is("Add")) {
+        Value other = node.input(0) == value ? node.input(1) : node.input(0);
+        if (!facts.isConstant(other))
+          return true;
+        next = node;
+      }
+      if (op.contains("Normalization") || node.is("Mul") || node.is("Cast") || node.is("Identity") || node.is("Reshape") ||
+          op == "QuantizeLinear" || op == "DequantizeLinear" || node.is("Dropout"))
+        next = node;
+    }
+    if (!next)
+      return false;
+    value = next->getResult(0);
+  }
+  return false;
+}
+
+FfnOutcome raise::matchFfn(NodeOp node, Facts &facts) {
+  FfnOutcome outcome;
+  if (node.getNumResults() == 0)
+    return outcome;
+  auto down = matchLinearCore(node.getResult(0), facts);
+  if (!down)
+    return outcome;
+  Trace trace{facts, {}, {}, {}, std::nullopt, false};
+  if (!trace.run(down->input)) {
+    if (!trace.branches.empty() && trace.unknownOperator)
+      outcome.reason = Reason{"activation: " + trace.failure->text, trace.failure->at};
+    return outcome;
+  }
+  if (trace.branches.empty() || trace.branches.size() > 2)
+    return outcome;
+  auto miss = [&](std::string text, Operation *at = nullptr) {
+    outcome.reason = Reason{std::move(text), at ? at : node.getOperation()};
+    return outcome;
+  };
+
+  FfnMatch match;
+  match.down = std::move(*down);
+  Value hidden = match.down.input;
+  FfnBranch &first = trace.branches[0];
+  if (trace.branches.size() == 1) {
+    auto activation = recogniseActivation(hidden, first.value);
+    if (!activation)
+      return miss("activation: the function between " + describe(first.linear.core) + " and " + describe(node) +
+                      " is none that is known",
+                  hidden.getDefiningOp());
+    if (*activation == Activation::identity)
+      return outcome;
+    match.activation = *activation;
+    match.up = std::move(first);
+  } else {
+    FfnBranch &second = trace.branches[1];
+    auto gated = recogniseGated(hidden, first.value, second.value);
+    Value a = first.linear.input, b = second.linear.input;
+    bool same = a == b || through(a, true) == through(b, true);
+    if (!gated) {
+      if (same)
+        miss("activation: the function of " + describe(first.linear.core) + " and " + describe(second.linear.core) +
+                 " is no gate that is known",
+             hidden.getDefiningOp());
+      return outcome;
+    }
+    if (!same)
+      return miss("gate: " + describe(first.linear.core) + " and " + describe(second.linear.core) + " read different values");
+    if (a != b) {
+      // One of them lies on the way to the other, or both on the way to a third.
+      Value common = through(a, true);
+      through(a, true, &match.nodes);
+      through(b, true, &match.nodes);
+      first.linear.input = second.linear.input = common;
+    }
+    match.activation = gated->first;
+    match.up = std::move(gated->second ? second : first);
+    match.gate = std::move(gated->second ? first : second);
+    if (match.gate->size != match.up.size)
+      return miss("gate: " + std::to_string(match.gate->size) + " columns, up has " + std::to_string(match.up.size));
+  }
+  int64_t d = match.up.linear.in, hiddenSize = match.up.size, e = match.down.out;
+  match.input = match.up.linear.input;
+  match.root = node.getResult(0);
+  if (match.down.in != hiddenSize)
+    return miss("down: takes " + std::to_string(match.down.in) + " values, the activation gives " + std::to_string(hiddenSize));
+  if (e != d)
+    return miss("shape: maps " + std::to_string(d) + " to " + std::to_string(e) + ", a head rather than a block of a layer");
+  match.nodes.insert(trace.nodes.begin(), trace.nodes.end());
+  for (const FfnBranch *branch : {&match.up, match.gate ? &*match.gate : nullptr})
+    if (branch)
+      match.nodes.insert(branch->linear.nodes.begin(), branch->linear.nodes.end());
+  match.nodes.insert(match.down.nodes.begin(), match.down.nodes.end());
+  extendOutput(match, facts);
+  if (!alignInput(match))
+    return miss("shape: the leading dimensions of the input cannot be followed to the result");
+  if (hiddenSize <= d && !joinsResidual(match.root, facts))
+    return miss("shape: " + std::to_string(d) + " to " + std::to_string(hiddenSize) + " and back without a residual connection");
+  outcome.match = std::move(match);
+  return outcome;
+}

@@ -1,0 +1,366 @@
+// Linear maps with constant weights, and products of activations, in all spellings.
+#include "passes/raise/Match.h"
+
+using namespace mlir;
+using namespace uoe;
+using namespace uoe::raise;
+using onnx::NodeOp;
+
+static bool known(int64_t size) { return !ShapedType::isDynamic(size); }
+
+// The float tensor behind a quantised one: what a QuantizeLinear or DynamicQuantizeLinear was given.
+static Value unquantised(Value value, Nodes &nodes) {
+  auto node = value ? value.getDefiningOp<NodeOp>() : NodeOp();
+  if (!node || !(node.is("DynamicQuantizeLinear") || node.getOpType() == "QuantizeLinear"))
+    return {};
+  nodes.insert(node);
+  return node.input(0);
+}
+
+static Value dequantise(OpBuilder &builder, Location loc, Value value, Value scale, Value zero, int64_t axis, Type element) {
+  auto type = cast<RankedTensorType>(value.getType());
+  SmallVector<Value> operands{value, scale};
+  if (zero)
+    operands.push_back(zero);
+  // ONNX wants a vector of one element to be a scalar when the axis has more.
+  for (Value &operand : MutableArrayRef<Value>(operands).drop_front())
+    if (rankOf(operand) == 1 && sizeOf(operand, 0) == 1)
+      operand = makeReshape(builder, loc, operand, {});
+  return makeNode(builder, loc, "DequantizeLinear", operands, RankedTensorType::get(type.getShape(), element),
+                  builder.getNamedAttr("axis", builder.getI64IntegerAttr(axis)));
+}
+
+//===----------------------------------------------------------------------===//
+// MatMulNBits
+//===----------------------------------------------------------------------===//
+
+// [rows, bytes] of packed integers -> [rows, bytes·8/bits] as i32, the lowest bits first.
+static Value unpack(OpBuilder &builder, Location loc, Value packed, int64_t rows, int64_t bytes, int64_t bits) {
+  Type i32 = builder.getIntegerType(32);
+  Value wide = makeCast(builder, loc, makeReshape(builder, loc, packed, {rows, bytes}), i32);
+  int64_t parts = 8 / bits;
+  if (parts == 1)
+    return wide;
+  SmallVector<Value> slices;
+  for (int64_t i = 0; i < parts; ++i) {
+    Value part = wide;
+    if (i > 0)
+      part = makeNode(builder, loc, "Div", {part, makeScalar(builder, loc, i32, int64_t(1) << (bits * i))}, part.getType());
+    part = makeNode(builder, loc, "Mod", {part, makeScalar(builder, loc, i32, int64_t(1) << bits)}, part.getType());
+    slices.push_back(makeUnsqueeze(builder, loc, part, 2));
+  }
+  Value all = makeNode(builder, loc, "Concat", slices, RankedTensorType::get({rows, bytes, parts}, i32),
+                       builder.getNamedAttr("axis", builder.getI64IntegerAttr(2)));
+  return makeReshape(builder, loc, all, {rows, bytes * parts});
+}
+
+// The weight of a MatMulNBits as [K, N].
+static Value unpackWeight(OpBuilder &builder, NodeOp node, Type element) {
+  Location loc = node.getLoc();
+  int64_t k = node.integer("K", 0), n = node.integer("N", 0), bits = node.integer("bits", 4), size = node.integer("block_size", 32);
+  int64_t blocks = (k + size - 1) / size;
+  Value w = unpack(builder, loc, node.input(1), n, blocks * size * bits / 8, bits);
+  w = makeCast(builder, loc, makeReshape(builder, loc, w, {n, blocks, size}), element);
+  Value zero;
+  if (Value packed = node.input(3)) {
+    if (isFloat(packed)) {
+      zero = makeCast(builder, loc, makeReshape(builder, loc, packed, {n, blocks, 1}), element);
+    } else {
+      int64_t bytes = (blocks * bits + 7) / 8;
+      Value z = makeSlice(builder, loc, unpack(builder, loc, packed, n, bytes, bits), 1, 0, blocks);
+      zero = makeCast(builder, loc, makeReshape(builder, loc, z, {n, blocks, 1}), element);
+    }
+  } else {
+    zero = makeScalar(builder, loc, element, static_cast<double>(int64_t(1) << (bits - 1)));
+  }
+  w = makeNode(builder, loc, "Sub", {w, zero}, w.getType());
+  Value scales = makeCast(builder, loc, makeReshape(builder, loc, node.input(2), {n, blocks, 1}), element);
+  w = makeNode(builder, loc, "Mul", {w, scales}, w.getType());
+  w = makeSlice(builder, loc, makeReshape(builder, loc, w, {n, blocks * size}), 1, 0, k);
+  return makeTranspose(builder, loc, w, {1, 0});
+}
+
+//===----------------------------------------------------------------------===//
+// Linear maps
+//===----------------------------------------------------------------------===//
+
+// MatMulInteger's float result: Mul(Cast(MatMulInteger(...)), scales). Finds the MatMulInteger and the scales.
+static NodeOp integerProduct(Value value, Value &scales, Nodes &nodes) {
+  auto mul = value.getDefiningOp<NodeOp>();
+  if (!mul || !mul.is("Mul"))
+    return {};
+  for (unsigned i : {0, 1}) {
+    auto cast = mul.input(i) ? mul.input(i).getDefiningOp<NodeOp>() : NodeOp();
+    if (!cast || !cast.is("Cast") || !cast.input(0))
+      continue;
+    auto product = cast.input(0).getDefiningOp<NodeOp>();
+    if (!product || !product.is("MatMulInteger"))
+      continue;
+    scales = mul.input(1 - i);
+    nodes.insert(mul);
+    nodes.insert(cast);
+    nodes.insert(product);
+    return product;
+  }
+  return {};
+}
+
+// scales = dynamic · constant, where dynamic is the scale of `quantise`: the constant factors.
+static bool constantScale(Value scales, NodeOp quantise, Facts &facts, SmallVectorImpl<Value> &factors, Nodes &nodes) {
+  auto mul = scales.getDefiningOp<NodeOp>();
+  if (scales == quantise.getResult(1))
+    return true;
+  if (!mul || !mul.is("Mul"))
+    return false;
+  for (unsigned i : {0, 1}) {
+    Value constant = mul.input(1 - i);
+    if (!facts.isConstant(constant))
+      continue;
+    factors.push_back(constant);
+    nodes.insert(mul);
+    return constantScale(mul.input(i), quantise, facts, factors, nodes);
+  }
+  return false;
+}
+
+std::optional<Linear> raise::matchLinearCore(Value value, Facts &facts) {
+  auto node = value.getDefiningOp<NodeOp>();
+  if (!node)
+    return std::nullopt;
+  Linear linear;
+  linear.core = node;
+  auto sizes = [&](Value w, bool transposed) {
+    if (rankOf(w) != 2)
+      return false;
+    linear.in = sizeOf(w, transposed ? 1 : 0);
+    linear.out = sizeOf(w, transposed ? 0 : 1);
+    return known(linear.in) && known(linear.out);
+  };
+  auto plain = [](Value w, bool transposed, double alpha) {
+    return [=](OpBuilder &builder) {
+      Value m = transposed ? makeTranspose(builder, w.getLoc(), w, {1, 0}) : w;
+      return makeScaled(builder, w.getLoc(), m, alpha);
+    };
+  };
+
+  if (node.is("MatMul") || node.isContrib("FusedMatMul") || node.is("Gemm")) {
+    if (node.getInputs().size() < 2 || !node.input(0) || !node.input(1))
+      return std::nullopt;
+    bool transposed = node.integer("transB", 0) != 0;
+    double alpha = node.real("alpha", 1.0);
+    if (node.integer("transA", 0) || node.integer("transBatchA", 0) || node.integer("transBatchB", 0))
+      return std::nullopt;
+    Value w = node.input(1);
+    if (!isFloat(value) || !facts.isConstant(w) || facts.isConstant(node.input(0)) || !sizes(w, transposed))
+      return std::nullopt;
+    linear.input = node.input(0);
+    linear.weight = plain(w, transposed, alpha);
+    linear.nodes.insert(node);
+    if (Value c = node.is("Gemm") ? node.input(2) : Value()) {
+      if (!facts.isConstant(c) || rankOf(c) < 1 || sizeOf(c, -1) != linear.out)
+        return std::nullopt;
+      linear.biases.push_back(c);
+      linear.beta = node.real("beta", 1.0);
+      linear.scaledBias = linear.beta != 1.0;
+    }
+    return linear;
+  }
+
+  if (node.isContrib("MatMulNBits")) {
+    int64_t bits = node.integer("bits", 4), size = node.integer("block_size", 32);
+    linear.in = node.integer("K", 0);
+    linear.out = node.integer("N", 0);
+    if (!node.input(0) || !node.input(1) || !node.input(2) || node.input(4) || !(bits == 2 || bits == 4 || bits == 8) ||
+        size <= 0 || linear.in <= 0 || linear.out <= 0 || !facts.isConstant(node.input(1)) || !facts.isConstant(node.input(2)) ||
+        (node.input(3) && !facts.isConstant(node.input(3))))
+      return std::nullopt;
+    linear.input = node.input(0);
+    Type element = elementOf(value) ? elementOf(value) : elementOf(node.input(0));
+    if (!element)
+      return std::nullopt;
+    linear.weight = [node, element](OpBuilder &builder) { return unpackWeight(builder, node, element); };
+    linear.nodes.insert(node);
+    if (Value bias = node.input(5))
+      linear.biases.push_back(bias);
+    return linear;
+  }
+
+  if (node.isContrib("DynamicQuantizeMatMul") || node.isContrib("MatMulIntegerToFloat")) {
+    bool dynamic = node.getOpType() == "DynamicQuantizeMatMul";
+    Value w = node.input(1), scale = node.input(dynamic ? 2 : 3), zero = node.input(dynamic ? 3 : 5),
+          bias = node.input(dynamic ? 4 : 6);
+    if (!w || !scale || !facts.isConstant(w) || !facts.isConstant(scale) || !sizes(w, false) || !elementOf(value))
+      return std::nullopt;
+    linear.input = dynamic ? node.input(0) : unquantised(node.input(0), linear.nodes);
+    if (!linear.input)
+      return std::nullopt;
+    linear.weight = [=, element = elementOf(value)](OpBuilder &builder) {
+      return dequantise(builder, w.getLoc(), w, scale, zero, 1, element);
+    };
+    linear.nodes.insert(node);
+    if (bias)
+      linear.biases.push_back(bias);
+    return linear;
+  }
+
+  if (node.getOpType() == "DequantizeLinear" && node.input(0)) {
+    auto product = node.input(0).getDefiningOp<NodeOp>();
+    if (!product || !product.is("QLinearMatMul") || product.getInputs().size() < 8)
+      return std::nullopt;
+    Value w = product.input(3);
+    linear.input = unquantised(product.input(0), linear.nodes);
+    if (!w || !linear.input || !facts.isConstant(w) || !sizes(w, false) || !elementOf(value))
+      return std::nullopt;
+    Value scale = product.input(4), zero = product.input(5);
+    linear.weight = [=, element = elementOf(value)](OpBuilder &builder) {
+      return dequantise(builder, w.getLoc(), w, scale, zero, 1, element);
+    };
+    linear.nodes.insert(node);
+    linear.nodes.insert(product);
+    linear.core = product;
+    return linear;
+  }
+
+  Value scales;
+  if (NodeOp product = integerProduct(value, scales, linear.nodes)) {
+    Value w = product.input(1), zero = product.input(3);
+    auto quantise = product.input(0) ? product.input(0).getDefiningOp<NodeOp>() : NodeOp();
+    if (!quantise || !quantise.is("DynamicQuantizeLinear") || !w || !facts.isConstant(w) || !sizes(w, false))
+      return std::nullopt;
+    SmallVector<Value> factors;
+    if (!constantScale(scales, quantise, facts, factors, linear.nodes))
+      return std::nullopt;
+    linear.input = quantise.input(0);
+    linear.nodes.insert(quantise);
+    linear.core = product;
+    Type element = elementOf(value);
+    if (!element)
+      return std::nullopt;
+    linear.weight = [=](OpBuilder &builder) {
+      Value m = dequantise(builder, w.getLoc(), w, makeScalar(builder, w.getLoc(), element, 1.0),
+                           zero, 1, element);
+      for (Value factor : factors)
+        m = makeNode(builder, w.getLoc(), "Mul", {m, factor}, m.getType());
+      return m;
+    };
+    return linear;
+  }
+  return std::nullopt;
+}
+
+Value raise::biasOf(NodeOp node, int64_t out, Facts &facts, Value &other) {
+  if (!node.is("Add") || node.getInputs().size() != 2)
+    return {};
+  for (unsigned i : {0, 1}) {
+    Value bias = node.input(i);
+    if (!bias || !facts.isConstant(bias) || facts.isConstant(node.input(1 - i)) || rankOf(bias) < 1 || sizeOf(bias, -1) != out)
+      continue;
+    bool vector = true;
+    for (int64_t axis = 0; axis + 1 < rankOf(bias); ++axis)
+      vector &= sizeOf(bias, axis) == 1;
+    // A bias of more dimensions than its other operand would add dimensions.
+    if (!vector || rankOf(bias) > rankOf(node.input(1 - i)))
+      continue;
+    other = node.input(1 - i);
+    return bias;
+  }
+  return {};
+}
+
+std::optional<Linear> raise::matchLinear(Value value, Facts &facts) {
+  SmallVector<Value> biases;
+  Nodes nodes;
+  while (true) {
+    if (auto linear = matchLinearCore(value, facts)) {
+      for (Value bias : biases)
+        if (sizeOf(bias, -1) != linear->out)
+          return std::nullopt;
+      linear->biases.append(biases);
+      linear->nodes.insert(nodes.begin(), nodes.end());
+      return linear;
+    }
+    auto node = value.getDefiningOp<NodeOp>();
+    if (!node)
+      return std::nullopt;
+    Value other;
+    if (int64_t out = sizeOf(value, -1); known(out))
+      if (Value bias = biasOf(node, out, facts, other)) {
+        biases.push_back(bias);
+        nodes.insert(node);
+        value = other;
+        continue;
+      }
+    Value next = throughOnce(value, true, &nodes);
+    if (!next)
+      return std::nullopt;
+    value = next;
+  }
+}
+
+Value raise::makeBias(OpBuilder &builder, Location loc, const Linear &linear, ArrayRef<Value> more, int64_t start,
+                      int64_t size) {
+  Value sum;
+  auto add = [&](Value bias, double factor) {
+    if (rankOf(bias) != 1)
+      bias = makeReshape(builder, loc, bias, {sizeOf(bias, -1)});
+    bias = makeScaled(builder, loc, makeSlice(builder, loc, bias, 0, start, size), factor);
+    sum = sum ? makeNode(builder, loc, "Add", {sum, makeCast(builder, loc, bias, elementOf(sum))}, sum.getType()) : bias;
+  };
+  for (auto [i, bias] : llvm::enumerate(linear.biases))
+    add(bias, i == 0 && linear.scaledBias ? linear.beta : 1.0);
+  for (Value bias : more)
+    add(bias, 1.0);
+  return sum;
+}
+
+//===----------------------------------------------------------------------===//
+// Products of activations
+//===----------------------------------------------------------------------===//
+
+std::optional<Product> raise::matchProduct(Value value, Facts &facts) {
+  auto node = value.getDefiningOp<NodeOp>();
+  if (!node || node.getInputs().empty())
+    return std::nullopt;
+  Product product;
+  product.core = node;
+  auto activations = [&]() {
+    return product.lhs && product.rhs && !facts.isConstant(product.lhs) && !facts.isConstant(product.rhs);
+  };
+  if (node.is("MatMul") || node.isContrib("FusedMatMul")) {
+    if (node.integer("transA", 0) || node.integer("transBatchA", 0) || node.integer("transBatchB", 0))
+      return std::nullopt;
+    product.lhs = node.input(0);
+    product.rhs = node.input(1);
+    product.transposed = node.integer("transB", 0) != 0;
+    product.alpha = node.real("alpha", 1.0);
+    product.nodes.insert(node);
+    return activations() ? std::optional(product) : std::nullopt;
+  }
+  if (node.getOpType() == "DequantizeLinear" && node.input(0)) {
+    auto inner = node.input(0).getDefiningOp<NodeOp>();
+    if (!inner || !inner.is("QLinearMatMul") || inner.getInputs().size() < 8)
+      return std::nullopt;
+    product.nodes.insert(node);
+    product.nodes.insert(inner);
+    product.core = inner;
+    product.lhs = unquantised(inner.input(0), product.nodes);
+    product.rhs = unquantised(inner.input(3), product.nodes);
+    return activations() ? std::optional(product) : std::nullopt;
+  }
+  if (node.isContrib("MatMulIntegerToFloat")) {
+    product.nodes.insert(node);
+    product.lhs = unquantised(node.input(0), product.nodes);
+    product.rhs = unquantised(node.input(1), product.nodes);
+    return activations() ? std::optional(product) : std::nullopt;
+  }
+  Value scales;
+  if (NodeOp inner = integerProduct(value, scales, product.nodes)) {
+    product.core = inner;
+    product.lhs = unquantised(inner.input(0), product.nodes);
+    product.rhs = unquantised(inner.input(1), product.nodes);
+    if (auto mul = scales.getDefiningOp<NodeOp>())
+      product.nodes.insert(mul);
+    return activations() ? std::optional(product) : std::nullopt;
+  }
+  return std::nullopt;
+}

@@ -1,0 +1,394 @@
+#include "passes/raise/Scalar.h"
+#include "llvm/ADT/StringSwitch.h"
+#include <cmath>
+
+using namespace mlir;
+using namespace uoe;
+using namespace uoe::raise;
+using onnx::NodeOp;
+
+static double sigmoid(double x) { return 1.0 / (1.0 + std::exp(-x)); }
+static double gelu(double x) { return 0.5 * x * (1.0 + std::erf(x * M_SQRT1_2)); }
+static double geluTanh(double x) {
+  return 0.5 * x * (1.0 + std::tanh(std::sqrt(2.0 / M_PI) * (x + 0.044715 * x * x * x)));
+}
+
+static double apply(Activation activation, double x) {
+  switch (activation) {
+  case Activation::identity:
+    return x;
+  case Activation::relu:
+    return std::max(x, 0.0);
+  case Activation::gelu:
+    return gelu(x);
+  case Activation::gelu_tanh:
+    return geluTanh(x);
+  case Activation::silu:
+    return x * sigmoid(x);
+  case Activation::quick_gelu:
+    return x * sigmoid(1.702 * x);
+  case Activation::relu_squared:
+    return x > 0 ? x * x : 0.0;
+  case Activation::tanh:
+    return std::tanh(x);
+  case Activation::sigmoid:
+    return sigmoid(x);
+  }
+  return NAN;
+}
+
+//===----------------------------------------------------------------------===//
+// Evaluation
+//===----------------------------------------------------------------------===//
+
+namespace {
+enum class Fn {
+  none, cast, identity, dequantise, add, sub, mul, div, pow, max, min, neg, abs, exp, log, sqrt, reciprocal, erf, tanh, sigmoid,
+  relu, leaky, elu, selu, celu, softplus, softsign, hardSigmoid, hardSwish, mish, gelu, fastGelu, quickGelu, biasGelu, swish, clip,
+  where, greater, less, greaterEqual, lessEqual, logicalNot, regroup, thresholded, floor
+};
+} // namespace
+
+static Fn function(NodeOp node) {
+  if (node.isContrib("Gelu"))
+    return Fn::gelu;
+  if (node.isContrib("FastGelu"))
+    return Fn::fastGelu;
+  if (node.isContrib("QuickGelu"))
+    return Fn::quickGelu;
+  if (node.isContrib("BiasGelu"))
+    return Fn::biasGelu;
+  if (node.isContrib("QuantizeLinear") || node.isContrib("DequantizeLinear"))
+    return node.getOpType() == "QuantizeLinear" ? Fn::identity : Fn::dequantise;
+  if (!node.getDomain().empty() && node.getDomain() != "ai.onnx")
+    return Fn::none;
+  return llvm::StringSwitch<Fn>(node.getOpType())
+      .Case("Cast", Fn::cast)
+      .Cases({"Identity", "Dropout", "QuantizeLinear", "CastLike"}, Fn::identity)
+      .Case("DequantizeLinear", Fn::dequantise)
+      .Cases({"Reshape", "Squeeze", "Unsqueeze", "Flatten"}, Fn::regroup)
+      .Case("Add", Fn::add)
+      .Case("Sub", Fn::sub)
+      .Case("Mul", Fn::mul)
+      .Case("Div", Fn::div)
+      .Case("Pow", Fn::pow)
+      .Case("Max", Fn::max)
+      .Case("Min", Fn::min)
+      .Case("Neg", Fn::neg)
+      .Case("Abs", Fn::abs)
+      .Case("Exp", Fn::exp)
+      .Case("Log", Fn::log)
+      .Case("Floor", Fn::floor)
+      .Case("Sqrt", Fn::sqrt)
+      .Case("Reciprocal", Fn::reciprocal)
+      .Case("Erf", Fn::erf)
+      .Case("Tanh", Fn::tanh)
+      .Case("Sigmoid", Fn::sigmoid)
+      .Case("Relu", Fn::relu)
+      .Case("LeakyRelu", Fn::leaky)
+      .Case("Elu", Fn::elu)
+      .Case("Selu", Fn::selu)
+      .Case("Celu", Fn::celu)
+      .Case("ThresholdedRelu", Fn::thresholded)
+      .Case("Softplus", Fn::softplus)
+      .Case("Softsign", Fn::softsign)
+      .Case("HardSigmoid", Fn::hardSigmoid)
+      .Case("HardSwish", Fn::hardSwish)
+      .Case("Mish", Fn::mish)
+      .Case("Gelu", Fn::gelu)
+      .Case("Swish", Fn::swish)
+      .Case("Clip", Fn::clip)
+      .Case("Where", Fn::where)
+      .Case("Greater", Fn::greater)
+      .Case("Less", Fn::less)
+      .Case("GreaterOrEqual", Fn::greaterEqual)
+      .Case("LessOrEqual", Fn::lessEqual)
+      .Case("Not", Fn::logicalNot)
+      .Default(Fn::none);
+}
+
+bool raise::isElementwise(NodeOp node) { return function(node) != Fn::none; }
+
+SmallVector<Value> raise::elementwiseOperands(NodeOp node) {
+  SmallVector<Value> operands;
+  switch (function(node)) {
+  case Fn::add:
+  case Fn::sub:
+  case Fn::mul:
+  case Fn::div:
+  case Fn::pow:
+  case Fn::max:
+  case Fn::min:
+  case Fn::where:
+  case Fn::greater:
+  case Fn::less:
+  case Fn::greaterEqual:
+  case Fn::lessEqual:
+  case Fn::clip:
+    for (unsigned i = 0; i < node.getInputs().size(); ++i)
+      if (Value v = node.input(i))
+        operands.push_back(v);
+    return operands;
+  default:
+    if (Value v = node.input(0))
+      operands.push_back(v);
+    return operands;
+  }
+}
+
+static std::optional<double> element(TypedAttr attr) {
+  auto dense = dyn_cast_or_null<DenseElementsAttr>(attr);
+  if (!dense || dense.getNumElements() == 0 || !dense.isSplat())
+    return std::nullopt;
+  Type type = dense.getElementType();
+  if (isa<FloatType>(type))
+    return dense.getSplatValue<APFloat>().convertToDouble();
+  if (auto integer = dyn_cast<IntegerType>(type)) {
+    APInt value = dense.getSplatValue<APInt>();
+    return integer.isUnsigned() || integer.getWidth() == 1 ? static_cast<double>(value.getZExtValue())
+                                                           : static_cast<double>(value.getSExtValue());
+  }
+  return std::nullopt;
+}
+
+namespace {
+// One evaluation; remembers shared subexpressions.
+struct Evaluator {
+  const Assignment &leaves;
+  llvm::SmallDenseMap<Value, std::optional<double>, 16> known{};
+  int budget = 128;
+
+  std::optional<double> operator()(Value value) {
+    if (!value)
+      return std::nullopt;
+    if (auto leaf = leaves.find(value); leaf != leaves.end())
+      return leaf->second;
+    auto [it, fresh] = known.try_emplace(value, std::nullopt);
+    if (!fresh)
+      return it->second;
+    if (--budget < 0)
+      return std::nullopt;
+    std::optional<double> result = compute(value);
+    known[value] = result;
+    return result;
+  }
+
+  std::optional<double> compute(Value value) {
+    if (TypedAttr attr = onnx::constantOf(value))
+      return element(attr);
+    auto node = value.getDefiningOp<NodeOp>();
+    if (!node || node->getResult(0) != value)
+      return std::nullopt;
+    Fn fn = function(node);
+    if (fn == Fn::none)
+      return std::nullopt;
+    auto a = (*this)(node.input(0));
+    if (!a)
+      return std::nullopt;
+    double x = *a;
+    auto second = [&]() { return (*this)(node.input(1)); };
+    auto binary = [&](auto f) -> std::optional<double> {
+      auto b = second();
+      return b ? std::optional<double>(f(x, *b)) : std::nullopt;
+    };
+    switch (fn) {
+    case Fn::cast: {
+      if (isFloat(value))
+        return x;
+      Type to = elementOf(value);
+      return to && to.isInteger(1) ? (x != 0.0 ? 1.0 : 0.0) : std::trunc(x);
+    }
+    case Fn::identity:
+    case Fn::regroup:
+      return x;
+    case Fn::dequantise: {
+      // What a QuantizeLinear gave is its operand, up to rounding; stored integers are scaled.
+      auto quantise = node.input(0).getDefiningOp<NodeOp>();
+      if (quantise && quantise.getOpType() == "QuantizeLinear")
+        return x;
+      auto scale = second();
+      auto zero = node.input(2) ? (*this)(node.input(2)) : std::optional<double>(0.0);
+      return scale && zero ? std::optional<double>((x - *zero) * *scale) : std::nullopt;
+    }
+    case Fn::add:
+      return binary([](double p, double q) { return p + q; });
+    case Fn::sub:
+      return binary([](double p, double q) { return p - q; });
+    case Fn::mul:
+      return binary([](double p, double q) { return p * q; });
+    case Fn::div: {
+      bool integers = !isFloat(value);
+      return binary([&](double p, double q) { return integers ? std::trunc(p / q) : p / q; });
+    }
+    case Fn::pow:
+      return binary([](double p, double q) { return std::pow(p, q); });
+    case Fn::max:
+    case Fn::min:
+      for (unsigned i = 1; i < node.getInputs().size(); ++i) {
+        auto b = (*this)(node.input(i));
+        if (!b)
+          return std::nullopt;
+        x = fn == Fn::max ? std::max(x, *b) : std::min(x, *b);
+      }
+      return x;
+    case Fn::clip: {
+      if (Value low = node.input(1)) {
+        auto b = (*this)(low);
+        if (!b)
+          return std::nullopt;
+        x = std::max(x, *b);
+      }
+      if (Value high = node.input(2)) {
+        auto b = (*this)(high);
+        if (!b)
+          return std::nullopt;
+        x = std::min(x, *b);
+      }
+      return std::min(std::max(x, node.real("min", -INFINITY)), node.real("max", INFINITY));
+    }
+    case Fn::greater:
+      return binary([](double p, double q) { return p > q ? 1.0 : 0.0; });
+    case Fn::less:
+      return binary([](double p, double q) { return p < q ? 1.0 : 0.0; });
+    case Fn::greaterEqual:
+      return binary([](double p, double q) { return p >= q ? 1.0 : 0.0; });
+    case Fn::lessEqual:
+      return binary([](double p, double q) { return p <= q ? 1.0 : 0.0; });
+    case Fn::where: {
+      auto p = second(), q = (*this)(node.input(2));
+      if (!p || !q)
+        return std::nullopt;
+      return x != 0.0 ? *p : *q;
+    }
+    case Fn::logicalNot:
+      return x == 0.0 ? 1.0 : 0.0;
+    case Fn::neg:
+      return -x;
+    case Fn::abs:
+      return std::fabs(x);
+    case Fn::exp:
+      return std::exp(x);
+    case Fn::log:
+      return std::log(x);
+    case Fn::floor:
+      return std::floor(x);
+    case Fn::sqrt:
+      return std::sqrt(x);
+    case Fn::reciprocal:
+      return 1.0 / x;
+    case Fn::erf:
+      return std::erf(x);
+    case Fn::tanh:
+      return std::tanh(x);
+    case Fn::sigmoid:
+      return sigmoid(x);
+    case Fn::relu:
+      return std::max(x, 0.0);
+    case Fn::leaky:
+      return x >= 0 ? x : node.real("alpha", 0.01) * x;
+    case Fn::elu:
+      return x >= 0 ? x : node.real("alpha", 1.0) * std::expm1(x);
+    case Fn::celu:
+      return x >= 0 ? x : node.real("alpha", 1.0) * std::expm1(x / node.real("alpha", 1.0));
+    case Fn::selu:
+      return node.real("gamma", 1.05070102214813232) *
+             (x > 0 ? x : node.real("alpha", 1.67326319217681884) * std::expm1(x));
+    case Fn::thresholded:
+      return x > node.real("alpha", 1.0) ? x : 0.0;
+    case Fn::softplus:
+      return std::log1p(std::exp(x));
+    case Fn::softsign:
+      return x / (1.0 + std::fabs(x));
+    case Fn::hardSigmoid:
+      return std::min(std::max(node.real("alpha", 0.2) * x + node.real("beta", 0.5), 0.0), 1.0);
+    case Fn::hardSwish:
+      return x * std::min(std::max(x / 6.0 + 0.5, 0.0), 1.0);
+    case Fn::mish:
+      return x * std::tanh(std::log1p(std::exp(x)));
+    case Fn::gelu:
+      return node.string("approximate", "none") == "tanh" ? geluTanh(x) : gelu(x);
+    case Fn::fastGelu:
+      return geluTanh(x); // a bias operand belongs to the leaf
+    case Fn::biasGelu:
+      return gelu(x);
+    case Fn::quickGelu:
+      return x * sigmoid(node.real("alpha", 1.702) * x);
+    case Fn::swish:
+      return x * sigmoid(node.real("alpha", 1.0) * x);
+    case Fn::none:
+      break;
+    }
+    return std::nullopt;
+  }
+};
+} // namespace
+
+std::optional<double> raise::evaluate(Value value, const Assignment &leaves) {
+  Evaluator evaluator{leaves};
+  return evaluator(value);
+}
+
+//===----------------------------------------------------------------------===//
+// Recognition
+//===----------------------------------------------------------------------===//
+
+static constexpr Activation kKnown[] = {Activation::relu,       Activation::gelu,         Activation::gelu_tanh,
+                                        Activation::silu,       Activation::quick_gelu,   Activation::relu_squared,
+                                        Activation::tanh,       Activation::sigmoid,      Activation::identity};
+
+// erf-GELU and its tanh approximation are 5e-4 apart, constants stored in half precision give 1e-4: the nearest function
+// within 1e-3 is meant.
+static constexpr double kTolerance = 1e-3;
+
+static llvm::ArrayRef<double> samples() {
+  static const double points[] = {-7.3, -4.1, -3.0, -2.2, -1.6, -1.1, -0.7, -0.35, -0.1, 0.0,
+                                  0.15, 0.4,  0.8,  1.25, 1.7,  2.3,  3.1,  4.4,   6.0,  7.7};
+  return points;
+}
+
+// The largest difference over the samples, relative to values above 1; infinity if it cannot be evaluated.
+template <typename Spelled, typename Meant> static double distance(Spelled spelled, Meant meant) {
+  double worst = 0.0;
+  for (double x : samples()) {
+    std::optional<double> y = spelled(x);
+    double z = meant(x);
+    if (!y || !std::isfinite(*y))
+      return INFINITY;
+    worst = std::max(worst, std::fabs(*y - z) / std::max(1.0, std::fabs(z)));
+  }
+  return worst;
+}
+
+std::optional<Activation> raise::recogniseActivation(Value value, Value leaf) {
+  std::vector<std::optional<double>> computed;
+  for (double x : samples())
+    computed.push_back(evaluate(value, Assignment{{leaf, x}}));
+  std::optional<Activation> best;
+  double least = kTolerance;
+  for (Activation activation : kKnown) {
+    size_t i = 0;
+    double d = distance([&](double) { return computed[i++]; }, [&](double x) { return apply(activation, x); });
+    if (d < least)
+      std::tie(best, least) = std::pair(activation, d);
+  }
+  return best;
+}
+
+std::optional<std::pair<Activation, bool>> raise::recogniseGated(Value value, Value first, Value second) {
+  std::optional<std::pair<Activation, bool>> best;
+  double least = kTolerance;
+  for (bool firstIsGate : {true, false}) {
+    std::vector<std::optional<double>> computed;
+    auto other = [](size_t i) { return 0.37 * static_cast<double>(i % 7) - 1.2; };
+    for (auto [i, x] : llvm::enumerate(samples()))
+      computed.push_back(evaluate(value, Assignment{{firstIsGate ? first : second, x}, {firstIsGate ? second : first, other(i)}}));
+    for (Activation activation : kKnown) {
+      size_t i = 0, j = 0;
+      double d = distance([&](double) { return computed[i++]; },
+                          [&](double x) { return apply(activation, x) * other(j++); });
+      if (d < least)
+        std::tie(best, least) = std::pair(std::pair(activation, firstIsGate), d);
+    }
+  }
+  return best;
+}
