@@ -172,6 +172,7 @@ template <typename T> void meanVariance(KernelCall &call) {
   const Node &node = call.node;
   Tensor x = inputAs<T>(call, 0);
   std::vector<bool> reduced(x.shape().size(), false);
+  check(x.rank() > 0, node.op, ": expected rank 1 or more, found a scalar");
   for (int64_t axis : node.integers("axes", {0, 2, 3}))
     reduced[resolveAxis(node, axis, x.rank())] = true;
   // The index of each element's statistics.
