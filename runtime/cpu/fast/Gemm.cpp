@@ -11,6 +11,8 @@ namespace {
 constexpr int64_t blockSlivers = 12;
 constexpr int64_t blockBytes = 384 << 10;
 
+} // namespace
+
 void finishBlock(const Product &g, int64_t m0, int64_t m, int64_t n0, int64_t n, const float *x,
                  int64_t ldx) {
   if (n <= 0)
@@ -32,11 +34,9 @@ void finishBlock(const Product &g, int64_t m0, int64_t m, int64_t n0, int64_t n,
   kernels().finish(f);
 }
 
-} // namespace
-
 /// Products of up to mr rows with panels p0..p1, through a tile of scratch where the result cannot
 /// go straight to c.
-void runTile(const Product &g, Tile t, bool packed, int64_t m0, int64_t p0, int64_t p1) {
+static void runTile(const Product &g, Tile t, bool packed, int64_t m0, int64_t p0, int64_t p1) {
   const Kernels &kernel = kernels();
   auto tile = packed ? (g.b.bf16 ? kernel.packedTileBf16 : kernel.packedTile)
                      : (g.b.bf16 ? kernel.rowTileBf16 : kernel.rowTile);

@@ -40,6 +40,9 @@ struct Product {
   void packSliver(int64_t m, int64_t height, float *out) const;
 };
 
+/// Rows m0..m0+m and columns n0..n0+n of the result from their products x: the epilogue.
+void finishBlock(const Product &g, int64_t m0, int64_t m, int64_t n0, int64_t n, const float *x,
+                 int64_t ldx);
 /// The block of rows m0..m1 and panels p0..p1 on this thread alone.
 void runBlock(const Product &g, int64_t m0, int64_t m1, int64_t p0, int64_t p1);
 /// The whole product on all threads.

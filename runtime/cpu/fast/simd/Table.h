@@ -87,6 +87,20 @@ struct NormRow {
   float *y = nullptr, *sum = nullptr, *mean = nullptr, *inverse = nullptr;
 };
 
+/// c[m][16 * panels] = a times quantised panels, see QuantizedMatrix; m <= 4.
+struct QuantTile {
+  int64_t m = 0, panels = 0, block = 0, blocks = 0;
+  int bits = 4;
+  bool hasZeros = false;
+  const uint8_t *b = nullptr;
+  int64_t blockBytes = 0, panelBytes = 0;
+  const float *a = nullptr; // [m][blocks * block]
+  int64_t lda = 0;
+  const float *sums = nullptr; // [m][blocks]: of a over each block
+  float *c = nullptr;
+  int64_t ldc = 0;
+};
+
 struct Kernels {
   int mr;     // rows of a packed tile, the largest m of any tile
   int panels; // panels that a full tile covers at once
@@ -113,6 +127,9 @@ struct Kernels {
   float (*expRow)(float *x, int64_t n, float shift);
   /// y = x * factor
   void (*scaleRow)(const float *x, float factor, float *y, int64_t n);
+  void (*quantTile)(const QuantTile &tile);
+  /// The first panel of tile.b as [blocks * block][16] floats.
+  void (*widenPanel)(const QuantTile &tile, float *out);
   float (*maxRow)(const float *x, int64_t n);
   void (*normRow)(const NormRow &row);
   void (*rotateHead)(const float *x, float *y, const float *cos, const float *sin, int64_t half,
