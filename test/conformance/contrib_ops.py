@@ -195,6 +195,14 @@ def packed_products(r):
         if bits == 4 and zero != "float":
             yield Case("MatMulNBits", [x, b, scales, zeros, None, r.real(n)], attributes, tolerance=2e-5,
                        weights=(1, 2, 3, 5))
+    for (n, k, block), zero, rows in itertools.product(((16, 64, 32), (33, 96, 16), (20, 512, 128)), (False, True),
+                                                       (1, 5)):
+        blocks = k // block
+        zeros = r.integers(0, 256, n * (-(-blocks // 2)), dtype=np.uint8) if zero else None
+        yield Case("MatMulNBits", [r.real(rows, k), r.integers(0, 256, n, blocks, block // 2, dtype=np.uint8),
+                                   np.abs(r.real(n * blocks)), zeros],
+                   {"K": k, "N": n, "bits": 4, "block_size": block, "accuracy_level": 4}, tolerance=1e-4,
+                   weights=(1, 2, 3))
     for n, k, block in ((16, 64, 32), (24, 128, 16)):
         blocks = k // block
         group = np.sort(r.integers(0, blocks, k)).astype(np.int32)
