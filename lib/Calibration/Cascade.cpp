@@ -142,6 +142,7 @@ Status calibrate(const FfnWeights &weights, const CalibrationData &data,
     error += w * squaredNorm(y.row(t), y.cols);
   }
   plan.error = error / std::max(energy, 1e-30);
+  plan.energy = energy / static_cast<double>(std::max<int64_t>(y.rows, 1));
   return {};
 }
 
@@ -205,6 +206,24 @@ Status calibrateCascade(const FfnWeights &weights, const CalibrationData &data,
                         const CascadeOptions &options, const CascadeRates &rates,
                         CascadePlan &plan) {
   return calibrate(weights, data, options, &rates, plan);
+}
+
+Status cascadeCurve(const FfnWeights &weights, const CalibrationData &data,
+                    const CascadeOptions &options, const std::vector<double> &budgets,
+                    LayerCurve &curve) {
+  curve = {};
+  curve.weight = static_cast<double>(weights.multiplyAdds());
+  CascadeOptions fast = options;
+  fast.tokens = options.searchTokens;
+  fast.search = false;
+  for (double budget : budgets) {
+    CascadePlan plan;
+    fast.budget = budget;
+    if (Status s = calibrateCascade(weights, data, fast, plan); !s.ok())
+      return s;
+    curve.points.push_back({cascadeCost(weights, plan.rates), plan.error * plan.energy});
+  }
+  return {};
 }
 
 Status runCascade(const FfnWeights &weights, const CascadePlan &plan, MatrixView x, Matrix &y,

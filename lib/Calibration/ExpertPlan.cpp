@@ -111,6 +111,37 @@ Status setThreshold(const FfnWeights &weights, const Tokens &inputs, double budg
   return chooseThreshold(weights, scores(plan, x), budget, plan);
 }
 
+Status expertCurve(const FfnWeights &weights, const CalibrationData &data, const ExpertPlan &plan,
+                   const std::vector<double> &budgets, LayerCurve &curve) {
+  if (!data.inputs)
+    return {"calibration inputs: expected tokens, found none"};
+  if (Status s = check(weights, data.inputs); !s.ok())
+    return s;
+  curve = {};
+  curve.weight = static_cast<double>(weights.multiplyAdds());
+  std::vector<int64_t> tokens = spacedTokens(data.inputs->count(), kCurveTokens);
+  Matrix x = gatherTokens(*data.inputs, tokens), h = hidden(weights, x).h, s = scores(plan, x);
+  double kept = plan.errorMasked > 0 ? plan.error / plan.errorMasked : 1;
+  for (double budget : budgets) {
+    ExpertPlan other = plan;
+    if (plan.experts() == 0 || !chooseThreshold(weights, s, budget, other).ok())
+      continue;
+    Masked masked = maskHidden(weights, other, x, h);
+    Matrix lost(h.rows, h.cols);
+    for (int64_t t = 0; t < h.rows; ++t)
+      for (int64_t p = 0; p < h.cols; ++p)
+        if (masked.kept(t, p) == 0)
+          lost(t, plan.permutation[p]) = h(t, plan.permutation[p]);
+    Matrix missing = multiply(lost, weights.down);
+    double error = 0;
+    for (int64_t t = 0; t < missing.rows; ++t)
+      error += (data.tokenWeights ? data.tokenWeights[tokens[t]] : 1.0) *
+               squaredNorm(missing.row(t), missing.cols);
+    curve.points.push_back({budget, kept * error / static_cast<double>(tokens.size())});
+  }
+  return {};
+}
+
 Status runExperts(const FfnWeights &weights, const ExpertPlan &plan, MatrixView x, Matrix &y,
                   double *cost) {
   MatrixTokens tokens(x);

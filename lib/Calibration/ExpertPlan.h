@@ -7,6 +7,7 @@ namespace uoe::calibration {
 
 /// Tokens whose scores set a threshold: enough for a quantile, few enough to sort.
 constexpr int64_t kScoredTokens = 16384;
+constexpr int64_t kCurveTokens = 1024; // tokens on which an error curve is measured
 
 double perNeuron(const FfnWeights &weights);                         // multiply-adds of one neuron
 double fixedCost(const FfnWeights &weights, const ExpertPlan &plan); // core, router, linear term

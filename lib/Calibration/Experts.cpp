@@ -260,6 +260,7 @@ private:
     cache.clear();
     double tokens = static_cast<double>(std::max<int64_t>(judged, 1));
     energy = std::max(energy, 1e-30);
+    plan.energy = energy / tokens;
     plan.cost = cost / tokens / static_cast<double>(weights.multiplyAdds());
     plan.activeShare = active / tokens / static_cast<double>(f);
     plan.routerCost =

@@ -2,6 +2,7 @@
 // the magnitudes themselves, so that no router is needed.
 #pragma once
 #include "Ffn.h"
+#include "Plan.h"
 
 namespace uoe::calibration {
 
@@ -53,6 +54,7 @@ struct CascadePlan {
   CascadeRates realised; // on held-out tokens
   double cost = 1;       // of `realised`
   double error = 0;      // relative, on held-out tokens
+  double energy = 0;     // Σ w ‖y‖² a held-out token: error · energy is absolute
 };
 
 /// Rates for a budget without looking at data: piecewise linear between nothing dropped and the
@@ -68,6 +70,12 @@ Status calibrateCascade(const FfnWeights &weights, const CalibrationData &data,
 Status calibrateCascade(const FfnWeights &weights, const CalibrationData &data,
                         const CascadeOptions &options, const CascadeRates &rates,
                         CascadePlan &plan);
+
+/// How the error grows as the budget falls, for spreadBudget(): interpolated rates on
+/// options.searchTokens tokens. Errors are absolute (Σ w ‖y − ŷ‖² a token).
+Status cascadeCurve(const FfnWeights &weights, const CalibrationData &data,
+                    const CascadeOptions &options, const std::vector<double> &budgets,
+                    LayerCurve &curve);
 
 /// The reference meaning of a plan; `cost`, if given, is the realised share on these tokens.
 Status runCascade(const FfnWeights &weights, const CascadePlan &plan, MatrixView x, Matrix &y,

@@ -2,6 +2,7 @@
 // threshold, and a down-projection refitted to what is left when experts are skipped.
 #pragma once
 #include "Ffn.h"
+#include "Plan.h"
 
 namespace uoe::calibration {
 
@@ -46,6 +47,7 @@ struct ExpertPlan {
   double activeShare = 1; // of which neurons (core included), as a share of F
   double error = 0;       // on held-out tokens
   double errorMasked = 0; // the same before the refit: dense W_d under the mask
+  double energy = 0;      // Σ w ‖y‖² a held-out token: error · energy is absolute
   double ridge = 0;       // the one taken from refitRidge
 
   int64_t experts() const { return static_cast<int64_t>(expertSizes.size()); }
@@ -61,6 +63,13 @@ Status calibrateExperts(const FfnWeights &weights, const CalibrationData &data,
 /// trajectory).
 Status setThreshold(const FfnWeights &weights, const Tokens &inputs, double budget,
                     ExpertPlan &plan);
+
+/// How the error grows as the budget falls, for spreadBudget(): the plan's experts and router under
+/// other thresholds, on at most 1024 evenly spaced tokens, with the share of the error that the
+/// refit removed at the plan's own budget. Errors are absolute (Σ w ‖y − ŷ‖² a token); budgets that
+/// the plan cannot reach are left out.
+Status expertCurve(const FfnWeights &weights, const CalibrationData &data, const ExpertPlan &plan,
+                   const std::vector<double> &budgets, LayerCurve &curve);
 
 /// The reference meaning of a plan: y [tokens, n]; `cost`, if given, is the realised share on these
 /// tokens.

@@ -158,6 +158,17 @@ TEST(Cascade, oneSideOfTheUpWeightCanBeMaskedAlone) {
   EXPECT_NEAR(cascadeCost(t.w, channels.rates), 0.6, 1e-6);
 }
 
+TEST(Cascade, curveFallsWithTheBudget) {
+  Fixture t(true);
+  LayerCurve curve;
+  ASSERT_TRUE(cascadeCurve(t.w, t.data, {}, {0.4, 0.6, 0.8}, curve).ok());
+  ASSERT_EQ(curve.points.size(), 3u);
+  EXPECT_NEAR(curve.points[1].cost, 0.6, 1e-6);
+  EXPECT_GT(curve.points[0].error, curve.points[1].error);
+  EXPECT_GT(curve.points[1].error, curve.points[2].error);
+  EXPECT_GT(curve.points[2].error, 0);
+}
+
 TEST(Cascade, refusesWrongTokens) {
   Fixture t(true);
   Matrix wrong(10, 23);

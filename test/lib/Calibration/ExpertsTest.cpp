@@ -212,6 +212,24 @@ TEST(Experts, targetsAndWeightsAreUsed) {
   EXPECT_NE(unweighted.down.values, plan.down.values);
 }
 
+TEST(Experts, curveFallsWithTheBudget) {
+  Synthetic s(24, 128, 24, 900, true);
+  FfnWeights w = s.weights();
+  MatrixTokens tokens(s.x);
+  CalibrationData data;
+  data.inputs = &tokens;
+  ExpertOptions options;
+  options.expertSize = 8;
+  ExpertPlan plan;
+  ASSERT_TRUE(calibrateExperts(w, data, options, plan).ok());
+  LayerCurve curve;
+  ASSERT_TRUE(expertCurve(w, data, plan, {0.01, 0.5, 0.75, 0.9}, curve).ok());
+  ASSERT_EQ(curve.points.size(), 3u); // the first is out of reach
+  EXPECT_GT(curve.points[0].error, curve.points[1].error);
+  EXPECT_GT(curve.points[1].error, curve.points[2].error);
+  EXPECT_NEAR(curve.points[1].error, plan.error * plan.energy, plan.error * plan.energy);
+}
+
 TEST(Experts, refusesWhatItCannotUse) {
   Synthetic s(16, 64, 16, 100, true);
   FfnWeights w = s.weights();
