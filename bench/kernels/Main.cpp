@@ -27,7 +27,8 @@ int main(int argc, char **argv) {
   } sections[] = {{"gemm", bench::benchGemm},
                   {"gemv", bench::benchGemv},
                   {"attention", bench::benchAttention},
-                  {"experts", bench::benchExperts}};
+                  {"experts", bench::benchExperts},
+                  {"cascade", bench::benchCascade}};
   std::vector<const char *> names;
   for (int i = 1; i < argc; ++i) {
     if (std::strncmp(argv[i], "--threads=", 10) == 0)

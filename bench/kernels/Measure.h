@@ -52,6 +52,7 @@ double readBandwidth();
 
 void benchGemm();
 void benchGemv();
+void benchCascade();
 void benchExperts();
 void benchAttention();
 

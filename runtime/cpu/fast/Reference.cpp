@@ -82,6 +82,51 @@ void ffn(const FfnSource &s, Activation act, const float *x, int64_t ldx, int64_
   }
 }
 
+void cascade(const CascadeSource &s, Activation act, const float *x, int64_t ldx, int64_t tokens,
+             float *y, int64_t ldy, CascadeCounts *counts) {
+  auto keeps = [](const float *scale, int64_t i, float value, float threshold) {
+    return !scale || std::fabs(value) * scale[i] > threshold;
+  };
+  counts->tokens += tokens;
+  for (int64_t t = 0; t < tokens; ++t) {
+    std::vector<double> sums(static_cast<size_t>(s.out));
+    for (int64_t i = 0; i < s.out; ++i)
+      sums[static_cast<size_t>(i)] = s.downBias ? double(s.downBias[i]) : 0;
+    auto z = [&](int64_t i) { return x[t * ldx + i] - (s.mean ? s.mean[i] : 0.0f); };
+    for (int64_t i = 0; i < s.in; ++i) {
+      counts->gateChannels += keeps(s.gateScale, i, z(i), s.gateThreshold);
+      counts->upChannels += s.up && keeps(s.upScale, i, z(i), s.upThreshold);
+    }
+    for (int64_t j = 0; j < s.hidden; ++j) {
+      double g = s.firstBias ? double(s.firstBias[j]) : 0, u = s.upBias ? double(s.upBias[j]) : 0;
+      for (int64_t i = 0; i < s.in; ++i) {
+        double mean = s.mean ? double(s.mean[i]) : 0;
+        bool gate = keeps(s.gateScale, i, z(i), s.gateThreshold);
+        bool up = keeps(s.upScale, i, z(i), s.upThreshold);
+        g += (mean + (gate ? double(z(i)) : 0)) *
+             double(s.first[s.firstTransposed ? j * s.in + i : i * s.hidden + j]);
+        if (s.up)
+          u += (mean + (up ? double(z(i)) : 0)) *
+               double(s.up[s.upTransposed ? j * s.in + i : i * s.hidden + j]);
+      }
+      float h = activate(act, static_cast<float>(g));
+      if (s.up && !keeps(s.activeScale, j, h, s.activeThreshold))
+        continue;
+      ++counts->activeNeurons;
+      if (s.up)
+        h *= static_cast<float>(u);
+      if (!keeps(s.downScale, j, h, s.downThreshold))
+        continue;
+      ++counts->downNeurons;
+      for (int64_t i = 0; i < s.out; ++i)
+        sums[static_cast<size_t>(i)] +=
+            double(h) * double(s.down[s.downTransposed ? i * s.hidden + j : j * s.out + i]);
+    }
+    for (int64_t i = 0; i < s.out; ++i)
+      y[t * ldy + i] = static_cast<float>(sums[static_cast<size_t>(i)]);
+  }
+}
+
 void attention(const AttentionArgs &a) {
   auto at = [](const Strides4 &by, int64_t b, int64_t h, int64_t p, int64_t f) {
     return b * by.batch + h * by.head + p * by.position + f * by.feature;

@@ -2,6 +2,7 @@
 #pragma once
 #include "Activation.h"
 #include "Attention.h"
+#include "Cascade.h"
 #include "Experts.h"
 #include "Gemm.h"
 
@@ -18,6 +19,9 @@ void gemm(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, bool tra
 /// all units.
 void ffn(const FfnSource &source, Activation act, const float *x, int64_t ldx, int64_t tokens,
          const float *weights, float *y, int64_t ldy);
+
+void cascade(const CascadeSource &source, Activation act, const float *x, int64_t ldx,
+             int64_t tokens, float *y, int64_t ldy, CascadeCounts *counts);
 
 void attention(const AttentionArgs &args);
 

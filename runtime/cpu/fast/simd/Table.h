@@ -101,6 +101,20 @@ struct QuantTile {
   int64_t ldc = 0;
 };
 
+/// Rows index[0 .. count) of b, each n floats (a multiple of 16), and m <= 8 tokens.
+/// addRows: c[r][0 .. n) += sum over i of a[i * m + r] * b[index[i]].
+/// dotRows: c[i * m + r] = a[r * lda ...] . b[index[i]].
+struct SparseRows {
+  int64_t m = 0, n = 0, count = 0;
+  const int32_t *index = nullptr;
+  const float *b = nullptr;
+  int64_t ldb = 0;
+  const float *a = nullptr;
+  int64_t lda = 0;
+  float *c = nullptr;
+  int64_t ldc = 0;
+};
+
 struct Kernels {
   int mr;     // rows of a packed tile, the largest m of any tile
   int panels; // panels that a full tile covers at once
@@ -130,6 +144,8 @@ struct Kernels {
   void (*quantTile)(const QuantTile &tile);
   /// The first panel of tile.b as [blocks * block][16] floats.
   void (*widenPanel)(const QuantTile &tile, float *out);
+  void (*addRows)(const SparseRows &rows);
+  void (*dotRows)(const SparseRows &rows);
   float (*maxRow)(const float *x, int64_t n);
   void (*normRow)(const NormRow &row);
   void (*rotateHead)(const float *x, float *y, const float *cos, const float *sin, int64_t half,

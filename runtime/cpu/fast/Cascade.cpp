@@ -1,0 +1,275 @@
+#include "Cascade.h"
+#include "GemmBlock.h"
+#include "runtime/core/ThreadPool.h"
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstring>
+
+namespace uoe::rt::fast {
+
+namespace {
+
+constexpr int64_t fewTokens = 8;
+
+bool keeps(const std::vector<float> &scale, int64_t i, float value, float threshold) {
+  return scale.empty() || std::fabs(value) * scale[static_cast<size_t>(i)] > threshold;
+}
+
+/// Rows that some token keeps, with the tokens' values packed [row][tokens]: 0 where a token drops
+/// it.
+struct Kept {
+  int32_t *index = nullptr;
+  float *values = nullptr;
+  int64_t count = 0;
+
+  void take(int64_t row, const float *tokenValues, int64_t tokens) {
+    index[count] = static_cast<int32_t>(row);
+    std::memcpy(values + count++ * tokens, tokenValues,
+                static_cast<size_t>(tokens) * sizeof(float));
+  }
+  /// Room for n rows out of `memory`, which is moved on.
+  static Kept in(char *&memory, int64_t n, int64_t tokens) {
+    Kept kept;
+    kept.index = reinterpret_cast<int32_t *>(memory);
+    kept.values = reinterpret_cast<float *>(memory + n * 4);
+    memory += n * 4 * (1 + tokens);
+    return kept;
+  }
+  static size_t bytes(int64_t n, int64_t tokens) {
+    return static_cast<size_t>(n) * 4 * static_cast<size_t>(1 + tokens);
+  }
+};
+
+struct Totals {
+  std::atomic<int64_t> active{0}, down{0};
+};
+
+/// Neurons of chunk c for up to 8 tokens, through all stages, added into part [tokens][outPadded].
+void runChunk(const PackedCascade &b, int64_t c, int64_t tokens, const Kept &channels,
+              const float *upInput, float *part, Totals &totals) {
+  const Kernels &kernel = kernels();
+  const int64_t width = b.chunk(), j0 = c * width, count = std::min(width, b.hidden - j0);
+  const size_t room =
+      static_cast<size_t>(tokens * width) * sizeof(float) * 2 + 2 * Kept::bytes(width, tokens) + 64;
+  char *memory = scratch<char>(Scratch::Work, static_cast<int64_t>(room));
+  float *g = reinterpret_cast<float *>(memory), *u = g + tokens * width;
+  memory += static_cast<size_t>(tokens * width) * sizeof(float) * 2;
+  Kept active = Kept::in(memory, width, tokens), last = Kept::in(memory, width, tokens);
+
+  std::memset(g, 0, static_cast<size_t>(tokens * width) * sizeof(float));
+  SparseRows s;
+  s.m = tokens;
+  s.n = width;
+  s.count = channels.count;
+  s.index = channels.index;
+  s.b = b.firstChunk(c);
+  s.ldb = width;
+  s.a = channels.values;
+  s.c = g;
+  s.ldc = width;
+  kernel.addRows(s);
+  HiddenTile tile;
+  tile.act = b.act;
+  tile.m = 1;
+  for (int64_t t = 0; t < tokens; ++t)
+    for (int64_t j = 0; j < width; j += 16) {
+      tile.a = tile.out = g + t * width + j;
+      tile.biasA = b.firstBias.data() + j0 + j;
+      kernel.hiddenTile(tile);
+    }
+
+  float values[fewTokens];
+  int64_t activeCount = 0, downCount = 0;
+  for (int64_t j = 0; j < count; ++j) {
+    bool any = false;
+    for (int64_t t = 0; t < tokens; ++t) {
+      float value = g[t * width + j];
+      bool keep = keeps(b.activeScale, j0 + j, value, b.activeThreshold);
+      values[t] = keep ? value : 0.0f;
+      any |= keep;
+      activeCount += keep;
+    }
+    if (any)
+      active.take(j0 + j, values, tokens);
+  }
+  if (b.gated) {
+    s.count = active.count;
+    s.index = active.index;
+    s.b = b.upRow(0);
+    s.ldb = s.n = b.inPadded();
+    s.a = upInput;
+    s.lda = b.inPadded();
+    s.c = u;
+    kernel.dotRows(s);
+  }
+  for (int64_t i = 0; i < active.count; ++i) {
+    int64_t j = active.index[i];
+    bool any = false;
+    for (int64_t t = 0; t < tokens; ++t) {
+      float h = active.values[i * tokens + t];
+      // A neuron that a token dropped before stays dropped, whatever its up value is.
+      bool in = !b.gated || keeps(b.activeScale, j, h, b.activeThreshold);
+      if (b.gated && in)
+        h *= u[i * tokens + t] + b.upBias[static_cast<size_t>(j)];
+      bool keep = in && keeps(b.downScale, j, h, b.downThreshold);
+      values[t] = keep ? h : 0.0f;
+      any |= keep;
+      downCount += keep;
+    }
+    if (any)
+      last.take(j, values, tokens);
+  }
+  s.count = last.count;
+  s.index = last.index;
+  s.b = b.downRow(0);
+  s.ldb = s.n = b.outPadded();
+  s.a = last.values;
+  s.c = part;
+  s.ldc = b.outPadded();
+  kernel.addRows(s);
+  totals.active += activeCount;
+  totals.down += downCount;
+}
+
+void runFew(const PackedCascade &b, const float *x, int64_t ldx, int64_t tokens, float *y,
+            int64_t ldy, const float *residual, int64_t ldr, CascadeCounts *counts) {
+  const int64_t in = b.in, padded = b.inPadded(), outPadded = b.outPadded();
+  const int64_t partFloats = tokens * outPadded;
+  char *memory = scratch<char>(Scratch::Rows, static_cast<int64_t>(Kept::bytes(in, tokens)) +
+                                                  4 * (tokens * padded + b.chunks() * partFloats));
+  Kept channels = Kept::in(memory, in, tokens);
+  float *upInput = reinterpret_cast<float *>(memory), *parts = upInput + tokens * padded;
+  std::memset(upInput, 0, static_cast<size_t>(tokens * padded + b.chunks() * partFloats) * 4);
+  int64_t gateChannels = 0, upChannels = 0;
+  for (int64_t i = 0; i < in; ++i) {
+    float values[fewTokens];
+    bool any = false;
+    for (int64_t t = 0; t < tokens; ++t) {
+      float z = x[t * ldx + i] - b.mean[static_cast<size_t>(i)];
+      bool keep = keeps(b.gateScale, i, z, b.gateThreshold);
+      values[t] = keep ? z : 0.0f;
+      any |= keep;
+      gateChannels += keep;
+      if (b.gated && keeps(b.upScale, i, z, b.upThreshold)) {
+        upInput[t * padded + i] = z;
+        ++upChannels;
+      }
+    }
+    if (any)
+      channels.take(i, values, tokens);
+  }
+  Totals totals;
+  ThreadPool::global().parallelFor(b.chunks(), 1, [&](int64_t begin, int64_t end) {
+    for (int64_t c = begin; c < end; ++c)
+      runChunk(b, c, tokens, channels, upInput, parts + c * partFloats, totals);
+  });
+  for (int64_t t = 0; t < tokens; ++t)
+    for (int64_t i = 0; i < b.out; ++i) {
+      float sum = b.downBias[static_cast<size_t>(i)];
+      for (int64_t c = 0; c < b.chunks(); ++c)
+        sum += parts[c * partFloats + t * outPadded + i];
+      y[t * ldy + i] = residual ? sum + residual[t * ldr + i] : sum;
+    }
+  if (counts) {
+    counts->tokens += tokens;
+    counts->gateChannels += gateChannels;
+    counts->upChannels += upChannels;
+    counts->activeNeurons += totals.active;
+    counts->downNeurons += totals.down;
+  }
+}
+
+/// c[m, n] += or = of a times rows of b that lie `stepK` apart.
+void denseProduct(const float *a, int64_t lda, int64_t m, const float *b, int64_t stepK, int64_t k,
+                  int64_t n, float *c, int64_t ldc, const Epilogue &epilogue) {
+  Product g;
+  g.m = m;
+  g.n = n;
+  g.k = k;
+  g.a = a;
+  g.stepM = lda;
+  g.b = {reinterpret_cast<const char *>(b), false, stepK, 16};
+  g.c = c;
+  g.ldc = ldc;
+  g.epilogue = epilogue;
+  runProduct(g);
+}
+
+/// Tokens in batches: dense products of operands in which the masks have put zeros.
+void runMany(const PackedCascade &b, const float *x, int64_t ldx, int64_t tokens, float *y,
+             int64_t ldy, const float *residual, int64_t ldr, CascadeCounts *counts) {
+  const int64_t in = b.in, width = b.chunk(), hidden = b.chunks() * width;
+  float *zg = scratch<float>(Scratch::Rows, tokens * in * 2);
+  float *zu = zg + tokens * in;
+  float *g = scratch<float>(Scratch::Hidden, tokens * hidden * 2), *u = g + tokens * hidden;
+  Totals gate, neurons;
+  ThreadPool &pool = ThreadPool::global();
+  pool.parallelFor(tokens, 16, [&](int64_t begin, int64_t end) {
+    int64_t gateChannels = 0, upChannels = 0;
+    for (int64_t t = begin; t < end; ++t)
+      for (int64_t i = 0; i < in; ++i) {
+        float z = x[t * ldx + i] - b.mean[static_cast<size_t>(i)];
+        bool keep = keeps(b.gateScale, i, z, b.gateThreshold);
+        bool keepUp = b.gated && keeps(b.upScale, i, z, b.upThreshold);
+        zg[t * in + i] = keep ? z : 0.0f;
+        zu[t * in + i] = keepUp ? z : 0.0f;
+        gateChannels += keep;
+        upChannels += keepUp;
+      }
+    gate.active += gateChannels;
+    gate.down += upChannels;
+  });
+  for (int64_t c = 0; c < b.chunks(); ++c) {
+    Epilogue e;
+    e.bias = b.firstBias.data() + c * width;
+    e.act = b.act;
+    denseProduct(zg, in, tokens, b.firstChunk(c), width, in, width, g + c * width, hidden, e);
+  }
+  if (b.gated)
+    gemmUnpacked(tokens, b.hidden, in, zu, in, false, b.upRow(0), b.inPadded(), true, u, hidden);
+  pool.parallelFor(tokens, 16, [&](int64_t begin, int64_t end) {
+    int64_t active = 0, down = 0;
+    for (int64_t t = begin; t < end; ++t)
+      for (int64_t j = 0; j < b.hidden; ++j) {
+        float &h = g[t * hidden + j];
+        bool keep = keeps(b.activeScale, j, h, b.activeThreshold);
+        active += keep;
+        if (b.gated)
+          h *= u[t * hidden + j] + b.upBias[static_cast<size_t>(j)];
+        keep = keep && keeps(b.downScale, j, h, b.downThreshold);
+        down += keep;
+        h = keep ? h : 0.0f;
+      }
+    neurons.active += active;
+    neurons.down += down;
+  });
+  Epilogue e;
+  e.bias = b.downBias.data();
+  e.residual = residual;
+  e.ldr = ldr;
+  denseProduct(g, hidden, tokens, b.downRow(0), b.outPadded(), b.hidden, b.out, y, ldy, e);
+  if (counts) {
+    counts->tokens += tokens;
+    counts->gateChannels += gate.active;
+    counts->upChannels += gate.down;
+    counts->activeNeurons += neurons.active;
+    counts->downNeurons += neurons.down;
+  }
+}
+
+} // namespace
+
+void cascade(const PackedCascade &block, const float *x, int64_t ldx, int64_t tokens, float *y,
+             int64_t ldy, const float *residual, int64_t ldr, CascadeCounts *counts) {
+  if (tokens <= 0 || block.out == 0)
+    return;
+  if (tokens <= fewTokens)
+    return runFew(block, x, ldx, tokens, y, ldy, residual, ldr, counts);
+  constexpr int64_t batch = 512; // bounds the memory of the intermediate values
+  for (int64_t t = 0; t < tokens; t += batch)
+    runMany(block, x + t * ldx, ldx, std::min(batch, tokens - t), y + t * ldy, ldy,
+            residual ? residual + t * ldr : nullptr, ldr, counts);
+}
+
+} // namespace uoe::rt::fast
