@@ -1,6 +1,7 @@
 #include "AttentionCore.h"
 #include "MatrixMultiply.h"
 #include "Vector.h"
+#include "runtime/cpu/fast/Attention.h"
 #include <algorithm>
 #include <cmath>
 #include <cstring>
