@@ -14,6 +14,17 @@ include "mlir/Pass/PassBase.td"
 // raise: onnx -> uoe
 //===----------------------------------------------------------------------===//
 
+def CanonicalizeOnnxPass : Pass<"canonicalize-onnx", "::mlir::ModuleOp"> {
+  let summary = "functions that several nodes spell become one standard node";
+  let description = [{
+    LayerNormalization, RMSNormalization, Gelu (exact and tanh), Swish (SiLU, quick GELU), Softmax and RotaryEmbedding are recognised in all their
+    spellings, through casts where the types come out the same. Gemm becomes MatMul and Add over the activations' own axes. Results differ
+    by rounding. Run after normalize-opset, infer-shapes and fold-constants.
+  }];
+  let options = [Option<"rotary", "rotary", "bool", "true", "recognise rotary position embedding">];
+  let statistics = [Statistic<"recognised", "recognised", "composites that became one node">];
+}
+
 def FoldConstantsPass : Pass<"fold-constants", "::mlir::ModuleOp"> {
   let summary = "constants are computed, shape arithmetic is solved, nodes that do nothing go";
   let description = [{
@@ -51,6 +62,16 @@ def NormalizeOpsetPass : Pass<"normalize-opset", "::mlir::ModuleOp"> {
   let options = [Option<"opset", "opset", "int64_t", "24", "the opset that is imported afterwards">];
 }
 
+def UnfuseContribPass : Pass<"unfuse-contrib", "::mlir::ModuleOp"> {
+  let summary = "com.microsoft's fused operators are spelled with standard ones";
+  let description = [{
+    BiasGelu, FastGelu with bias, SkipLayerNormalization, SkipSimplifiedLayerNormalization, EmbedLayerNormalization and FusedMatMul
+    become additions, gathers, normalisations and products, for passes that match on those. Forms that standard operators don't have
+    (masks computed on the side, saved statistics) stay.
+  }];
+  let statistics = [Statistic<"unfused", "unfused", "nodes that were spelled out">];
+}
+
 def RaiseFfnPass : Pass<"raise-ffn", "::mlir::ModuleOp"> {
   let summary = "subgraphs that are dense feed-forward blocks become uoe.ffn";
   let description = [{
@@ -72,6 +93,17 @@ def RaiseAttentionPass : Pass<"raise-attention", "::mlir::ModuleOp"> {
   }];
   let options = [Option<"remarks", "remarks", "bool", "false", "a remark for each candidate that is not a block, with the reason">];
   let statistics = [Statistic<"numRaised", "blocks-raised", "attention blocks found">];
+  let dependentDialects = ["::uoe::UoeDialect"];
+}
+
+def RaiseMoePass : Pass<"raise-moe", "::mlir::ModuleOp"> {
+  let summary = "mixtures of experts that the model came with become uoe.moe";
+  let description = [{
+    A TopK over experts whose choice picks constant stacked matrices, or feeds feed-forward blocks one by one, up to the sum over the chosen;
+    or a fused operator. Matched nodes move unchanged into the block's spelling. Run before `raise-ffn`, which would find single experts.
+  }];
+  let options = [Option<"remarks", "remarks", "bool", "false", "a remark for each candidate that is not a block, with the reason">];
+  let statistics = [Statistic<"numRaised", "blocks-raised", "mixtures found">];
   let dependentDialects = ["::uoe::UoeDialect"];
 }
 

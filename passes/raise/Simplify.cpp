@@ -26,6 +26,12 @@ static bool constantRight(Graph &graph, NodeOp node) {
   return true;
 }
 
+/// The value of a constant of one element. A vector of ones is a weight that happens to be one: it stays.
+static std::optional<double> single(Graph &graph, Value value) {
+  auto count = value ? graph.facts.facts(value).count() : std::nullopt;
+  return count && *count == 1 ? graph.scalarOf(value) : std::nullopt;
+}
+
 static Simplified arithmetic(Graph &graph, NodeOp node) {
   bool commutes = node.is("Add") || node.is("Mul");
   if (commutes && constantRight(graph, node))
@@ -33,9 +39,9 @@ static Simplified arithmetic(Graph &graph, NodeOp node) {
   Type element = graph.element(node.getResult(0));
   if (!element)
     return Simplified::none();
-  auto right = graph.scalarOf(node.input(1));
+  auto right = single(graph, node.input(1));
   if (node.is("Div") && isa<FloatType>(element)) {
-    if (auto left = graph.scalarOf(node.input(0));
+    if (auto left = single(graph, node.input(0));
         left && *left == 1 && !right && node.input(1) && graph.sameShape(node.input(1), node.getResult(0)))
       return Simplified::with(graph.make(node, "Reciprocal", {node.input(1)}));
   }

@@ -1,0 +1,82 @@
+// One spelling of a linear layer: MatMul over the activations as they are, then Add.
+#include "passes/raise/Canonicalize.h"
+
+using namespace mlir;
+using namespace uoe;
+using namespace uoe::onnx;
+using namespace uoe::raise;
+
+/// x, if `value` is a Reshape of it that keeps the last axis.
+static Value regrouped(Graph &graph, Value value) {
+  NodeOp reshape = producer(value, "Reshape");
+  if (!reshape)
+    return {};
+  Value x = reshape.input(0);
+  const Facts &from = graph.facts.facts(x), &to = graph.facts.facts(value);
+  if (!from.ranked || !to.ranked || from.rank() < 2 || to.rank() < 2 ||
+      from.dims.back() != to.dims.back())
+    return {};
+  return x;
+}
+
+/// `made`, in the shape that `root`'s result has.
+static Simplified reshapedLike(Graph &graph, NodeOp root, Value made) {
+  const Facts &from = graph.facts.facts(made), &to = graph.facts.facts(root.getResult(0));
+  if (!from.ranked || !to.ranked)
+    return Simplified::none();
+  if (llvm::equal(from.dims, to.dims))
+    return Simplified::with(made);
+  auto target = reshapeTarget(from.dims, to.dims);
+  if (!target)
+    return Simplified::none();
+  return Simplified::with(graph.make(root, "Reshape", {made, graph.integers(root, *target)}));
+}
+
+static Simplified gemm(Graph &graph, NodeOp root) {
+  if (root.real("alpha", 1) != 1 || root.integer("transA", 0) != 0 ||
+      (root.input(2) && root.real("beta", 1) != 1))
+    return Simplified::none();
+  // The kernels take a transposed constant once; an activation would be transposed at each run.
+  Value weight = root.input(1);
+  bool transposed = root.integer("transB", 0) != 0;
+  if (!weight || (transposed && !isConstantExpression(graph, weight)))
+    return Simplified::none();
+  if (transposed)
+    weight = graph.make(root, "Transpose", {weight},
+                        {graph.attribute("perm", ArrayRef<int64_t>{1, 0})});
+  Value product = graph.make(root, "MatMul", {root.input(0), weight});
+  if (!root.input(2))
+    return Simplified::with(product);
+  return Simplified::with(graph.make(root, "Add", {product, root.input(2)}));
+}
+
+Simplified raise::canonicalLinear(Graph &graph, NodeOp root) {
+  if (root.is("Gemm"))
+    return gemm(graph, root);
+  if (root.is("MatMul")) {
+    Value x = regrouped(graph, root.input(0));
+    if (!x || graph.rank(root.input(1)) != 2 || graph.rank(root.input(0)) != 2 ||
+        graph.rank(x) <= 2)
+      return Simplified::none();
+    // Only if the way back can be said.
+    const Facts &from = graph.facts.facts(x), &to = graph.facts.facts(root.getResult(0));
+    SmallVector<Dim> made(from.dims.begin(), from.dims.end());
+    made.back() = to.dims.back();
+    if (!reshapeTarget(made, to.dims))
+      return Simplified::none();
+    return reshapedLike(graph, root, graph.make(root, "MatMul", {x, root.input(1)}));
+  }
+  if (root.is("Add")) {
+    // The bias follows its product.
+    for (unsigned i : {0, 1}) {
+      Value bias = root.input(1 - i);
+      Value x = root.input(i) ? regrouped(graph, root.input(i)) : Value();
+      if (!x || !bias || graph.rank(bias) != 1 || !isConstantExpression(graph, bias) ||
+          !producer(x, "MatMul") || graph.rank(x) <= graph.rank(root.input(i)) ||
+          !reshapeTarget(graph.facts.facts(x).dims, graph.facts.facts(root.getResult(0)).dims))
+        continue;
+      return reshapedLike(graph, root, graph.make(root, "Add", {x, bias}));
+    }
+  }
+  return Simplified::none();
+}
