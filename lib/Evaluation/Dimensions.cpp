@@ -10,6 +10,19 @@ static std::string lower(std::string text) {
   return text;
 }
 
+/// Whether `name` is the expression, or one of its terms.
+static bool hasTerm(const std::string &expression, const std::string &name) {
+  auto inName = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_'; };
+  for (size_t at = expression.find(name); at != std::string::npos && !name.empty();
+       at = expression.find(name, at + 1)) {
+    size_t end = at + name.size();
+    if ((at == 0 || !inName(expression[at - 1])) &&
+        (end == expression.size() || !inName(expression[end])))
+      return true;
+  }
+  return false;
+}
+
 Dimensions::Dimensions(const Session &session, const InputOptions &options)
     : session(session), options(options) {
   const auto &inputs = session.inputs();
@@ -24,11 +37,10 @@ Dimensions::Dimensions(const Session &session, const InputOptions &options)
     std::string list;
     for (const std::string &other : known)
       list += (list.empty() ? "'" : ", '") + other + "'";
-    // Parts of expressions, as the terms of "past + sequence", are names as well.
+    // Terms of expressions, as in "past + sequence", are names as well.
     bool part =
-        std::any_of(known.begin(), known.end(), [&, &name = name](const std::string &other) {
-          return other.find(name) != std::string::npos;
-        });
+        std::any_of(known.begin(), known.end(),
+                    [&, &name = name](const std::string &other) { return hasTerm(other, name); });
     rt::check(part, "the model has no symbolic dimension '", name, "'; it has ",
               list.empty() ? "none" : list);
     rt::check(size >= 0, "dimension '", name, "' cannot be ", size);

@@ -1,0 +1,69 @@
+// A session without a compiler: ports are listed, a function is the model.
+#pragma once
+#include "lib/Execution/Session.h"
+#include <functional>
+
+namespace uoe {
+
+/// The elements of an integer tensor of any shape.
+inline std::vector<int64_t> integersOf(const rt::Tensor &tensor) {
+  return rt::toInts(tensor.reshaped({tensor.size()}), "tensor");
+}
+
+class FakeSession : public Session {
+public:
+  using Model = std::function<std::vector<rt::Value>(const std::vector<rt::Value> &)>;
+
+  void input(const std::string &name, rt::DType type, std::vector<std::string> dims) {
+    in.push_back(port(name, type, std::move(dims)));
+    compiled.inputNames.push_back(name);
+    compiled.inputSlots.push_back(compiled.slots++);
+  }
+  void output(const std::string &name, rt::DType type, std::vector<std::string> dims) {
+    out.push_back(port(name, type, std::move(dims)));
+  }
+  /// A lookup of input `index` in a table of `rows`, as an embedding is.
+  void gather(size_t index, int64_t rows) {
+    tables.push_back(std::make_unique<rt::Tensor>(rt::DType::F32, rt::Shape{rows, 2}));
+    rt::Program::Step step;
+    step.node.op = "Gather";
+    step.node.constants = {tables.back().get(), nullptr};
+    step.inputs = {compiled.slots++, compiled.inputSlots[index]};
+    step.outputs = {compiled.slots++};
+    compiled.steps.push_back(step);
+  }
+
+  const std::vector<PortInfo> &inputs() const override { return in; }
+  const std::vector<PortInfo> &outputs() const override { return out; }
+  std::vector<rt::Value> run(const std::vector<rt::Value> &values) override {
+    return model(values);
+  }
+  double compileSeconds() const override { return 0; }
+  size_t weightBytes() const override { return 0; }
+  void setProfiling(bool) override {}
+  std::vector<KindTime> profile() const override { return {}; }
+  void setProbe(std::function<void(const std::string &, const rt::Tensor &)>) override {}
+  const rt::Program &program() const override { return compiled; }
+
+  Model model;
+  std::vector<PortInfo> in, out;
+  rt::Program compiled;
+
+private:
+  /// Numbers are fixed sizes, anything else is a symbolic dimension, "" one without a name.
+  static PortInfo port(const std::string &name, rt::DType type, std::vector<std::string> dims) {
+    PortInfo info;
+    info.name = name;
+    info.dtype = type;
+    info.ranked = true;
+    for (const std::string &dim : dims) {
+      bool fixed = !dim.empty() && dim.find_first_not_of("0123456789") == std::string::npos;
+      info.dims.push_back(fixed ? std::stoll(dim) : -1);
+      info.dimNames.push_back(fixed ? "" : dim);
+    }
+    return info;
+  }
+  std::vector<std::unique_ptr<rt::Tensor>> tables;
+};
+
+} // namespace uoe

@@ -1,0 +1,146 @@
+#include "lib/Evaluation/Inputs.h"
+#include "FakeSession.h"
+#include "lib/Evaluation/Ports.h"
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <gtest/gtest.h>
+
+using namespace uoe;
+using rt::DType;
+
+/// The interface that optimum gives a decoder.
+static void addDecoder(FakeSession &session, const std::string &total) {
+  session.input("input_ids", DType::I64, {"batch_size", "sequence_length"});
+  session.input("attention_mask", DType::I64, {"batch_size", total});
+  session.input("position_ids", DType::I64, {"batch_size", "sequence_length"});
+  session.input("past_key_values.0.key", DType::F32,
+                {"batch_size", "2", "past_sequence_length", "8"});
+  session.gather(0, 99);
+}
+
+static std::string messageOf(const Session &session, const InputOptions &options) {
+  try {
+    bindInputs(session, options);
+  } catch (const rt::Error &error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST(Inputs, DefaultsOfADecoder) {
+  FakeSession session;
+  addDecoder(session, "past_sequence_length + sequence_length");
+  BoundInputs bound = bindInputs(session, {});
+  EXPECT_EQ(bound.values[0].tensor.shape(), (rt::Shape{1, 8}));
+  EXPECT_EQ(bound.values[1].tensor.shape(), (rt::Shape{1, 8}));
+  EXPECT_EQ(bound.values[3].tensor.shape(), (rt::Shape{1, 2, 0, 8}));
+  EXPECT_EQ(integersOf(bound.values[1].tensor), std::vector<int64_t>(8, 1));
+  EXPECT_EQ(integersOf(bound.values[2].tensor),
+            (std::vector<int64_t>{0, 1, 2, 3, 4, 5, 6, 7}));
+  EXPECT_EQ(bound.assumed.size(), 3u); // the total is implied
+  EXPECT_EQ(bound.generated.size(), 4u);
+}
+
+TEST(Inputs, TotalLengthFollows) {
+  // As a sum, by its name, and under an opaque name.
+  for (const char *total :
+       {"past_sequence_length + sequence_length", "total_sequence_length", "s53"}) {
+    FakeSession session;
+    addDecoder(session, total);
+    InputOptions options;
+    options.dims = {{"past_sequence_length", 5}, {"sequence_length", 3}, {"batch_size", 2}};
+    BoundInputs bound = bindInputs(session, options);
+    EXPECT_EQ(bound.values[1].tensor.shape(), (rt::Shape{2, 8})) << total;
+    EXPECT_EQ(integersOf(bound.values[2].tensor),
+              (std::vector<int64_t>{5, 6, 7, 5, 6, 7}));
+  }
+}
+
+TEST(Inputs, MaskWithoutCacheSharesTheSequence) {
+  FakeSession session;
+  session.input("input_ids", DType::I64, {"batch", "seq"});
+  session.input("attention_mask", DType::I64, {"batch", "seq"});
+  InputOptions options;
+  options.dims = {{"seq", 5}};
+  EXPECT_EQ(bindInputs(session, options).values[1].tensor.shape(), (rt::Shape{1, 5}));
+}
+
+TEST(Inputs, GivenTensorsBindDimensions) {
+  FakeSession session;
+  addDecoder(session, "past_sequence_length + sequence_length");
+  InputOptions options;
+  options.given["input_ids"] =
+      rt::Value(integerTensor(DType::I64, {2, 4}, std::vector<int64_t>(8, 7)));
+  BoundInputs bound = bindInputs(session, options);
+  EXPECT_EQ(bound.values[2].tensor.shape(), (rt::Shape{2, 4}));
+  EXPECT_EQ(bound.generated.size(), 3u);
+  options.dims["batch_size"] = 3;
+  EXPECT_NE(messageOf(session, options).find("'batch_size' is 2 in input 'input_ids'"),
+            std::string::npos);
+}
+
+TEST(Inputs, IdsStayInTheVocabulary) {
+  FakeSession session;
+  addDecoder(session, "t");
+  InputOptions options;
+  options.sequence = 4000;
+  BoundInputs bound = bindInputs(session, options);
+  std::vector<int64_t> ids = integersOf(bound.values[0].tensor);
+  EXPECT_GE(*std::min_element(ids.begin(), ids.end()), 0);
+  EXPECT_EQ(*std::max_element(ids.begin(), ids.end()), 98);
+  EXPECT_EQ(vocabularyOf(session.program(), session.program().inputSlots[0]), 99);
+  EXPECT_EQ(vocabularyOf(session.program(), session.program().inputSlots[1]), -1);
+}
+
+TEST(Inputs, SeedAndNameDecide) {
+  FakeSession session;
+  session.input("x", DType::F32, {"n", "64"});
+  session.input("y", DType::F32, {"n", "64"});
+  auto content = [&](uint64_t seed, size_t index) {
+    InputOptions options;
+    options.seed = seed;
+    rt::Tensor tensor = bindInputs(session, options).values[index].tensor;
+    return std::vector<float>(tensor.data<float>(), tensor.data<float>() + tensor.size());
+  };
+  EXPECT_EQ(content(1, 0), content(1, 0));
+  EXPECT_NE(content(1, 0), content(2, 0));
+  EXPECT_NE(content(1, 0), content(1, 1));
+}
+
+TEST(Inputs, NormalNumbers) {
+  std::mt19937_64 random(5);
+  rt::Tensor tensor = normalTensor(DType::F32, {100000}, random);
+  double sum = 0, squares = 0;
+  for (int64_t i = 0; i < tensor.size(); ++i) {
+    sum += tensor.data<float>()[i];
+    squares += std::pow(tensor.data<float>()[i], 2);
+  }
+  EXPECT_NEAR(sum / 1e5, 0, 0.02);
+  EXPECT_NEAR(squares / 1e5, 1, 0.02);
+}
+
+TEST(Inputs, WrongNamesListTheKnown) {
+  FakeSession session;
+  addDecoder(session, "t");
+  InputOptions options;
+  options.given["ids"] = rt::Value(rt::makeInts({1}));
+  std::string message = messageOf(session, options);
+  EXPECT_NE(message.find("no input 'ids'"), std::string::npos);
+  EXPECT_NE(message.find("'input_ids'"), std::string::npos);
+  options.given.clear();
+  options.dims = {{"width", 3}};
+  message = messageOf(session, options);
+  EXPECT_NE(message.find("no symbolic dimension 'width'"), std::string::npos);
+  EXPECT_NE(message.find("'sequence_length'"), std::string::npos);
+}
+
+TEST(Inputs, UnknownHeadSizeMustBeGiven) {
+  FakeSession session;
+  session.input("input_ids", DType::I64, {"batch", "seq"});
+  session.input("past_key_values.0.key", DType::F32, {"batch", "2", "past", "kv_cache_dim"});
+  EXPECT_NE(messageOf(session, {}).find("--dim kv_cache_dim="), std::string::npos);
+  InputOptions options;
+  options.dims["kv_cache_dim"] = 16;
+  EXPECT_EQ(bindInputs(session, options).values[1].tensor.shape(), (rt::Shape{1, 2, 0, 16}));
+}
