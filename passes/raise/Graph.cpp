@@ -14,11 +14,21 @@ bool raise::isOutput(Value value) {
 
 int64_t Graph::opset(Operation *at) { return opsetOf(at); }
 
+/// Nodes of the model have unique names. A node that rewriting makes is only said to come from one; it takes the name over when it
+/// replaces the node (Graph::replace).
+static Location derived(Location loc) {
+  MLIRContext *context = loc.getContext();
+  if (isa<FusedLoc>(loc) || isa<UnknownLoc>(loc))
+    return loc;
+  return FusedLoc::get({loc}, StringAttr::get(context, "derived"), context);
+}
+
 NodeOp Graph::create(Operation *at, StringRef op, ValueRange operands,
                      ArrayRef<NamedAttribute> attributes, StringRef domain, unsigned results) {
   OpBuilder builder(at);
   SmallVector<Type> types(results, AnyType::get(at->getContext()));
-  auto node = NodeOp::create(builder, at->getLoc(), types, op, operands, attributes, domain);
+  auto node = NodeOp::create(builder, derived(at->getLoc()), types, op, operands, attributes,
+                             domain);
   (void)facts.run(node.getOperation());
   for (Value result : node.getResults())
     result.setType(typeOf(facts.facts(result), facts.dims, result.getType()));
@@ -27,13 +37,13 @@ NodeOp Graph::create(Operation *at, StringRef op, ValueRange operands,
 
 Value Graph::none(Operation *at) {
   OpBuilder builder(at);
-  return NoneOp::create(builder, at->getLoc(), builder.getNoneType());
+  return NoneOp::create(builder, derived(at->getLoc()), builder.getNoneType());
 }
 
 Value Graph::constant(Operation *at, TypedAttr value) {
   OpBuilder builder(at);
-  auto node = NodeOp::create(builder, at->getLoc(), TypeRange{value.getType()}, "Constant",
-                             ValueRange{}, {builder.getNamedAttr("value", value)});
+  auto node = NodeOp::create(builder, derived(at->getLoc()), TypeRange{value.getType()},
+                             "Constant", ValueRange{}, {builder.getNamedAttr("value", value)});
   (void)facts.run(node.getOperation());
   return node.getResult(0);
 }
@@ -104,7 +114,7 @@ bool Graph::replace(Value old, Value by) {
       Operation *after = old.getDefiningOp();
       OpBuilder builder(after->getContext());
       builder.setInsertionPointAfter(after);
-      auto identity = NodeOp::create(builder, after->getLoc(), TypeRange{old.getType()},
+      auto identity = NodeOp::create(builder, derived(after->getLoc()), TypeRange{old.getType()},
                                      "Identity", ValueRange{by});
       facts.set(identity.getResult(0), facts.facts(by));
       if (!name.empty())
@@ -121,6 +131,10 @@ bool Graph::replace(Value old, Value by) {
     }
   }
   old.replaceAllUsesWith(by);
+  Operation *from = old.getDefiningOp(), *to = by.getDefiningOp();
+  if (from && to && from->use_empty() && isa<FusedLoc>(to->getLoc()) &&
+      from->getParentOp() == to->getParentOp())
+    to->setLoc(from->getLoc());
   return true;
 }
 
