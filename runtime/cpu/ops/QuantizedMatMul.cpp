@@ -3,7 +3,9 @@
 #include "MatrixMultiply.h"
 #include "Numeric.h"
 #include "Register.h"
+#include <algorithm>
 #include <cmath>
+#include <cstdlib>
 
 namespace uoe::rt {
 namespace {
@@ -43,6 +45,45 @@ PerLine perLine(const Node &node, const Tensor &tensor, int64_t matrices, int64_
   return p;
 }
 
+/// True if UOE_INT8_SATURATE=1: products of uint8 by int8 then clamp each pair along K to 16 bits,
+/// as x86 processors without VNNI do it in ONNX Runtime. That is not what ONNX defines; it
+/// reproduces results recorded there.
+bool saturatingPairs() {
+  static const bool wanted = [] {
+    const char *value = std::getenv("UOE_INT8_SATURATE");
+    return value && std::string(value) == "1";
+  }();
+  return wanted;
+}
+
+/// A (rows × depth, uint8) · B (depth × columns, int8) with clamped pairs; zero points are taken
+/// off afterwards.
+void multiplySaturating(const uint8_t *a, const int8_t *b, int64_t rows, int64_t depth,
+                        int64_t columns, const std::vector<int32_t> &zeroA,
+                        const std::vector<int32_t> &zeroB, int32_t *c) {
+  std::vector<int32_t> columnSums(columns, 0);
+  for (int64_t k = 0; k < depth; ++k)
+    for (int64_t j = 0; j < columns; ++j)
+      columnSums[j] += b[k * columns + j];
+  ThreadPool::global().parallelFor(rows, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) {
+      int32_t *row = c + r * columns, rowSum = 0;
+      std::fill(row, row + columns, 0);
+      for (int64_t k = 0; k < depth; k += 2) {
+        bool paired = k + 1 < depth;
+        int32_t first = a[r * depth + k], second = paired ? a[r * depth + k + 1] : 0;
+        rowSum += first + second;
+        const int8_t *upper = b + k * columns, *lower = paired ? upper + columns : upper;
+        for (int64_t j = 0; j < columns; ++j)
+          row[j] += std::max(-32768, std::min(32767, first * upper[j] + second * lower[j]));
+      }
+      for (int64_t j = 0; j < columns; ++j)
+        row[j] += static_cast<int32_t>(depth) * zeroA[r] * zeroB[j] - zeroA[r] * columnSums[j] -
+                  zeroB[j] * rowSum;
+    }
+  });
+}
+
 struct IntegerProduct {
   MatMulPlan plan;
   Tensor sums; // int32
@@ -60,6 +101,27 @@ IntegerProduct integerProduct(KernelCall &call, size_t aIndex, size_t bIndex, co
   check(depth < 1 << 15, node.op, ": the inner dimension must be below 32768, found ", depth);
   int64_t aCount = rows * depth ? a.size() / (rows * depth) : 0;
   int64_t bCount = columns * depth ? b.size() / (columns * depth) : 0;
+  if (bCount == 1 && saturatingPairs() && a.dtype() == DType::U8 && b.dtype() == DType::I8) {
+    std::vector<int32_t> zerosA(rows * aCount, 0), zerosB(columns, 0);
+    if (zeroA) {
+      expectByte(node, *zeroA, "A's zero point");
+      PerLine line = perLine(node, *zeroA, aCount, rows, "A's zero point");
+      for (int64_t i = 0; i < rows * aCount; ++i)
+        zerosA[i] = element(*zeroA, line.at(i / rows, i % rows));
+    }
+    if (zeroB) {
+      expectByte(node, *zeroB, "B's zero point");
+      PerLine line = perLine(node, *zeroB, bCount, columns, "B's zero point");
+      for (int64_t j = 0; j < columns; ++j)
+        zerosB[j] = element(*zeroB, line.at(0, j));
+    }
+    IntegerProduct product;
+    product.sums = Tensor(DType::I32, p.result);
+    multiplySaturating(a.data<uint8_t>(), b.data<int8_t>(), rows * aCount, depth, columns, zerosA,
+                       zerosB, product.sums.data<int32_t>());
+    product.plan = std::move(p);
+    return product;
+  }
   std::vector<int16_t> left(a.size());
   {
     PerLine line;
