@@ -9,6 +9,9 @@ namespace uoe {
 #define GEN_PASS_DECL
 #include "passes/Passes.h.inc"
 
+/// Normalised, folded, canonical: what raising expects. Results differ from the model's by rounding.
+void buildCanonicalPipeline(mlir::OpPassManager &passes);
+
 /// Registers every pass and every named pipeline, once per process.
 void registerAllPasses();
 

@@ -10,6 +10,15 @@ namespace uoe {
 
 using namespace mlir;
 
+void uoe::buildCanonicalPipeline(OpPassManager &passes) {
+  passes.addPass(createNormalizeOpsetPass());
+  passes.addPass(createInferShapesPass());
+  passes.addPass(createFoldConstantsPass());
+  passes.addPass(createCanonicalizeOnnxPass());
+  passes.addPass(createFoldConstantsPass());
+  passes.addPass(createInferShapesPass());
+}
+
 // From a raised module (or one that was never raised) to calls of the runtime, with fused entries.
 static void executeRaised(OpPassManager &passes) {
   passes.addPass(uoe::createLowerUoeToRtPass());
@@ -29,6 +38,8 @@ static void execute(OpPassManager &passes) {
 
 void uoe::registerAllPasses() {
   registerUoePasses();
+  PassPipelineRegistration<>("canonical", "one spelling per function: normalize-opset, infer-shapes, fold-constants, canonicalize-onnx",
+                             buildCanonicalPipeline);
   PassPipelineRegistration<>("execute", "an ONNX model to calls of the runtime, blocks raised and fused", execute);
   PassPipelineRegistration<>("execute-raised", "a raised model to calls of the runtime, blocks fused", executeRaised);
   PassPipelineRegistration<>("execute-reference", "a model to calls of the runtime, node by node", executeReference);

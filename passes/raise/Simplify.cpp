@@ -132,7 +132,7 @@ static Simplified dropout(Graph &graph, NodeOp node) {
 }
 
 Simplified raise::simplify(Graph &graph, NodeOp node) {
-  if (node.getNumResults() == 0 || (!node.getDomain().empty() && node.getDomain() != "ai.onnx"))
+  if (node.getNumResults() == 0 || !node.input(0) || (!node.getDomain().empty() && node.getDomain() != "ai.onnx"))
     return Simplified::none();
   StringRef op = node.getOpType();
   if (op == "Identity")

@@ -198,9 +198,11 @@ LogicalResult resize(NodeContext &c) {
   } else if (scales && scales->size() == axes.size()) {
     for (auto [i, axis] : llvm::enumerate(axes)) {
       double scale = (*scales)[i];
-      if (auto size = shape[axis].constant())
+      if (!(scale > 0 && scale < 1 << 20))
+        continue;
+      if (auto size = shape[axis].constant(); size && *size < INT64_C(1) << 40)
         result[axis] = c.dim(static_cast<int64_t>(std::floor(*size * scale)));
-      else if (scale == std::floor(scale) && scale > 0 && scale < 1 << 20)
+      else if (scale == std::floor(scale))
         result[axis] = c.dims.multiply(shape[axis], c.dim(static_cast<int64_t>(scale)));
     }
   }

@@ -11,7 +11,7 @@ std::optional<int64_t> Facts::count() const {
   int64_t total = 1;
   for (Dim dim : dims) {
     auto size = dim.constant();
-    if (!size || __builtin_mul_overflow(total, *size, &total))
+    if (!size || *size < 0 || __builtin_mul_overflow(total, *size, &total))
       return std::nullopt;
   }
   return total;
@@ -111,6 +111,9 @@ const DimOrigin *Inference::origin(unsigned atom) {
 }
 
 const Facts &Inference::facts(Value value) {
+  static const Facts nothing;
+  if (!value)
+    return nothing;
   auto it = known.find(value);
   if (it != known.end())
     return *it->second;
@@ -200,6 +203,8 @@ void Inference::adopt(Value value, Facts inferred, bool trustDeclared) {
 }
 
 const SmallVector<Dim> *Inference::contents(Value value) {
+  if (!value)
+    return nullptr;
   facts(value);
   Facts &entry = *known.find(value)->second;
   if (entry.contents)
@@ -253,7 +258,7 @@ LogicalResult Inference::run(Operation *op) {
   NodeContext context(*this, node);
   const OperatorEntry *entry = OperatorTable::builtin().find(node.getDomain(), node.getOpType());
   LogicalResult status = success();
-  if (entry && entry->infer) {
+  if (entry && entry->infer && node.getNumResults() > 0) {
     status = entry->infer(context);
     if (mlir::failed(status))
       context.outputs.assign(node.getNumResults(), Facts());

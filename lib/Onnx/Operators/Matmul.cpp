@@ -119,6 +119,8 @@ LogicalResult einsum(NodeContext &c) {
     for (char ch : term)
       letters += ch != '.';
     bool dots = term.contains("...");
+    if (term.count('.') != (dots ? 3 : 0))
+      return c.fail("has a term that is no list of indices: " + term);
     if (dots ? shape.size() < letters : shape.size() != letters)
       return c.fail("needs operand " + llvm::Twine(i) + " of rank " + llvm::Twine(letters) +
                     ", found " + c.describe(c.in(i)));
@@ -149,7 +151,7 @@ LogicalResult einsum(NodeContext &c) {
   }
   SmallVector<Dim> shape;
   for (size_t j = 0; j < output.size(); ++j) {
-    if (output[j] == '.') {
+    if (StringRef(output).substr(j).starts_with("...")) {
       shape.append(ellipsis.begin(), ellipsis.end());
       j += 2;
     } else if (auto it = sizes.find(output[j]); it != sizes.end()) {

@@ -462,7 +462,9 @@ Dim clampIndex(NodeContext &c, Dim index, Dim size, bool backward) {
     return c.dim(backward ? -1 : 0);
   Dim low = c.dim(backward ? -1 : 0), high = backward ? d.subtract(size, c.dim(1)) : size;
   Dim shifted = index;
-  if (d.less(index, c.dim(0)) == true)
+  // -n for a size n counts from the end. For n = 0 it would be the front; such graphs mean "the last n" and fail elsewhere.
+  if (d.less(index, c.dim(0)) == true ||
+      (!index.isConstant() && d.isNonNegative(d.multiply(index, c.dim(-1)))))
     shifted = d.add(index, size);
   else if (!d.isNonNegative(index))
     return {};
@@ -514,7 +516,7 @@ LogicalResult slice(NodeContext &c) {
     int64_t step = steps && i < steps->size() ? (*steps)[i] : 0;
     Dim &out = result[*at];
     out = Dim();
-    if (step != 0 && starts && ends) {
+    if (step != 0 && step != INT64_MIN && starts && ends) {
       bool backward = step < 0;
       Dim begin = clampIndex(c, (*starts)[i], size, backward);
       Dim end = clampIndex(c, (*ends)[i], size, backward);
@@ -522,12 +524,10 @@ LogicalResult slice(NodeContext &c) {
         Dim span = backward ? c.dims.subtract(begin, end) : c.dims.subtract(end, begin);
         int64_t stride = backward ? -step : step;
         Dim length = span;
-        if (stride < 0)
-          length = Dim();
-        else if (stride != 1)
+        if (stride != 1)
           length = c.dims.floorDiv(c.dims.add(span, c.dim(stride - 1)), c.dim(stride));
-        out = length ? c.dims.max(length, c.dim(0)) : Dim();
-        if (rank == 1 && begin.isConstant() && out && out.isConstant())
+        out = c.dims.max(length, c.dim(0));
+        if (rank == 1 && begin.isConstant() && out.isConstant())
           window = {*begin.constant(), step};
       }
     }
