@@ -16,6 +16,10 @@ bool keeps(const std::vector<float> &scale, int64_t i, float value, float thresh
   return scale.empty() || std::fabs(value) * scale[static_cast<size_t>(i)] > threshold;
 }
 
+const float *data(const std::vector<float> &v) {
+  return v.empty() ? nullptr : v.data();
+}
+
 /// Rows that some token keeps, with the tokens' values packed [row][tokens]: 0 where a token drops
 /// it.
 struct Kept {
@@ -204,19 +208,17 @@ void runMany(const PackedCascade &b, const float *x, int64_t ldx, int64_t tokens
   float *zu = zg + tokens * in;
   float *g = scratch<float>(Scratch::Hidden, tokens * hidden * 2), *u = g + tokens * hidden;
   Totals gate, neurons;
+  const Kernels &kernel = kernels();
   ThreadPool &pool = ThreadPool::global();
   pool.parallelFor(tokens, 16, [&](int64_t begin, int64_t end) {
     int64_t gateChannels = 0, upChannels = 0;
-    for (int64_t t = begin; t < end; ++t)
-      for (int64_t i = 0; i < in; ++i) {
-        float z = x[t * ldx + i] - b.mean[static_cast<size_t>(i)];
-        bool keep = keeps(b.gateScale, i, z, b.gateThreshold);
-        bool keepUp = b.gated && keeps(b.upScale, i, z, b.upThreshold);
-        zg[t * in + i] = keep ? z : 0.0f;
-        zu[t * in + i] = keepUp ? z : 0.0f;
-        gateChannels += keep;
-        upChannels += keepUp;
-      }
+    for (int64_t t = begin; t < end; ++t) {
+      gateChannels += kernel.keepRow(x + t * ldx, b.mean.data(), data(b.gateScale), b.gateThreshold,
+                                     in, zg + t * in);
+      if (b.gated)
+        upChannels += kernel.keepRow(x + t * ldx, b.mean.data(), data(b.upScale), b.upThreshold, in,
+                                     zu + t * in);
+    }
     gate.active += gateChannels;
     gate.down += upChannels;
   });
@@ -230,17 +232,18 @@ void runMany(const PackedCascade &b, const float *x, int64_t ldx, int64_t tokens
     gemmUnpacked(tokens, b.hidden, in, zu, in, false, b.upRow(0), b.inPadded(), true, u, hidden);
   pool.parallelFor(tokens, 16, [&](int64_t begin, int64_t end) {
     int64_t active = 0, down = 0;
-    for (int64_t t = begin; t < end; ++t)
-      for (int64_t j = 0; j < b.hidden; ++j) {
-        float &h = g[t * hidden + j];
-        bool keep = keeps(b.activeScale, j, h, b.activeThreshold);
-        active += keep;
-        if (b.gated)
-          h *= u[t * hidden + j] + b.upBias[static_cast<size_t>(j)];
-        keep = keep && keeps(b.downScale, j, h, b.downThreshold);
-        down += keep;
-        h = keep ? h : 0.0f;
-      }
+    for (int64_t t = begin; t < end; ++t) {
+      float *h = g + t * hidden;
+      int64_t here =
+          kernel.keepRow(h, nullptr, data(b.activeScale), b.activeThreshold, b.hidden, h);
+      if (b.gated)
+        kernel.multiplyRow(h, u + t * hidden, b.upBias.data(), b.hidden);
+      active += here;
+      // Thresholds are not negative: what was dropped before is 0 and stays dropped.
+      down += b.downScale.empty()
+                  ? here
+                  : kernel.keepRow(h, nullptr, data(b.downScale), b.downThreshold, b.hidden, h);
+    }
     neurons.active += active;
     neurons.down += down;
   });

@@ -13,7 +13,7 @@ Buffer::Buffer(size_t bytes) : length(bytes) {
   if (bytes == 0)
     return;
   constexpr size_t huge = size_t(2) << 20;
-  size_t alignment = bytes >= 2 * huge ? huge : 64;
+  size_t alignment = bytes >= huge ? huge : 64;
   size_t rounded = (bytes + alignment - 1) / alignment * alignment;
   if (rounded < bytes || !(pointer = std::aligned_alloc(alignment, rounded)))
     throw std::bad_alloc();

@@ -33,6 +33,8 @@ PackedCascade::PackedCascade(const CascadeSource &s, Activation act)
       upThreshold(s.upThreshold), downThreshold(s.downThreshold) {
   check(in >= 0 && hidden >= 0 && out >= 0, "cascade: negative size");
   check(s.first && s.down, "cascade: a projection is missing");
+  check(gateThreshold >= 0 && activeThreshold >= 0 && upThreshold >= 0 && downThreshold >= 0,
+        "cascade: a threshold is negative or NaN");
   const int64_t width = chunk(), padded = chunks() * width;
   mean = copyOf(s.mean, in, inPadded());
   gateScale = scaleOf(s.gateScale, in);

@@ -1,5 +1,6 @@
 #include "runtime/cpu/fast/Cascade.h"
 #include "Common.h"
+#include "runtime/core/Error.h"
 #include "runtime/cpu/fast/Reference.h"
 #include <cstring>
 
@@ -121,6 +122,12 @@ TEST_P(CascadeTest, EverythingDropped) {
     for (size_t i = 0; i < y.size(); ++i)
       ASSERT_EQ(y[i], w.downBias[i % 18]);
   }
+}
+
+TEST(CascadeRefusalTest, NegativeThreshold) {
+  Weights w(4, 8, 4, true, true, false);
+  w.source.upThreshold = -1;
+  EXPECT_THROW(PackedCascade(w.source, Activation::Silu), uoe::rt::Error);
 }
 
 } // namespace

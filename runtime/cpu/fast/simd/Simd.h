@@ -38,8 +38,9 @@ constexpr int64_t lanes = 16;
 
 namespace uoe::rt::fast::UOE_SIMD {
 
+/// Into L2: the first level has too few outstanding misses to cover memory's latency.
 UOE_INLINE void prefetch(const void *p) {
-  __builtin_prefetch(p, 0, 3);
+  __builtin_prefetch(p, 0, 2);
 }
 
 UOE_INLINE V operator+(V a, V b) {

@@ -29,8 +29,10 @@ template <int Rows> void addRowsOf(const SparseRows &s) {
       }
     }
   };
-  for (; i + 2 * side <= s.count; i += side)
-    run(Count<side>(), side);
+  // Rows to ask for ahead of time: about 8 KB, whole steps.
+  const int64_t ahead = (2048 / (s.n + 1) + side) / side * side;
+  for (; i + ahead + side <= s.count; i += side)
+    run(Count<side>(), ahead);
   for (; i + side <= s.count; i += side)
     run(Count<side>(), 0);
   for (; i < s.count; ++i)
@@ -82,13 +84,42 @@ UOE_INLINE void dotRowsOf(const SparseRows &s, const float *a, float *out, int64
   UOE_UNROLL for (int r = 0; r < Rows; ++r) out[r] = sum(acc[0][r] + acc[1][r]);
 }
 inline void dotRows(const SparseRows &s) {
+  const int64_t ahead = 2048 / (s.n + 1) + 1;
   for (int64_t i = 0; i < s.count; ++i) {
-    int64_t r = 0, next = i + 2 < s.count ? i + 2 : i;
+    int64_t r = 0, next = i + ahead < s.count ? i + ahead : i;
     for (; r + 4 <= s.m; r += 4)
       dotRowsOf<4>(s, s.a + r * s.lda, s.c + i * s.m + r, i, next);
     for (; r < s.m; ++r)
       dotRowsOf<1>(s, s.a + r * s.lda, s.c + i * s.m + r, i, next);
   }
+}
+
+/// out = x - mean where |x - mean| * scale > threshold, else 0; returns how many. mean and scale
+/// may be null.
+inline int64_t keepRow(const float *x, const float *mean, const float *scale, float threshold,
+                       int64_t n, float *out) {
+  const V limit = set1(threshold), zero = set1(0.0f);
+  int64_t kept = 0;
+  forLanes(n, [&](int64_t i, int64_t count) {
+    V v = loadN(x + i, count);
+    if (mean)
+      v = v - loadN(mean + i, count);
+    if (scale) {
+      M keep = less(limit, abs(v) * loadN(scale + i, count));
+      v = select(keep, v, zero);
+      kept += __builtin_popcount(bits(keep) & ((1u << count) - 1u));
+    } else {
+      kept += count;
+    }
+    storeN(out + i, v, count);
+  });
+  return kept;
+}
+/// x = x * (y + z)
+inline void multiplyRow(float *x, const float *y, const float *z, int64_t n) {
+  forLanes(n, [&](int64_t i, int64_t count) {
+    storeN(x + i, loadN(x + i, count) * (loadN(y + i, count) + loadN(z + i, count)), count);
+  });
 }
 
 } // namespace uoe::rt::fast::UOE_SIMD

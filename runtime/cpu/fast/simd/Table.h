@@ -146,6 +146,9 @@ struct Kernels {
   void (*widenPanel)(const QuantTile &tile, float *out);
   void (*addRows)(const SparseRows &rows);
   void (*dotRows)(const SparseRows &rows);
+  int64_t (*keepRow)(const float *x, const float *mean, const float *scale, float threshold,
+                     int64_t n, float *out);
+  void (*multiplyRow)(float *x, const float *y, const float *z, int64_t n);
   float (*maxRow)(const float *x, int64_t n);
   void (*normRow)(const NormRow &row);
   void (*rotateHead)(const float *x, float *y, const float *cos, const float *sin, int64_t half,
