@@ -7,13 +7,13 @@
 namespace uoe::calibration {
 
 struct ExpertOptions {
-  int64_t expertSize = 16;   // neurons per expert; the last one may be smaller
-  double budget = 0.75;      // executed share of the dense multiply-adds, router counted
-  double coreShare = 0.4;    // core neurons / neurons that are active on average
-  int64_t lowRank = 0;       // rank of an additional linear term in x, counted in the cost; 0: none
-  bool refit = true;         // ridge refit of the down-projection; else the dense one is kept
-  bool skipVectors = true;   // one vector per skipped expert is added to the output
-  double routerRidge = 0.5;  // relative to the mean diagonal of the inputs' covariance
+  int64_t expertSize = 16;  // neurons per expert; the last one may be smaller
+  double budget = 0.75;     // executed share of the dense multiply-adds, router counted
+  double coreShare = 0.4;   // core neurons / neurons that are active on average
+  int64_t lowRank = 0;      // rank of an additional linear term in x, counted in the cost; 0: none
+  bool refit = true;        // ridge refit of the down-projection; else the dense one is kept
+  bool skipVectors = true;  // one vector per skipped expert is added to the output
+  double routerRidge = 0.5; // relative to the mean diagonal of the inputs' covariance
   /// Candidates for the refit's ridge, relative to the mean diagonal of the features' Gram matrix;
   /// the one with the least error on held-out tokens is taken.
   std::vector<double> refitRidge = {0.1, 0.3, 1.0};

@@ -123,17 +123,21 @@ TEST(Experts, compensationPays) {
   ExpertOptions options;
   options.expertSize = 8;
   options.budget = 0.6;
-  ExpertPlan bare, skips, full, linear;
+  ExpertPlan bare, refitted, skips, full, linear;
   options.refit = options.skipVectors = false;
   ASSERT_TRUE(calibrateExperts(w, data, options, bare).ok());
-  options.skipVectors = true;
+  options.refit = true;
+  ASSERT_TRUE(calibrateExperts(w, data, options, refitted).ok());
+  options.refit = false;
+  options.skipVectors = true; // which are paid for, so that fewer experts run
   ASSERT_TRUE(calibrateExperts(w, data, options, skips).ok());
   options.refit = true;
   ASSERT_TRUE(calibrateExperts(w, data, options, full).ok());
   options.lowRank = 2;
   ASSERT_TRUE(calibrateExperts(w, data, options, linear).ok());
   EXPECT_TRUE(bare.skip.empty());
-  EXPECT_LT(full.error, bare.error);
+  EXPECT_LT(refitted.error, bare.error);
+  EXPECT_LT(skips.error, skips.errorMasked);
   EXPECT_LT(full.error, skips.error);
   EXPECT_EQ(linear.linearIn.cols, 2);
   EXPECT_NEAR(linear.cost, 0.6, 0.03); // the linear term is paid for
