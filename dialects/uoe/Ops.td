@@ -176,6 +176,44 @@ def Uoe_AttentionOp : Uoe_Op<"attention", [AttrSizedOperandSegments, RecursiveMe
   let hasVerifier = 1;
 }
 
+def Uoe_MoeOp : Uoe_Op<"moe", [AttrSizedOperandSegments, RecursiveMemoryEffects]> {
+  let summary = "a mixture of experts that the model came with";
+  let description = [{
+    For each token the `k` experts of the highest scores run: y = Σ w_e · ffn_e(x), where ffn_e is `uoe.ffn` with expert e's slices of the stacked
+    operands: up and gate [E, d, F], down [E, F, e], biases [E, F], [E, F], [E, e]. x is [..., d], scores (the router's logits) are [..., E].
+    `weight` makes w of the scores: their softmax over all experts, over the chosen ones, and so on as in `uoe.select`.
+
+    The region is the block as the model spelled it, as in `uoe.ffn`; `fused` names the operator if it was a fused one. Operands may be
+    absent: then the region alone says what the block does.
+
+    Constraints:
+    - (C1) input, scores, up and down are all present, or no operand is and the region is not empty.
+    - (C2) up is [E, d, F], down [E, F, e], scores [..., E], with d the last dimension of the input, where known; gate has up's shape.
+    - (C3) a bias has its matrix's first and last size.
+    - (C4) a region that is not empty ends in uoe.yield of one value of the result's type.
+    - (C5) k is at least 1 and at most the number of experts.
+
+    Example:
+    ```mlir
+    %y = uoe.moe silu top 2 weight softmax_chosen input(%x : tensor<?x64xf32>) scores(%s : tensor<?x8xf32>) up(%u : tensor<8x64x128xf32>)
+        gate(%g : tensor<8x64x128xf32>) down(%d : tensor<8x128x64xf32>) -> tensor<?x64xf32>
+    ```
+  }];
+  let arguments = (ins Uoe_Activation:$activation, I64Attr:$k, Uoe_WeightRule:$weight, Optional<AnyType>:$input, Optional<AnyType>:$scores,
+                       Optional<AnyType>:$up, Optional<AnyType>:$gate, Optional<AnyType>:$down, Optional<AnyType>:$bias_up,
+                       Optional<AnyType>:$bias_gate, Optional<AnyType>:$bias_down, OptionalAttr<StrAttr>:$fused);
+  let results = (outs AnyType:$output);
+  let regions = (region AnyRegion:$spelling);
+  let assemblyFormat = [{
+    $activation `top` $k `weight` $weight (`input` `(` $input^ `:` type($input) `)`)? (`scores` `(` $scores^ `:` type($scores) `)`)?
+    (`up` `(` $up^ `:` type($up) `)`)? (`bias_up` `(` $bias_up^ `:` type($bias_up) `)`)?
+    (`gate` `(` $gate^ `:` type($gate) `)`)? (`bias_gate` `(` $bias_gate^ `:` type($bias_gate) `)`)?
+    (`down` `(` $down^ `:` type($down) `)`)? (`bias_down` `(` $bias_down^ `:` type($bias_down) `)`)?
+    attr-dict-with-keyword (`spelled` $spelling^)? `->` type($output)
+  }];
+  let hasVerifier = 1;
+}
+
 //===----------------------------------------------------------------------===//
 // Routing
 //===----------------------------------------------------------------------===//

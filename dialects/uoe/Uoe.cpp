@@ -56,7 +56,8 @@ static bool yieldsResults(Region &region, TypeRange results) {
 //===----------------------------------------------------------------------===//
 
 LogicalResult FfnOp::verify() {
-  auto x = ranked(getInput()), up = ranked(getUp()), gate = ranked(getGate()), down = ranked(getDown());
+  auto x = ranked(getInput()), up = ranked(getUp()), gate = ranked(getGate()),
+       down = ranked(getDown());
   // (C1)
   if (up && up.getRank() != 2)
     return emitOpError("needs an up matrix of rank 2, found ") << up;
@@ -65,16 +66,20 @@ LogicalResult FfnOp::verify() {
   if (up && down && !agree(up.getDimSize(1), down.getDimSize(0)))
     return emitOpError("needs down's rows to be up's columns, found ") << up << " and " << down;
   if (x && up && (x.getRank() == 0 || !agree(x.getShape().back(), up.getDimSize(0))))
-    return emitOpError("needs up's rows to be the input's last dimension, found ") << x << " and " << up;
+    return emitOpError("needs up's rows to be the input's last dimension, found ")
+           << x << " and " << up;
   // (C2)
-  if (gate && up && (gate.getRank() != 2 || !agree(gate.getDimSize(0), up.getDimSize(0)) ||
-                     !agree(gate.getDimSize(1), up.getDimSize(1))))
+  if (gate && up &&
+      (gate.getRank() != 2 || !agree(gate.getDimSize(0), up.getDimSize(0)) ||
+       !agree(gate.getDimSize(1), up.getDimSize(1))))
     return emitOpError("needs a gate matrix of up's shape, found ") << gate << " and " << up;
   // (C3)
-  for (auto [bias, matrix] : {std::pair(ranked(getBiasUp()), up), std::pair(ranked(getBiasGate()), gate),
-                              std::pair(ranked(getBiasDown()), down)})
+  for (auto [bias, matrix] :
+       {std::pair(ranked(getBiasUp()), up), std::pair(ranked(getBiasGate()), gate),
+        std::pair(ranked(getBiasDown()), down)})
     if (bias && matrix && (bias.getRank() != 1 || !agree(bias.getDimSize(0), matrix.getDimSize(1))))
-      return emitOpError("needs a bias with one element per column, found ") << bias << " for " << matrix;
+      return emitOpError("needs a bias with one element per column, found ")
+             << bias << " for " << matrix;
   // (C4)
   if (!getSpelling().empty() && !yieldsResults(getSpelling(), getOperation()->getResultTypes()))
     return emitOpError("needs a spelling that yields the result");
@@ -103,12 +108,16 @@ LogicalResult AttentionOp::verify() {
   if (k && v)
     for (int axis : {0, 1, 2})
       if (!agree(k.getDimSize(axis), v.getDimSize(axis)))
-        return emitOpError("needs key and value to agree in batch, heads and length, found ") << k << " and " << v;
-  if (q && k && (!agree(q.getDimSize(0), k.getDimSize(0)) || !agree(q.getDimSize(3), k.getDimSize(3))))
-    return emitOpError("needs query and key to agree in batch and head size, found ") << q << " and " << k;
+        return emitOpError("needs key and value to agree in batch, heads and length, found ")
+               << k << " and " << v;
+  if (q && k &&
+      (!agree(q.getDimSize(0), k.getDimSize(0)) || !agree(q.getDimSize(3), k.getDimSize(3))))
+    return emitOpError("needs query and key to agree in batch and head size, found ")
+           << q << " and " << k;
   if (q && k && !q.isDynamicDim(1) && !k.isDynamicDim(1) &&
       (k.getDimSize(1) == 0 || q.getDimSize(1) % k.getDimSize(1) != 0))
-    return emitOpError("needs a number of query heads that is a multiple of the key heads', found ") << q << " and " << k;
+    return emitOpError("needs a number of query heads that is a multiple of the key heads', found ")
+           << q << " and " << k;
   // (C3)
   if (!getSpelling().empty() && !yieldsResults(getSpelling(), getOperation()->getResultTypes()))
     return emitOpError("needs a spelling that yields the results");
@@ -119,24 +128,77 @@ LogicalResult AttentionOp::verify() {
 }
 
 //===----------------------------------------------------------------------===//
+// MoeOp
+//===----------------------------------------------------------------------===//
+
+LogicalResult MoeOp::verify() {
+  // (C1)
+  bool all = getInput() && getScores() && getUp() && getDown();
+  if (!all && (getOperation()->getNumOperands() > 0 || getSpelling().empty()))
+    return emitOpError("needs input, scores, up and down, or a spelling and no operand");
+  // (C2)
+  auto x = ranked(getInput()), s = ranked(getScores()), up = ranked(getUp()),
+       gate = ranked(getGate()), down = ranked(getDown());
+  if ((up && up.getRank() != 3) || (down && down.getRank() != 3))
+    return emitOpError("needs stacked matrices of rank 3, found ") << up << " and " << down;
+  if (up && down &&
+      (!agree(up.getDimSize(0), down.getDimSize(0)) ||
+       !agree(up.getDimSize(2), down.getDimSize(1))))
+    return emitOpError("needs up and down to agree in experts and neurons, found ")
+           << up << " and " << down;
+  if (x && up && (x.getRank() == 0 || !agree(x.getShape().back(), up.getDimSize(1))))
+    return emitOpError("needs up's second size to be the input's last, found ")
+           << x << " and " << up;
+  if (s && up && (s.getRank() == 0 || !agree(s.getShape().back(), up.getDimSize(0))))
+    return emitOpError("needs one score per expert, found ") << s << " for " << up;
+  if (gate && up &&
+      (gate.getRank() != 3 || !agree(gate.getDimSize(0), up.getDimSize(0)) ||
+       !agree(gate.getDimSize(1), up.getDimSize(1)) ||
+       !agree(gate.getDimSize(2), up.getDimSize(2))))
+    return emitOpError("needs a gate of up's shape, found ") << gate << " and " << up;
+  // (C3)
+  for (auto [bias, matrix] :
+       {std::pair(ranked(getBiasUp()), up), std::pair(ranked(getBiasGate()), gate),
+        std::pair(ranked(getBiasDown()), down)})
+    if (bias && matrix &&
+        (bias.getRank() != 2 || !agree(bias.getDimSize(0), matrix.getDimSize(0)) ||
+         !agree(bias.getDimSize(1), matrix.getDimSize(2))))
+      return emitOpError("needs a bias with one row per expert and one element per column, found ")
+             << bias << " for " << matrix;
+  // (C4)
+  if (!getSpelling().empty() && !yieldsResults(getSpelling(), getOperation()->getResultTypes()))
+    return emitOpError("needs a spelling that yields the result");
+  // (C5)
+  if (static_cast<int64_t>(getK()) < 1 ||
+      (up && !up.isDynamicDim(0) && static_cast<int64_t>(getK()) > up.getDimSize(0)))
+    return emitOpError("needs k from 1 to the number of experts, found ") << getK();
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
 // ScoreOp, SelectOp
 //===----------------------------------------------------------------------===//
 
 LogicalResult ScoreOp::verify() {
-  auto x = cast<RankedTensorType>(getInput().getType()), w = cast<RankedTensorType>(getWeight().getType()),
+  auto x = cast<RankedTensorType>(getInput().getType()),
+       w = cast<RankedTensorType>(getWeight().getType()),
        s = cast<RankedTensorType>(getScores().getType());
   if (getKind() == ScoreKind::linear) {
     // (C1)
     if (w.getRank() != 2 || x.getRank() == 0 || s.getRank() != x.getRank() ||
-        !agree(x.getShape().back(), w.getDimSize(0)) || !agree(s.getShape().back(), w.getDimSize(1)))
-      return emitOpError("needs a weight [d, experts] for its input, found ") << w << " for " << x << " to " << s;
+        !agree(x.getShape().back(), w.getDimSize(0)) ||
+        !agree(s.getShape().back(), w.getDimSize(1)))
+      return emitOpError("needs a weight [d, experts] for its input, found ")
+             << w << " for " << x << " to " << s;
   } else {
     // (C2)
     if (getBias())
       return emitOpError("of magnitude has no bias");
     if (w.getRank() != 1 || x.getRank() == 0 || s.getRank() != x.getRank() ||
-        !agree(x.getShape().back(), w.getDimSize(0)) || !agree(s.getShape().back(), w.getDimSize(0)))
-      return emitOpError("needs one weight per channel of its input, found ") << w << " for " << x << " to " << s;
+        !agree(x.getShape().back(), w.getDimSize(0)) ||
+        !agree(s.getShape().back(), w.getDimSize(0)))
+      return emitOpError("needs one weight per channel of its input, found ")
+             << w << " for " << x << " to " << s;
   }
   // (C3)
   if (auto b = ranked(getBias()))
@@ -178,7 +240,8 @@ LogicalResult SelectOp::verify() {
 LogicalResult ExpertsOp::verify() {
   // (C1)
   if (getAxes().size() != getSliced().size())
-    return emitOpError("needs one axis per sliced operand, found ") << getAxes().size() << " for " << getSliced().size();
+    return emitOpError("needs one axis per sliced operand, found ")
+           << getAxes().size() << " for " << getSliced().size();
   for (auto [value, axis] : llvm::zip(getSliced(), getAxes()))
     if (int64_t rank = cast<RankedTensorType>(value.getType()).getRank(); axis < 0 || axis >= rank)
       return emitOpError("has axis ") << axis << " for an operand of rank " << rank;
@@ -191,29 +254,35 @@ LogicalResult ExpertsOp::verify() {
   }
   for (auto [value, axis] : llvm::zip(getSliced(), getAxes()))
     if (auto type = cast<RankedTensorType>(value.getType()); !agree(type.getDimSize(axis), total))
-      return emitOpError("has sizes that add up to ") << total << ", the sliced dimension is " << type.getDimSize(axis);
+      return emitOpError("has sizes that add up to ")
+             << total << ", the sliced dimension is " << type.getDimSize(axis);
   // (C3)
   if (getRouting() && getRouting().getType().getExperts() != numExperts())
-    return emitOpError("has ") << numExperts() << " experts, its routing " << getRouting().getType().getExperts();
+    return emitOpError("has ") << numExperts() << " experts, its routing "
+                               << getRouting().getType().getExperts();
   // (C4)
-  if (!getBody().hasOneBlock() || getBody().front().empty() || !isa<YieldOp>(getBody().front().back()) ||
-      getBody().front().back().getNumOperands() != 1)
+  if (!getBody().hasOneBlock() || getBody().front().empty() ||
+      !isa<YieldOp>(getBody().front().back()) || getBody().front().back().getNumOperands() != 1)
     return emitOpError("needs a body of one block that yields one tensor");
   Block &block = getBody().front();
   if (block.getNumArguments() != getShared().size() + getSliced().size())
     return emitOpError("needs one body argument per operand, found ") << block.getNumArguments();
   for (auto [value, arg] : llvm::zip(getShared(), block.getArguments()))
     if (value.getType() != arg.getType())
-      return emitOpError("passes ") << value.getType() << " to a body argument of type " << arg.getType();
+      return emitOpError("passes ")
+             << value.getType() << " to a body argument of type " << arg.getType();
   bool even = llvm::all_equal(getSizes());
-  for (auto [value, axis, arg] : llvm::zip(getSliced(), getAxes(), block.getArguments().drop_front(getShared().size()))) {
+  for (auto [value, axis, arg] :
+       llvm::zip(getSliced(), getAxes(), block.getArguments().drop_front(getShared().size()))) {
     auto whole = cast<RankedTensorType>(value.getType());
     auto part = dyn_cast<RankedTensorType>(arg.getType());
     SmallVector<int64_t> shape(whole.getShape());
     shape[axis] = even && !getSizes().empty() ? getSizes()[0] : ShapedType::kDynamic;
-    if (!part || part.getElementType() != whole.getElementType() || part.getShape() != ArrayRef(shape))
+    if (!part || part.getElementType() != whole.getElementType() ||
+        part.getShape() != ArrayRef(shape))
       return emitOpError("needs a body argument of type ")
-             << RankedTensorType::get(shape, whole.getElementType()) << " for a slice of " << whole << ", found " << arg.getType();
+             << RankedTensorType::get(shape, whole.getElementType()) << " for a slice of " << whole
+             << ", found " << arg.getType();
   }
   // (C5)
   if (auto skip = ranked(getSkip())) {

@@ -22,7 +22,7 @@ struct LowerUoeToOnnxPass : uoe::impl::LowerUoeToOnnxPassBase<LowerUoeToOnnxPass
     // Inner ops first would visit experts' bodies, which are lowered where they are copied to.
     SmallVector<Operation *> ops;
     getOperation().walk<WalkOrder::PreOrder>([&](Operation *op) {
-      if (isa<FfnOp, AttentionOp, ScoreOp, SelectOp, ExpertsOp>(op)) {
+      if (isa<FfnOp, AttentionOp, MoeOp, ScoreOp, SelectOp, ExpertsOp>(op)) {
         ops.push_back(op);
         return WalkResult::skip();
       }
@@ -41,6 +41,7 @@ struct LowerUoeToOnnxPass : uoe::impl::LowerUoeToOnnxPassBase<LowerUoeToOnnxPass
     return llvm::TypeSwitch<Operation *, LogicalResult>(op)
         .Case([&](FfnOp ffn) { return lower(ffn, b); })
         .Case([&](AttentionOp attention) { return lower(attention, b); })
+        .Case([&](MoeOp moe) { return lower(moe, b, builder); })
         .Case([&](ScoreOp score) { return lower(score, b); })
         .Case([&](SelectOp select) { return lower(select, b); })
         .Case([&](ExpertsOp experts) { return lower(experts, b, builder); })
@@ -122,6 +123,33 @@ struct LowerUoeToOnnxPass : uoe::impl::LowerUoeToOnnxPassBase<LowerUoeToOnnxPass
     if (op.getBooleanZero())
       p = b.node("Where", {b.node("IsNaN", {p}, {}, i1), zero, p}, {}, elementTypeOf(q));
     return replace(op, unfold(b.matmul(fold(p), v)));
+  }
+
+  // Every expert for every token, weighted by 0 where it was not chosen.
+  LogicalResult lower(MoeOp op, NodeBuilder &b, OpBuilder &builder) {
+    if (inlineSpelling(op, op.getSpelling()))
+      return success();
+    auto up = dyn_cast<RankedTensorType>(op.getUp().getType()), down = dyn_cast<RankedTensorType>(op.getDown().getType());
+    auto scores = dyn_cast<RankedTensorType>(op.getScores().getType());
+    if (!up || !down || !scores || up.isDynamicDim(0) || up.isDynamicDim(1))
+      return op.emitOpError("needs known numbers of experts and channels to be spelled in ONNX, found ") << op.getUp().getType();
+    int64_t experts = up.getDimSize(0);
+    auto select = SelectOp::create(builder, op.getLoc(), RoutingType::get(op.getContext(), experts), Rule::token_topk, op.getScores(),
+                                   FloatAttr(), builder.getI64IntegerAttr(op.getK()), op.getWeight(), EmptyChoice::none);
+    if (failed(lower(select, b)))
+      return failure();
+    Value x = b.node("Reshape", {op.getInput(), b.ints({1, -1, up.getDimSize(1)})});
+    Value w = b.node("Reshape", {routings.lookup(select.getRouting()).weight, b.ints({-1, experts})});
+    w = b.node("Unsqueeze", {b.node("Transpose", {w}, {NamedAttribute(StringAttr::get(op.getContext(), "perm"),
+                                                                   DenseI64ArrayAttr::get(op.getContext(), {1, 0}))}),
+                             b.ints({2})});
+    auto rows = [&](Value bias) { return bias ? b.node("Unsqueeze", {bias, b.ints({1})}) : bias; };
+    Value y = ffn(b, op.getActivation(), x, op.getUp(), rows(op.getBiasUp()), op.getGate(), rows(op.getBiasGate()), {}, op.getDown(),
+                  rows(op.getBiasDown()));
+    y = b.node("ReduceSum", {b.mul(y, w), b.ints({0})}, {b.attr("keepdims", 0)});
+    Value shape = b.node("Shape", {op.getInput()}, {b.attr("end", -1)}, IntegerType::get(op.getContext(), 64));
+    shape = b.node("Concat", {shape, b.ints({down.getDimSize(2)})}, {b.attr("axis", 0)}, IntegerType::get(op.getContext(), 64));
+    return replace(op, b.node("Reshape", {y, shape}));
   }
 
   LogicalResult lower(ScoreOp op, NodeBuilder &b) {
@@ -237,7 +265,7 @@ struct LowerUoeToOnnxPass : uoe::impl::LowerUoeToOnnxPassBase<LowerUoeToOnnxPass
       return i < shared ? op.getShared()[i] : op.getSliced()[i - shared];
     };
     Value result;
-    switch (classify(op)) {
+    switch (unroll ? ExpertBody::Other : classify(op)) {
     case ExpertBody::Ffn: {
       auto f = cast<FfnOp>(body.front());
       result = ffn(b, f.getActivation(), outer(f.getInput()), outer(f.getUp()), outer(f.getBiasUp()), outer(f.getGate()),

@@ -14,7 +14,7 @@ using namespace uoe;
 static SmallVector<Operation *> spelledBlocks(ModuleOp module) {
   SmallVector<Operation *> blocks;
   module.walk<WalkOrder::PostOrder>([&](Operation *op) {
-    if (isa<FfnOp, AttentionOp>(op) && !op->getRegion(0).empty())
+    if (isa<FfnOp, AttentionOp, MoeOp>(op) && !op->getRegion(0).empty())
       blocks.push_back(op);
   });
   return blocks;
@@ -51,7 +51,8 @@ struct DropSpellingPass : uoe::impl::DropSpellingPassBase<DropSpellingPass> {
   void runOnOperation() override {
     for (Operation *op : spelledBlocks(getOperation())) {
       auto attention = dyn_cast<AttentionOp>(op);
-      if (attention && !attention.getQuery())
+      auto moe = dyn_cast<MoeOp>(op);
+      if ((attention && !attention.getQuery()) || (moe && !moe.getInput()))
         continue;
       Region &region = op->getRegion(0);
       region.dropAllReferences();

@@ -361,7 +361,7 @@ void raise::outline(const Nodes &nodes, ValueRange roots, Region &region, ValueR
 // Layers
 //===----------------------------------------------------------------------===//
 
-static bool isFeedForward(Operation *op) { return isa<FfnOp>(op); }
+static bool isFeedForward(Operation *op) { return isa<FfnOp, MoeOp>(op); }
 
 void raise::numberLayers(Operation *function) {
   // Each graph (and subgraph) counts for itself.
@@ -385,7 +385,7 @@ void raise::numberLayers(Operation *function) {
       bool attention = isa<AttentionOp>(op);
       int64_t layer = attention ? (perLayerA ? a / perLayerA : f) : f / std::max<int64_t>(perLayerF, 1);
       ++(attention ? a : f);
-      std::string name = "layer." + std::to_string(layer) + (attention ? ".attention" : ".ffn");
+      std::string name = "layer." + std::to_string(layer) + (attention ? ".attention" : isa<MoeOp>(op) ? ".moe" : ".ffn");
       if (int64_t n = used[name]++)
         name += "." + std::to_string(n);
       op->setDiscardableAttr("layer", builder.getI64IntegerAttr(layer));

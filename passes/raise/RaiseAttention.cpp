@@ -178,7 +178,7 @@ struct RaiseAttentionPass : uoe::impl::RaiseAttentionPassBase<RaiseAttentionPass
     Facts facts;
     SmallVector<NodeOp> nodes;
     getOperation().walk<WalkOrder::PreOrder>([&](Operation *op) {
-      if (isa<FfnOp, AttentionOp>(op))
+      if (isa<FfnOp, AttentionOp, MoeOp>(op))
         return WalkResult::skip();
       if (auto node = dyn_cast<NodeOp>(op); node && (node.is("Softmax") || isFusedAttention(node)))
         nodes.push_back(node);

@@ -46,14 +46,14 @@ struct RaiseFfnPass : uoe::impl::RaiseFfnPassBase<RaiseFfnPass> {
     Facts facts;
     SmallVector<NodeOp> nodes;
     getOperation().walk<WalkOrder::PreOrder>([&](Operation *op) {
-      if (isa<FfnOp, AttentionOp>(op))
+      if (isa<FfnOp, AttentionOp, MoeOp>(op))
         return WalkResult::skip();
       if (auto node = dyn_cast<NodeOp>(op))
         nodes.push_back(node);
       return WalkResult::advance();
     });
     for (NodeOp node : nodes) {
-      if (node->getParentOfType<FfnOp>())
+      if (node->getParentOfType<FfnOp>() || node->getParentOfType<MoeOp>())
         continue;
       FfnOutcome outcome = matchFfn(node, facts);
       if (outcome.match) {

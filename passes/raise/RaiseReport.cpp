@@ -1,7 +1,7 @@
 // raise-report: the blocks that were found, and why the other candidates were not.
 #include "passes/Passes.h"
 #include "passes/raise/Attention.h"
-#include "passes/raise/Ffn.h"
+#include "passes/raise/Moe.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/JSON.h"
@@ -58,6 +58,25 @@ static std::string text(AttentionOp op) {
   return line;
 }
 
+static std::string text(MoeOp op) {
+  std::string line;
+  if (auto fused = op.getFused())
+    line = fused->str();
+  if (!op.getUp())
+    return line + (line.empty() ? "top " : ", top ") + std::to_string(op.getK());
+  return "top " + std::to_string(op.getK()) + " of " + sizeText(op.getUp(), 0) + ", " + stringifyActivation(op.getActivation()).str() +
+         (op.getGate() ? ", gated, " : ", ") + sizeText(op.getUp(), 1) + " -> " + sizeText(op.getUp(), 2) + " -> " +
+         sizeText(op.getDown(), 2);
+}
+
+static std::string text(Operation *op) {
+  return llvm::TypeSwitch<Operation *, std::string>(op)
+      .Case([](FfnOp ffn) { return text(ffn); })
+      .Case([](AttentionOp attention) { return text(attention); })
+      .Case([](MoeOp moe) { return text(moe); })
+      .Default([](Operation *) { return std::string(); });
+}
+
 static llvm::json::Object json(Operation *op) {
   llvm::json::Object object;
   object["name"] = nameOf(op);
@@ -71,6 +90,19 @@ static llvm::json::Object json(Operation *op) {
     object["biases"] = ffn.getBiasUp() || ffn.getBiasGate() || ffn.getBiasDown();
     object["width"] = sizeJson(ffn.getUp(), 0);
     object["hidden"] = sizeJson(ffn.getUp(), 1);
+  } else if (auto moe = dyn_cast<MoeOp>(op)) {
+    object["kind"] = "moe";
+    object["k"] = static_cast<int64_t>(moe.getK());
+    object["operands"] = moe.getUp() != nullptr;
+    if (auto fused = moe.getFused())
+      object["fused"] = *fused;
+    if (moe.getUp()) {
+      object["activation"] = stringifyActivation(moe.getActivation());
+      object["gated"] = moe.getGate() != nullptr;
+      object["experts"] = sizeJson(moe.getUp(), 0);
+      object["width"] = sizeJson(moe.getUp(), 1);
+      object["hidden"] = sizeJson(moe.getUp(), 2);
+    }
   } else if (auto attention = dyn_cast<AttentionOp>(op)) {
     object["kind"] = "attention";
     object["operands"] = attention.getQuery() != nullptr;
@@ -103,7 +135,7 @@ struct RaiseReportPass : uoe::impl::RaiseReportPassBase<RaiseReportPass> {
     SmallVector<Missed> missed;
     Facts facts;
     getOperation().walk<WalkOrder::PreOrder>([&](Operation *op) {
-      if (isa<FfnOp, AttentionOp>(op)) {
+      if (isa<FfnOp, AttentionOp, MoeOp>(op)) {
         found.push_back(op);
         return WalkResult::skip();
       }
@@ -116,6 +148,12 @@ struct RaiseReportPass : uoe::impl::RaiseReportPassBase<RaiseReportPass> {
           missed.push_back({"attention", op, *outcome.reason});
         else if (outcome.match)
           missed.push_back({"attention", op, Reason{"not raised yet; run raise-attention", op}});
+      } else if (node.is("TopK")) {
+        MoeOutcome outcome = matchMoe(node, facts);
+        if (outcome.reason)
+          missed.push_back({"moe", op, *outcome.reason});
+        else if (outcome.match)
+          missed.push_back({"moe", op, Reason{"not raised yet; run raise-moe", op}});
       } else {
         FfnOutcome outcome = matchFfn(node, facts);
         if (outcome.reason)
@@ -143,9 +181,12 @@ struct RaiseReportPass : uoe::impl::RaiseReportPassBase<RaiseReportPass> {
     } else {
       auto count = [&](auto is) { return llvm::count_if(found, is); };
       out << "raised: " << count([](Operation *op) { return isa<FfnOp>(op); }) << " feed-forward, "
-          << count([](Operation *op) { return isa<AttentionOp>(op); }) << " attention; missed candidates: " << missed.size() << "\n";
+          << count([](Operation *op) { return isa<AttentionOp>(op); }) << " attention";
+      if (int64_t moes = count([](Operation *op) { return isa<MoeOp>(op); }))
+        out << ", " << moes << " mixtures of experts";
+      out << "; missed candidates: " << missed.size() << "\n";
       for (Operation *op : found)
-        out << "  " << nameOf(op) << ": " << (isa<FfnOp>(op) ? text(cast<FfnOp>(op)) : text(cast<AttentionOp>(op))) << "\n";
+        out << "  " << nameOf(op) << ": " << (text(op)) << "\n";
       for (Missed &m : missed) {
         out << "  missed " << m.kind << " at " << describe(m.candidate) << ": " << m.reason.text;
         if (m.reason.at && m.reason.at != m.candidate)

@@ -1,0 +1,370 @@
+#include "passes/raise/Moe.h"
+#include "passes/raise/Scalar.h"
+
+using namespace mlir;
+using namespace uoe;
+using namespace uoe::raise;
+using onnx::NodeOp;
+
+bool raise::isFusedMoe(NodeOp node) { return node.isContrib("MoE") || node.isContrib("QMoE"); }
+
+//===----------------------------------------------------------------------===//
+// The extent of the block
+//===----------------------------------------------------------------------===//
+
+// All that depends on the choice up to the first node through which all of it goes: the sum over the chosen experts.
+static Operation *extent(NodeOp topk, Nodes &nodes) {
+  llvm::SmallDenseSet<Operation *, 32> reached{topk};
+  // Uses of reached results by nodes that are still to come.
+  llvm::SmallDenseMap<Operation *, int64_t, 32> pending;
+  int64_t open = 0;
+  auto reach = [&](Operation *op) {
+    nodes.insert(op);
+    int64_t uses = 0;
+    for (Value result : op->getResults())
+      for (OpOperand &use : result.getUses()) {
+        // A use in a subgraph is one by the node that holds it.
+        Operation *user = topk->getBlock()->findAncestorOpInBlock(*use.getOwner());
+        if (user) {
+          ++pending[user];
+          ++uses;
+        }
+      }
+    open += uses;
+    return uses;
+  };
+  reach(topk);
+  for (Operation *op = topk->getNextNode(); op && nodes.size() < 20000; op = op->getNextNode()) {
+    auto it = pending.find(op);
+    if (it == pending.end())
+      continue;
+    open -= it->second;
+    if (op->hasTrait<OpTrait::IsTerminator>())
+      return nullptr;
+    bool last = open == 0;
+    int64_t uses = reach(op);
+    if (last && uses > 0 && isa<NodeOp>(op) && op->getNumResults() == 1)
+      return op;
+  }
+  return nullptr;
+}
+
+//===----------------------------------------------------------------------===//
+// Experts by index
+//===----------------------------------------------------------------------===//
+
+// Through everything that only regroups, repeats or reorders rows.
+static Value regrouped(Value value, Nodes *trail = nullptr) {
+  while (auto node = value.getDefiningOp<NodeOp>()) {
+    if (Value next = throughOnce(value, true, trail)) {
+      value = next;
+      continue;
+    }
+    if (!(node.is("Reshape") || node.is("Unsqueeze") || node.is("Squeeze") || node.is("Flatten") || node.is("Expand") ||
+          node.is("Tile")))
+      return value;
+    if (trail)
+      trail->insert(node);
+    value = node.input(0);
+  }
+  return value;
+}
+
+// The choice picks entries of a constant: Gather(c, choice) along axis 0, or GatherND(c, [..., 1]).
+static NodeOp pickedConstant(Value value, int64_t rank, Nodes &within, Facts &facts, Nodes &trail, bool &transposed) {
+  while (auto node = value.getDefiningOp<NodeOp>()) {
+    if (node.is("Transpose")) {
+      auto perm = dyn_cast_or_null<DenseI64ArrayAttr>(node.attribute("perm"));
+      if (!perm || perm.asArrayRef() != ArrayRef<int64_t>{0, 2, 1})
+        return {};
+      transposed = !transposed;
+    } else if ((node.is("Gather") && node.integer("axis", 0) == 0) || (node.is("GatherND") && node.integer("batch_dims", 0) == 0)) {
+      bool single = node.is("Gather") || sizeOf(node.input(1), -1) == 1;
+      if (!single || !within.contains(node) || !facts.isConstant(node.input(0)) || rankOf(node.input(0)) != rank)
+        return {};
+      trail.insert(node);
+      return node;
+    } else if (!(node.is("Cast") || node.is("Identity") || (rank == 2 && (node.is("Unsqueeze") || node.is("Squeeze"))))) {
+      return {};
+    }
+    trail.insert(node);
+    value = node.input(0);
+  }
+  return {};
+}
+
+// `value` as (columns of) the product of chosen matrices with tokens.
+static std::optional<StackedBranch> matchStacked(Value value, Nodes &within, Facts &facts) {
+  StackedBranch branch;
+  branch.value = value;
+  bool sliced = false;
+  for (int steps = 0; steps < 16; ++steps) {
+    auto node = value.getDefiningOp<NodeOp>();
+    if (!node || !within.contains(node))
+      return std::nullopt;
+    if (node.is("MatMul")) {
+      for (unsigned i : {0, 1}) {
+        bool swapped = false;
+        NodeOp pick = pickedConstant(node.input(i), 3, within, facts, branch.nodes, swapped);
+        if (!pick)
+          continue;
+        branch.matrix = pick.input(0);
+        // W·x with a column for the token, or x·W with a row.
+        branch.transposed = (i == 0) != swapped;
+        branch.tokens = node.input(1 - i);
+        branch.nodes.insert(node);
+        int64_t columns = sizeOf(branch.matrix, branch.transposed ? 1 : 2);
+        if (!sliced)
+          branch.size = columns;
+        return ShapedType::isDynamic(columns) ? std::nullopt : std::optional(branch);
+      }
+      return std::nullopt;
+    }
+    if (node.is("Add")) {
+      bool found = false;
+      for (unsigned i : {0, 1}) {
+        bool swapped = false;
+        if (NodeOp pick = pickedConstant(node.input(i), 2, within, facts, branch.nodes, swapped); pick && !branch.bias) {
+          branch.bias = pick.input(0);
+          branch.nodes.insert(node);
+          value = node.input(1 - i);
+          found = true;
+          break;
+        }
+      }
+      if (!found)
+        return std::nullopt;
+      continue;
+    }
+    if (node.is("Split") || node.is("Slice")) {
+      // Halves of a packed product; matchBranch's rule for slices, on the last axis.
+      Value source = node.input(0);
+      int64_t width = sizeOf(source, -1), size = sizeOf(value, -1), rank = rankOf(source);
+      if (ShapedType::isDynamic(width) || ShapedType::isDynamic(size))
+        return std::nullopt;
+      int64_t start = 0;
+      if (node.is("Split")) {
+        if (int64_t axis = node.integer("axis", 0); axis != -1 && axis != rank - 1)
+          return std::nullopt;
+        for (Value result : node->getResults()) {
+          if (result == value)
+            break;
+          start += sizeOf(result, -1);
+        }
+      } else {
+        auto starts = facts.integers(node.input(1)),
+             axes = node.input(3) ? facts.integers(node.input(3)) : std::optional(SmallVector<int64_t>{0}),
+             steps = node.input(4) ? facts.integers(node.input(4)) : std::optional(SmallVector<int64_t>{1});
+        if (!starts || !axes || !steps || starts->size() != 1 || ((*axes)[0] != -1 && (*axes)[0] != rank - 1) || (*steps)[0] != 1)
+          return std::nullopt;
+        start = (*starts)[0] < 0 ? (*starts)[0] + width : (*starts)[0];
+      }
+      branch.start += start;
+      if (!sliced)
+        branch.size = size;
+      sliced = true;
+    } else if (!(node.is("Squeeze") || node.is("Unsqueeze") || node.is("Reshape") || node.is("Cast") || node.is("Identity"))) {
+      return std::nullopt;
+    }
+    branch.nodes.insert(node);
+    value = node.input(0);
+  }
+  return std::nullopt;
+}
+
+// Back from the hidden values through elementwise nodes to products of chosen matrices.
+static bool traceHidden(Value value, Nodes &within, Facts &facts, SmallVectorImpl<StackedBranch> &branches,
+                        llvm::SmallDenseSet<Value, 8> &seen) {
+  if (!seen.insert(value).second || facts.scalar(value))
+    return true;
+  if (auto branch = matchStacked(value, within, facts)) {
+    branches.push_back(std::move(*branch));
+    return true;
+  }
+  auto node = value.getDefiningOp<NodeOp>();
+  if (!node || !isElementwise(node) || !within.contains(node) || seen.size() > 64)
+    return false;
+  for (Value operand : elementwiseOperands(node))
+    if (!traceHidden(operand, within, facts, branches, seen))
+      return false;
+  return true;
+}
+
+//===----------------------------------------------------------------------===//
+// Weights of the chosen
+//===----------------------------------------------------------------------===//
+
+// How the weights come from the logits. TopK chooses among `softmax(logits)`, `sigmoid(logits)` or the logits themselves.
+static std::optional<WeightRule> weightRule(NodeOp topk, Value &logits, Nodes &nodes) {
+  Value chosenFrom = through(topk.input(0), true, &nodes), values = topk->getResult(0);
+  auto squash = chosenFrom.getDefiningOp<NodeOp>();
+  bool softmax = squash && squash.is("Softmax"), sigmoid = squash && squash.is("Sigmoid");
+  logits = softmax || sigmoid ? squash.input(0) : chosenFrom;
+  if (softmax || sigmoid)
+    nodes.insert(squash);
+  // What is done to the chosen values before they weigh.
+  std::optional<WeightRule> rule;
+  if (softmax)
+    rule = WeightRule::softmax;
+  else if (sigmoid)
+    rule = WeightRule::sigmoid;
+  for (int steps = 0; steps < 4; ++steps) {
+    NodeOp next;
+    for (Operation *user : values.getUsers()) {
+      auto node = dyn_cast<NodeOp>(user);
+      if (!node)
+        continue;
+      if (node.is("Softmax") && !softmax && !sigmoid)
+        return WeightRule::softmax_chosen;
+      if (node.is("Div") && node.input(0) == values) {
+        Value sum = node.input(1);
+        while (auto inner = sum.getDefiningOp<NodeOp>()) {
+          if (inner.is("ReduceSum") && inner.input(0) == values)
+            return softmax ? std::optional(WeightRule::softmax_chosen) : std::nullopt;
+          if (!(inner.is("Add") || inner.is("Max") || inner.is("Clip") || inner.is("Cast")))
+            break;
+          sum = inner.input(0);
+        }
+      }
+      if (node.is("Cast"))
+        next = node;
+    }
+    if (!next)
+      break;
+    values = next->getResult(0);
+  }
+  return rule;
+}
+
+//===----------------------------------------------------------------------===//
+// The block
+//===----------------------------------------------------------------------===//
+
+// Finds the operands; a reason if it cannot.
+static std::string operands(MoeMatch &match, Nodes &within, Facts &facts) {
+  auto rule = weightRule(match.topk, match.scores, match.nodes);
+  if (!rule)
+    return "the weights of the chosen experts are not a function of their scores that is known";
+  match.weight = *rule;
+  SmallVector<std::pair<NodeOp, StackedBranch>> products;
+  for (Operation *op : within)
+    if (auto node = dyn_cast<NodeOp>(op); node && node.is("MatMul"))
+      if (auto branch = matchStacked(node.getResult(0), within, facts))
+        products.push_back({node, std::move(*branch)});
+  for (auto &[node, down] : products) {
+    SmallVector<StackedBranch> branches;
+    llvm::SmallDenseSet<Value, 8> seen;
+    // Regrouping before the product does not matter to the activation.
+    Value hidden = down.tokens;
+    while (auto inner = hidden.getDefiningOp<NodeOp>()) {
+      if (!(inner.is("Unsqueeze") || inner.is("Squeeze") || inner.is("Reshape")))
+        break;
+      hidden = inner.input(0);
+    }
+    if (!traceHidden(hidden, within, facts, branches, seen) || branches.empty() || branches.size() > 2)
+      continue;
+    if (branches.size() == 1) {
+      auto activation = recogniseActivation(hidden, branches[0].value);
+      if (!activation || *activation == Activation::identity)
+        continue;
+      match.activation = *activation;
+      match.up = branches[0];
+    } else {
+      auto gated = recogniseGated(hidden, branches[0].value, branches[1].value);
+      if (!gated)
+        return "the activation is none that is known";
+      match.activation = gated->first;
+      match.up = branches[gated->second ? 1 : 0];
+      match.gate = branches[gated->second ? 0 : 1];
+    }
+    match.down = down;
+    // A bias that follows the down-projection.
+    Value after = node.getResult(0);
+    for (int steps = 0; steps < 4 && after.hasOneUse(); ++steps) {
+      auto user = dyn_cast<NodeOp>(*after.user_begin());
+      if (!user || !(user.is("Squeeze") || user.is("Reshape") || user.is("Add")))
+        break;
+      after = user.getResult(0);
+      if (user.is("Add")) {
+        if (auto biased = matchStacked(after, within, facts); biased && biased->bias)
+          match.down.bias = biased->bias;
+        break;
+      }
+    }
+    // The tokens are what the router read.
+    auto router = matchLinear(match.scores, facts);
+    if (!router)
+      return "the scores are not a linear map of the tokens";
+    Value source = regrouped(router->input), tokens = regrouped(match.up.tokens, &match.nodes);
+    if (source != tokens)
+      return "the router and the experts read different values";
+    match.input = source;
+    return {};
+  }
+  return "no chain of two products with chosen matrices";
+}
+
+MoeOutcome raise::matchMoe(NodeOp topk, Facts &facts) {
+  MoeOutcome outcome;
+  auto k = facts.integers(topk.input(1));
+  int64_t rank = rankOf(topk.input(0)), axis = topk.integer("axis", -1);
+  if (!k || k->size() != 1 || (axis != -1 && axis != rank - 1))
+    return outcome;
+  Nodes within;
+  Operation *end = extent(topk, within);
+  // A mixture: the choice picks constant matrices, or feeds several feed-forward blocks.
+  int64_t picked = 0, blocks = 0;
+  Operation *evidence = nullptr;
+  for (Operation *op : within) {
+    auto node = dyn_cast<NodeOp>(op);
+    if (!node)
+      continue;
+    if ((node.is("Gather") || node.is("GatherND")) && rankOf(node.input(0)) >= 3 && facts.isConstant(node.input(0))) {
+      ++picked;
+      evidence = evidence ? evidence : op;
+    }
+    if (end && matchLinearCore(node->getNumResults() ? node.getResult(0) : Value(), facts) && matchFfn(node, facts).match) {
+      ++blocks;
+      evidence = evidence ? evidence : op;
+    }
+  }
+  if (picked < 2 && blocks < 2)
+    return outcome;
+  if (!end) {
+    outcome.reason = Reason{"extent: no node through which all of the choice's effects go", evidence};
+    return outcome;
+  }
+  MoeMatch match;
+  match.topk = topk;
+  match.k = (*k)[0];
+  match.root = end->getResult(0);
+  if (picked >= 2)
+    match.opaque = operands(match, within, facts);
+  else
+    match.opaque = "experts are spelled one by one";
+  match.nodes.insert(within.begin(), within.end());
+  // The sum's casts and its regrouping to the tokens' shape belong to the block.
+  while (match.root.hasOneUse()) {
+    auto user = dyn_cast<NodeOp>(*match.root.user_begin());
+    bool cast = user && (user.is("Cast") || user.is("Identity")) && elementOf(user.getResult(0)) == elementOf(match.root);
+    bool regroups = user && user.is("Reshape") && match.input && rankOf(user.getResult(0)) == rankOf(match.input) &&
+                    rankOf(match.root) != rankOf(match.input);
+    if (!(cast || regroups) || user->getBlock() != topk->getBlock())
+      break;
+    match.nodes.insert(user);
+    match.root = user.getResult(0);
+  }
+  if (match.opaque.empty() && rankOf(match.root) != rankOf(match.input)) {
+    // The nearest form of the tokens with the result's rank.
+    match.opaque = "tokens and result have different ranks";
+    Value form = matchLinear(match.scores, facts)->input;
+    for (; form != match.input; form = form.getDefiningOp<NodeOp>().input(0))
+      if (rankOf(form) == rankOf(match.root)) {
+        match.input = form;
+        match.opaque.clear();
+        break;
+      }
+  }
+  outcome.match = std::move(match);
+  return outcome;
+}

@@ -1,0 +1,44 @@
+// Recognition of mixtures of experts that a model came with.
+#pragma once
+#include "passes/raise/Ffn.h"
+
+namespace uoe::raise {
+
+/// Columns [start, start + size) of one stacked matrix, applied expert by expert.
+struct StackedBranch {
+  mlir::Value value;
+  /// [E, out, in] if `transposed`, else [E, in, out]; a bias [E, out] or null.
+  mlir::Value matrix, bias;
+  bool transposed = false;
+  int64_t start = 0, size = 0;
+  /// The product's other operand: the tokens, repeated for the experts that they chose.
+  mlir::Value tokens;
+  Nodes nodes;
+};
+
+struct MoeMatch {
+  onnx::NodeOp topk;
+  int64_t k = 1;
+  WeightRule weight = WeightRule::softmax;
+  Activation activation = Activation::identity;
+  mlir::Value input, scores;
+  StackedBranch up, down;
+  std::optional<StackedBranch> gate;
+  mlir::Value root;
+  Nodes nodes;
+  /// Why the operands cannot be given; the block is then its spelling alone.
+  std::string opaque;
+};
+
+struct MoeOutcome {
+  std::optional<MoeMatch> match;
+  std::optional<Reason> reason;
+};
+
+/// Outcome for one TopK: a match, a reason if its choice selects among constant matrices, or neither.
+MoeOutcome matchMoe(onnx::NodeOp topk, Facts &facts);
+
+/// True for an operator that holds a mixture of experts.
+bool isFusedMoe(onnx::NodeOp node);
+
+} // namespace uoe::raise

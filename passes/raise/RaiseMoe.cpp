@@ -1,0 +1,94 @@
+// raise-moe: mixtures of experts that the model came with become uoe.moe.
+#include "passes/Passes.h"
+#include "passes/raise/Moe.h"
+
+namespace uoe {
+#define GEN_PASS_DEF_RAISEMOEPASS
+#include "passes/Passes.h.inc"
+} // namespace uoe
+
+using namespace mlir;
+using namespace uoe;
+using namespace uoe::raise;
+using onnx::NodeOp;
+
+static Value matrixOf(OpBuilder &builder, Location loc, const StackedBranch &branch) {
+  Value w = makeSlice(builder, loc, branch.matrix, branch.transposed ? 1 : 2, branch.start, branch.size);
+  return branch.transposed ? makeTranspose(builder, loc, w, {0, 2, 1}) : w;
+}
+
+static Value biasOf(OpBuilder &builder, Location loc, const StackedBranch &branch) {
+  return branch.bias ? makeSlice(builder, loc, branch.bias, 1, branch.start, branch.size) : Value();
+}
+
+static void raiseOne(MoeMatch &match) {
+  Operation *last = match.root.getDefiningOp();
+  OpBuilder builder(last);
+  Location loc = last->getLoc();
+  Value input, scores, up, gate, down, biasUp, biasGate, biasDown;
+  if (match.opaque.empty()) {
+    input = match.input;
+    scores = match.scores;
+    up = matrixOf(builder, loc, match.up);
+    biasUp = biasOf(builder, loc, match.up);
+    if (match.gate) {
+      gate = matrixOf(builder, loc, *match.gate);
+      biasGate = biasOf(builder, loc, *match.gate);
+    }
+    down = matrixOf(builder, loc, match.down);
+    biasDown = biasOf(builder, loc, match.down);
+  }
+  auto moe = MoeOp::create(builder, loc, match.root.getType(), match.activation, match.k, match.weight, input, scores, up, gate,
+                           down, biasUp, biasGate, biasDown, StringAttr());
+  outline(movable(match.nodes, match.root), match.root, moe.getSpelling(), moe->getResults());
+}
+
+static void raiseFused(NodeOp node) {
+  OpBuilder builder(node);
+  Nodes nodes;
+  nodes.insert(node);
+  Value none;
+  auto moe = MoeOp::create(builder, node.getLoc(), node.getResult(0).getType(), Activation::identity, node.integer("k", 1),
+                           WeightRule::softmax, none, none, none, none, none, none, none, none,
+                           builder.getStringAttr(node.getDomain() + "." + node.getOpType()));
+  outline(nodes, node.getResult(0), moe.getSpelling(), moe->getResults());
+}
+
+namespace {
+struct RaiseMoePass : uoe::impl::RaiseMoePassBase<RaiseMoePass> {
+  using RaiseMoePassBase::RaiseMoePassBase;
+
+  void runOnOperation() override {
+    Facts facts;
+    SmallVector<NodeOp> nodes;
+    getOperation().walk<WalkOrder::PreOrder>([&](Operation *op) {
+      if (isa<FfnOp, AttentionOp, MoeOp>(op))
+        return WalkResult::skip();
+      if (auto node = dyn_cast<NodeOp>(op); node && (node.is("TopK") || isFusedMoe(node)))
+        nodes.push_back(node);
+      return WalkResult::advance();
+    });
+    for (NodeOp node : nodes) {
+      if (node->getParentOfType<MoeOp>())
+        continue;
+      if (isFusedMoe(node)) {
+        if (node->getNumResults() == 1) {
+          raiseFused(node);
+          ++numRaised;
+        }
+        continue;
+      }
+      MoeOutcome outcome = matchMoe(node, facts);
+      if (outcome.match) {
+        if (!outcome.match->opaque.empty() && remarks)
+          emitRemark(node.getLoc()) << "mixture of experts without operands: " << outcome.match->opaque;
+        raiseOne(*outcome.match);
+        ++numRaised;
+      } else if (outcome.reason && remarks) {
+        emitRemark(node.getLoc()) << "not a mixture of experts: " << outcome.reason->text;
+      }
+    }
+    numberLayers(getOperation());
+  }
+};
+} // namespace
