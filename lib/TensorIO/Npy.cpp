@@ -1,5 +1,5 @@
 #include "Npy.h"
-#include "AtomicFile.h"
+#include "OutputFile.h"
 #include <algorithm>
 #include <cstring>
 

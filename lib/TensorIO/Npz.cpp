@@ -1,4 +1,4 @@
-#include "AtomicFile.h"
+#include "OutputFile.h"
 #include "Npy.h"
 #include <memory>
 #include <zip.h>
@@ -75,7 +75,7 @@ void writeNpz(const std::string &path,
     rt::fail("cannot write '", path, "': ", text);
   }
   rt::check(zip_source_open(memory) == 0, "cannot write '", path, "'");
-  AtomicFile file(path);
+  OutputFile file(path);
   char buffer[1 << 16];
   for (zip_int64_t got; (got = zip_source_read(memory, buffer, sizeof buffer)) > 0;)
     file.write(buffer, got);

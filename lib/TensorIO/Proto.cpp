@@ -1,5 +1,5 @@
 #include "Proto.h"
-#include "AtomicFile.h"
+#include "OutputFile.h"
 #include "onnx-data.pb.h"
 #include <cstring>
 #include <fstream>

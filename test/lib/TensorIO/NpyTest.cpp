@@ -1,5 +1,5 @@
 #include "lib/TensorIO/Npy.h"
-#include "lib/TensorIO/AtomicFile.h"
+#include "lib/TensorIO/OutputFile.h"
 #include <filesystem>
 #include <gtest/gtest.h>
 
@@ -109,11 +109,11 @@ TEST(Npz, ArraysComeBackInOrder) {
   EXPECT_THROW(readNpz(path), rt::Error);
 }
 
-TEST(AtomicFile, NothingIsLeftWithoutCommit) {
+TEST(OutputFile, NothingIsLeftWithoutCommit) {
   std::string path = folder() + "atomic";
   writeFile(path, "old");
   {
-    AtomicFile file(path);
+    OutputFile file(path);
     file.write("new", 3);
   }
   EXPECT_EQ(readFile(path), "old");
@@ -123,7 +123,7 @@ TEST(AtomicFile, NothingIsLeftWithoutCommit) {
   EXPECT_EQ(entries, 1u);
 }
 
-TEST(AtomicFile, Refusals) {
+TEST(OutputFile, Refusals) {
   EXPECT_THROW(writeFile("/nonexistent/folder/x", "1"), rt::Error);
   EXPECT_THROW(writeFile(folder(), "1"), rt::Error);
   EXPECT_THROW(readFile(folder()), rt::Error);

@@ -1,5 +1,5 @@
 #include "lib/TensorIO/Proto.h"
-#include "lib/TensorIO/AtomicFile.h"
+#include "lib/TensorIO/OutputFile.h"
 #include <cstring>
 #include <filesystem>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "AtomicFile.h"
+#include "OutputFile.h"
 #include "runtime/core/Error.h"
 #include <cerrno>
 #include <cstring>
@@ -7,7 +7,7 @@
 
 namespace uoe {
 
-AtomicFile::AtomicFile(std::string given) : path(std::move(given)) {
+OutputFile::OutputFile(std::string given) : path(std::move(given)) {
   struct stat info;
   bool special = stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode);
   if (special && S_ISDIR(info.st_mode)) {
@@ -21,7 +21,7 @@ AtomicFile::AtomicFile(std::string given) : path(std::move(given)) {
     failed("write");
 }
 
-AtomicFile::~AtomicFile() {
+OutputFile::~OutputFile() {
   if (!file)
     return;
   std::fclose(file);
@@ -29,7 +29,7 @@ AtomicFile::~AtomicFile() {
     unlink(temporary.c_str());
 }
 
-void AtomicFile::failed(const char *doing) {
+void OutputFile::failed(const char *doing) {
   std::string reason = std::strerror(errno);
   if (file) {
     std::fclose(file);
@@ -40,12 +40,12 @@ void AtomicFile::failed(const char *doing) {
   rt::fail("cannot ", doing, " '", path, "': ", reason);
 }
 
-void AtomicFile::write(const void *data, size_t bytes) {
+void OutputFile::write(const void *data, size_t bytes) {
   if (bytes && std::fwrite(data, 1, bytes, file) != bytes)
     failed("write");
 }
 
-void AtomicFile::commit() {
+void OutputFile::commit() {
   if (std::fflush(file) != 0)
     failed("write");
   std::FILE *closing = file;
@@ -60,7 +60,7 @@ void AtomicFile::commit() {
 }
 
 void writeFile(const std::string &path, const std::string &content) {
-  AtomicFile file(path);
+  OutputFile file(path);
   file.write(content.data(), content.size());
   file.commit();
 }

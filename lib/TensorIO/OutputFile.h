@@ -8,12 +8,12 @@ namespace uoe {
 /// Writes beside the destination and renames on commit(); without it nothing is left behind. A
 /// destination that exists and is no regular file (a pipe, /dev/stdout) is written directly. All
 /// members raise rt::Error naming the destination and the system's reason.
-class AtomicFile {
+class OutputFile {
 public:
-  explicit AtomicFile(std::string path);
-  AtomicFile(const AtomicFile &) = delete;
-  AtomicFile &operator=(const AtomicFile &) = delete;
-  ~AtomicFile();
+  explicit OutputFile(std::string path);
+  OutputFile(const OutputFile &) = delete;
+  OutputFile &operator=(const OutputFile &) = delete;
+  ~OutputFile();
   void write(const void *data, size_t bytes);
   /// Flushes, so that a full disk is noticed here, and gives the file its name.
   void commit();
@@ -24,7 +24,7 @@ private:
   std::FILE *file = nullptr;
 };
 
-/// The whole file, by AtomicFile.
+/// The whole file, by OutputFile.
 void writeFile(const std::string &path, const std::string &content);
 /// The whole file; raises rt::Error if it cannot be read or is a directory.
 std::string readFile(const std::string &path);
