@@ -72,27 +72,43 @@ Facts carried(const Facts &facts) {
 LogicalResult settle(NodeContext &c, Block &body, unsigned fixed, SmallVector<Facts> &state,
                      unsigned firstYield) {
   Operation *yield = body.getTerminator();
-  for (int round = 0;; ++round) {
+  // Sizes that were seen to change: each becomes one symbol, so that this ends.
+  SmallVector<SmallVector<bool>> varying;
+  for (const Facts &facts : state)
+    varying.emplace_back(facts.dims.size(), false);
+  for (bool stable = false; !stable;) {
     for (auto [i, facts] : llvm::enumerate(state))
       c.analysis.set(body.getArgument(fixed + i), facts);
     if (failed(c.analysis.run(body)))
       return failure();
-    bool stable = true;
+    stable = true;
     for (auto [i, facts] : llvm::enumerate(state)) {
       const Facts &next = c.analysis.facts(yield->getOperand(firstYield + i));
-      Facts merged = round < 2 ? carried(join(c, facts, next)) : Facts();
-      if (round >= 2)
-        merged.element = facts.element;
-      bool same = merged.ranked == facts.ranked && merged.element == facts.element &&
-                  merged.other == facts.other && merged.rank() == facts.rank() &&
-                  llvm::equal(merged.dims, facts.dims);
-      stable &= same;
-      if (!same)
-        facts = merged;
+      if (facts.other || (!facts.ranked && !facts.element))
+        continue;
+      if (next.element != facts.element && facts.element) {
+        facts = Facts();
+        stable = false;
+        continue;
+      }
+      if (!facts.ranked)
+        continue;
+      if (!next.ranked || next.rank() != facts.rank()) {
+        facts.ranked = false;
+        facts.dims.clear();
+        stable = false;
+        continue;
+      }
+      for (int64_t axis = 0; axis < facts.rank(); ++axis) {
+        if (varying[i][axis] || facts.dims[axis] == next.dims[axis])
+          continue;
+        varying[i][axis] = true;
+        facts.dims[axis] = c.unknown();
+        stable = false;
+      }
     }
-    if (stable || round > 2)
-      return success();
   }
+  return success();
 }
 
 LogicalResult loop(NodeContext &c) {
@@ -119,8 +135,6 @@ LogicalResult loop(NodeContext &c) {
     return failure();
   Dim trips = c.unknown();
   const auto *limit = c.contents(0);
-  const auto *proceed = c.contents(1);
-  (void)proceed;
   // The count is the limit only if the body can't stop early.
   bool forever = false;
   if (const auto *kept = c.analysis.contents(block.getTerminator()->getOperand(0)))

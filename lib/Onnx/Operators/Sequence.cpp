@@ -77,10 +77,6 @@ LogicalResult optionalHas(NodeContext &c) {
   return success();
 }
 
-LogicalResult stringLike(NodeContext &c) {
-  c.setLike(0, 0, c.elementOf(8));
-  return success();
-}
 LogicalResult stringConcat(NodeContext &c) {
   return c.broadcastOperands(0, 2, c.elementOf(8));
 }
@@ -109,5 +105,4 @@ void uoe::onnx::addSequence(OperatorTable &table) {
   });
   table.add("StringConcat", stringConcat);
   table.add("RegexFullMatch", regexMatch);
-  (void)stringLike;
 }
