@@ -11,6 +11,8 @@ namespace uoe {
 
 /// Normalised, folded, canonical: what raising expects. Results differ from the model's by rounding.
 void buildCanonicalPipeline(mlir::OpPassManager &passes);
+/// Canonical forms, then blocks: raise-attention, raise-moe, raise-ffn.
+void buildRaisePipeline(mlir::OpPassManager &passes);
 
 /// Registers every pass and every named pipeline, once per process.
 void registerAllPasses();

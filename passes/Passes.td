@@ -194,6 +194,21 @@ def RouteExpertsPass : Pass<"route-experts", "::mlir::ModuleOp"> {
 // plan: the budget over the layers
 //===----------------------------------------------------------------------===//
 
+def PlanBudgetPass : Pass<"plan-budget", "::mlir::ModuleOp"> {
+  let summary = "spread a budget over the blocks by what each loses";
+  let description = [{
+    Measures each block's error at costs around the budget on the profile, and gives every block a budget of its own (attribute
+    `uoe.budget`, f64) such that the sum of multiply-adds meets the whole budget at the least sum of errors. A block's attribute
+    `uoe.importance` (f64, default 1) multiplies its error.
+  }];
+  let options = [
+    Option<"profile", "profile", "std::string", "", "profile written by a calibration run">,
+    Option<"budget", "budget", "double", "0.75", "share of all blocks' multiply-adds that are to be executed">,
+    Option<"recipe", "recipe", "std::string", "\"cascade\"", "experts or cascade">,
+    Option<"expertSize", "expert-size", "int64_t", "16", "neurons per routed expert">
+  ];
+}
+
 //===----------------------------------------------------------------------===//
 // lower: uoe and onnx -> what a runtime executes, or standard ONNX
 //===----------------------------------------------------------------------===//

@@ -19,6 +19,13 @@ void uoe::buildCanonicalPipeline(OpPassManager &passes) {
   passes.addPass(createInferShapesPass());
 }
 
+void uoe::buildRaisePipeline(OpPassManager &passes) {
+  buildCanonicalPipeline(passes);
+  passes.addPass(createRaiseAttentionPass());
+  passes.addPass(createRaiseMoePass());
+  passes.addPass(createRaiseFfnPass());
+}
+
 // From a raised module (or one that was never raised) to calls of the runtime, with fused entries.
 static void executeRaised(OpPassManager &passes) {
   passes.addPass(uoe::createLowerUoeToRtPass());
@@ -33,6 +40,7 @@ static void executeReference(OpPassManager &passes) {
 }
 
 static void execute(OpPassManager &passes) {
+  uoe::buildRaisePipeline(passes);
   executeRaised(passes);
 }
 
@@ -40,6 +48,7 @@ void uoe::registerAllPasses() {
   registerUoePasses();
   PassPipelineRegistration<>("canonical", "one spelling per function: normalize-opset, infer-shapes, fold-constants, canonicalize-onnx",
                              buildCanonicalPipeline);
+  PassPipelineRegistration<>("raise", "canonical forms, then feed-forward, mixture and attention blocks", buildRaisePipeline);
   PassPipelineRegistration<>("execute", "an ONNX model to calls of the runtime, blocks raised and fused", execute);
   PassPipelineRegistration<>("execute-raised", "a raised model to calls of the runtime, blocks fused", executeRaised);
   PassPipelineRegistration<>("execute-reference", "a model to calls of the runtime, node by node", executeReference);

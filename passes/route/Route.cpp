@@ -109,10 +109,11 @@ Value uoe::binary(OpBuilder &builder, Location loc, StringRef op, Value x, Value
   return onnx::NodeOp::create(builder, loc, TypeRange{type ? type : x.getType()}, op, {x, y}).getResult(0);
 }
 
-void uoe::annotate(Operation *op, StringRef name, StringRef recipe, double cost, double error) {
+void uoe::annotate(Operation *op, StringRef name, StringRef recipe, int64_t multiplyAdds, double cost, double error) {
   Builder builder(op->getContext());
   op->setAttr("uoe.name", builder.getStringAttr(name));
   op->setAttr("uoe.recipe", builder.getStringAttr(recipe));
+  op->setAttr("uoe.multiply_adds", builder.getF64FloatAttr(static_cast<double>(multiplyAdds)));
   op->setAttr("uoe.cost", builder.getF64FloatAttr(cost));
   op->setAttr("uoe.error", builder.getF64FloatAttr(error));
 }

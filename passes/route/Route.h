@@ -28,7 +28,7 @@ mlir::FailureOr<mlir::Value> newWeight(mlir::OpBuilder &builder, mlir::ModuleOp 
 mlir::Value binary(mlir::OpBuilder &builder, mlir::Location loc, llvm::StringRef op, mlir::Value x, mlir::Value y,
                    mlir::Type type = {});
 
-/// Records what a pass decided and measured, for reports: cost and error as f64 attributes of the op.
-void annotate(mlir::Operation *op, llvm::StringRef name, llvm::StringRef recipe, double cost, double error);
+/// Records what a pass decided and measured, for reports: the dense block's multiply-adds, cost and error as f64 attributes of the op.
+void annotate(mlir::Operation *op, llvm::StringRef name, llvm::StringRef recipe, int64_t multiplyAdds, double cost, double error);
 
 } // namespace uoe

@@ -62,7 +62,7 @@ struct RouteCascadePass : uoe::impl::RouteCascadePassBase<RouteCascadePass> {
     CascadePlan plan;
     if (calibration::Status status = calibration::calibrateCascade(weights->ffn, calibrationData, options, plan); !status.ok())
       return ffn.emitError(name) << ": " << status.message;
-    if (failed(rewrite(ffn, name, plan)))
+    if (failed(rewrite(ffn, name, plan, weights->ffn.multiplyAdds())))
       return failure();
     ++routed;
     return success();
@@ -107,7 +107,7 @@ struct RouteCascadePass : uoe::impl::RouteCascadePassBase<RouteCascadePass> {
            }).getOutput();
   }
 
-  LogicalResult rewrite(FfnOp ffn, const std::string &name, const CascadePlan &plan) {
+  LogicalResult rewrite(FfnOp ffn, const std::string &name, const CascadePlan &plan, int64_t work) {
     ModuleOp module = getOperation();
     OpBuilder builder(ffn);
     Location loc = ffn.getLoc();
@@ -153,7 +153,7 @@ struct RouteCascadePass : uoe::impl::RouteCascadePassBase<RouteCascadePass> {
     }
     Value y = rows(builder, loc, h, ffn.getDown(), magnitude(builder, loc, h, downNorm, plan.downThreshold),
                    plain(ffn.getOutput().getType()));
-    annotate(y.getDefiningOp(), name, "cascade", plan.cost, plan.error);
+    annotate(y.getDefiningOp(), name, "cascade", work, plan.cost, plan.error);
     y = binary(builder, loc, "Add", y, outputBias, ffn.getOutput().getType());
     ffn.getResult().replaceAllUsesWith(y);
     ffn.erase();

@@ -62,13 +62,13 @@ struct RouteExpertsPass : uoe::impl::RouteExpertsPassBase<RouteExpertsPass> {
     ExpertPlan plan;
     if (calibration::Status status = calibration::calibrateExperts(weights->ffn, calibrationData, options, plan); !status.ok())
       return ffn.emitError(name) << ": " << status.message;
-    if (failed(rewrite(ffn, name, plan)))
+    if (failed(rewrite(ffn, name, plan, weights->ffn.multiplyAdds())))
       return failure();
     ++routed;
     return success();
   }
 
-  LogicalResult rewrite(FfnOp ffn, const std::string &name, const ExpertPlan &plan) {
+  LogicalResult rewrite(FfnOp ffn, const std::string &name, const ExpertPlan &plan, int64_t work) {
     ModuleOp module = getOperation();
     OpBuilder builder(ffn);
     Location loc = ffn.getLoc();
@@ -116,7 +116,7 @@ struct RouteExpertsPass : uoe::impl::RouteExpertsPassBase<RouteExpertsPass> {
       FailureOr<ExpertsOp> split = splitFfn(builder, ffn, rest, plan.expertSizes, select.getRouting(), skip, down);
       if (failed(split))
         return failure();
-      annotate(*split, name, "experts", plan.cost, plan.error);
+      annotate(*split, name, "experts", work, plan.cost, plan.error);
       (*split)->setAttr("uoe.core_size", builder.getI64IntegerAttr(plan.core));
       (*split)->setAttr("uoe.active", builder.getF64FloatAttr(plan.activeShare));
       plus(split->getOutput());

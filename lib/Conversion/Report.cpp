@@ -1,0 +1,135 @@
+#include "lib/Conversion/Report.h"
+#include "dialects/uoe/Uoe.h"
+#include "lib/Report/Number.h"
+#include "lib/Report/Table.h"
+#include "lib/Weights/AtomicFile.h"
+#include "passes/decompose/Decompose.h"
+#include <sstream>
+
+using namespace mlir;
+using namespace uoe;
+
+static double elements(Value value) {
+  auto type = value ? dyn_cast<RankedTensorType>(value.getType()) : RankedTensorType();
+  return type && type.hasStaticShape() ? static_cast<double>(type.getNumElements()) : 0;
+}
+
+static double realAttr(Operation *op, StringRef name, double otherwise) {
+  auto attr = op->getAttrOfType<FloatAttr>(name);
+  return attr ? attr.getValueAsDouble() : otherwise;
+}
+
+// The dense block's multiply-adds that an experts op stands for.
+static double denseCost(ExpertsOp experts) {
+  double sum = 0;
+  for (Value value : experts.getSliced())
+    if (auto type = cast<RankedTensorType>(value.getType()); type.getRank() == 2 && type.hasStaticShape())
+      sum += static_cast<double>(type.getNumElements());
+  return sum;
+}
+
+ConversionReport uoe::measureModel(ModuleOp module) {
+  ConversionReport report;
+  llvm::DenseSet<StringAttr> counted;
+  DenseMap<StringAttr, onnx::InitializerOp> initializers;
+  for (auto init : module.getOps<onnx::InitializerOp>())
+    initializers[init.getSymNameAttr()] = init;
+  module.walk([&](onnx::WeightOp weight) {
+    auto init = initializers.lookup(weight.getNameAttr().getAttr());
+    auto type = init ? dyn_cast<RankedTensorType>(init.getType()) : RankedTensorType();
+    if (type && isa<FloatType>(type.getElementType()) && type.hasStaticShape() && counted.insert(init.getSymNameAttr()).second)
+      report.parameters += static_cast<double>(type.getNumElements());
+  });
+  std::map<std::string, double> coreWork; // of a routed block, by its experts' name
+  module.walk<WalkOrder::PreOrder>([&](Operation *op) {
+    if (auto ffn = dyn_cast<FfnOp>(op)) {
+      double work = elements(ffn.getUp()) + elements(ffn.getGate()) + elements(ffn.getDown());
+      if (op->hasAttr("uoe.core"))
+        return WalkResult::skip(); // counted with its experts
+      auto type = dyn_cast<RankedTensorType>(ffn.getUp().getType());
+      report.blocks.push_back({blockName(op, "ffn"), "dense", type ? type.getDimSize(1) : 0, 0, 0, work, 1, 0});
+      report.matmulMultiplyAdds += work;
+      return WalkResult::skip();
+    }
+    if (auto experts = dyn_cast<ExpertsOp>(op)) {
+      auto recipe = op->getAttrOfType<StringAttr>("uoe.recipe");
+      if (experts.getRouting() && !recipe)
+        return WalkResult::skip(); // a part of a cascade: its last op carries the figures
+      BlockReport block;
+      block.name = blockName(op, "ffn");
+      block.recipe = recipe ? recipe.str() : "decomposed";
+      block.experts = experts.numExperts();
+      block.cost = realAttr(op, "uoe.cost", 1);
+      block.error = realAttr(op, "uoe.error", 0);
+      block.multiplyAdds = realAttr(op, "uoe.multiply_adds", denseCost(experts));
+      if (auto core = op->getAttrOfType<IntegerAttr>("uoe.core_size"))
+        block.core = core.getInt();
+      for (int64_t size : experts.getSizes())
+        block.neurons += size;
+      block.neurons += block.core;
+      report.matmulMultiplyAdds += block.multiplyAdds * block.cost;
+      report.blocks.push_back(block);
+      return WalkResult::skip();
+    }
+    if (auto node = dyn_cast<onnx::NodeOp>(op); node && (node.is("MatMul") || node.is("Gemm")) && node.getInputs().size() > 1) {
+      Operation *source = node.getInputs()[1].getDefiningOp();
+      while (auto next = dyn_cast_or_null<onnx::NodeOp>(source))
+        source = next.getInputs().empty() ? nullptr : next.getInputs()[0].getDefiningOp();
+      if (isa_and_nonnull<onnx::WeightOp>(source))
+        report.matmulMultiplyAdds += elements(node.getInputs()[1]);
+    }
+    return isa<FfnOp>(op) ? WalkResult::skip() : WalkResult::advance();
+  });
+  return report;
+}
+
+static double ffnWork(const ConversionReport &report) {
+  double sum = 0;
+  for (const BlockReport &block : report.blocks)
+    sum += block.multiplyAdds * block.cost;
+  return sum;
+}
+
+std::string uoe::toText(const ConversionReport &before, const ConversionReport &after) {
+  std::ostringstream out;
+  report::Table table({"block", "form", ">neurons", ">core", ">experts", ">cost", ">error"});
+  for (const BlockReport &block : after.blocks)
+    table.row({block.name, block.recipe, std::to_string(block.neurons), block.core ? std::to_string(block.core) : "",
+               block.experts ? std::to_string(block.experts) : "", report::percent(block.cost), report::number(block.error, 3)});
+  table.print(out);
+  double dense = ffnWork(before), now = ffnWork(after);
+  out << "\nparameters " << report::quantity(before.parameters) << " -> " << report::quantity(after.parameters)
+      << ", multiply-adds per token in products with weights " << report::quantity(before.matmulMultiplyAdds) << " -> "
+      << report::quantity(after.matmulMultiplyAdds) << ", of which FFN " << report::quantity(dense) << " -> "
+      << report::quantity(now);
+  if (dense > 0)
+    out << " (" << report::percent(now / dense) << ")";
+  out << "\nCosts are measured on held-out calibration tokens, the router counted; error is the block's relative squared error there.\n";
+  return out.str();
+}
+
+static report::Json toJson(const ConversionReport &report) {
+  report::Json blocks = report::Json::array();
+  for (const BlockReport &block : report.blocks)
+    blocks.push_back({{"name", block.name},
+                      {"form", block.recipe},
+                      {"neurons", block.neurons},
+                      {"core", block.core},
+                      {"experts", block.experts},
+                      {"dense_multiply_adds", block.multiplyAdds},
+                      {"cost", block.cost},
+                      {"error", block.error}});
+  return {{"parameters", report.parameters},
+          {"multiply_adds_per_token", report.matmulMultiplyAdds},
+          {"ffn_multiply_adds_per_token", ffnWork(report)},
+          {"blocks", blocks}};
+}
+
+LogicalResult uoe::writeJson(const ConversionReport &before, const ConversionReport &after, const std::string &path,
+                             ModuleOp module) {
+  std::string text = report::Json{{"dense", toJson(before)}, {"converted", toJson(after)}}.dump(2) + "\n";
+  AtomicFile file(path);
+  if (!file.open() || !file.write({text.data(), text.size()}) || !file.finish())
+    return module.emitError("report: ") << file.error;
+  return success();
+}
