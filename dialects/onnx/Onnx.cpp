@@ -92,6 +92,30 @@ TypedAttr uoe::onnx::constantOf(Value value) {
   return {};
 }
 
+static LogicalResult verifyHex(function_ref<InFlightDiagnostic()> emitError, StringRef digits) {
+  if (digits.size() % 2 == 0 && llvm::all_of(digits, llvm::isHexDigit))
+    return success();
+  return emitError() << "needs an even number of hexadecimal digits, found \"" << digits << "\"";
+}
+
+LogicalResult ProtoAttr::verify(function_ref<InFlightDiagnostic()> emitError, Type, StringRef,
+                                StringRef bytes) {
+  return verifyHex(emitError, bytes);
+}
+
+LogicalResult uoe::onnx::OpaqueType::verify(function_ref<InFlightDiagnostic()> emitError,
+                                            StringRef proto) {
+  return verifyHex(emitError, proto);
+}
+
+LogicalResult DimsAttr::verifyEncoding(ArrayRef<int64_t> shape, Type,
+                                       function_ref<InFlightDiagnostic()> emitError) const {
+  if (getNames().size() == shape.size())
+    return success();
+  return emitError() << "#onnx.dims of a tensor of rank " << shape.size() << " needs "
+                     << shape.size() << " names, has " << getNames().size();
+}
+
 std::string ProtoAttr::serialised() const {
   std::string bytes;
   return llvm::tryGetFromHex(getBytes(), bytes) ? bytes : std::string();
@@ -155,6 +179,9 @@ StringRef NodeOp::nodeName() {
 void NodeOp::getEffects(SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>> &) {}
 
 LogicalResult NodeOp::verify() {
+  // (C4)
+  if (getOpType().empty())
+    return emitOpError("names no operator");
   // (C1)
   size_t names = getSubgraphNames() ? getSubgraphNames()->size() : 0;
   if (names != getSubgraphs().size())
@@ -271,28 +298,27 @@ Operation *OnnxDialect::materializeConstant(OpBuilder &builder, Attribute value,
 }
 
 LogicalResult InitializerOp::verify() {
+  // (C3)
   auto type = dyn_cast<RankedTensorType>(getType());
-  if (!type) // tensors of strings, sparse tensors and the like are carried as they are
-    return success();
+  if (!type)
+    return emitOpError("needs a tensor type, found ") << getType();
   // (C1)
   auto typed = dyn_cast<TypedAttr>(getValue());
-  if (isa<ProtoAttr>(getValue()))
-    return success();
   auto valueType = typed ? dyn_cast<RankedTensorType>(typed.getType()) : RankedTensorType();
   if (!valueType || valueType.getShape() != type.getShape() ||
-      valueType.getElementType() != type.getElementType())
-    return emitOpError("needs a value of type ")
-           << type << ", found " << (typed ? typed.getType() : Type());
+      valueType.getElementType() != type.getElementType()) {
+    InFlightDiagnostic diagnostic = emitOpError("needs a value of type ") << type << ", found ";
+    return typed ? diagnostic << typed.getType() : diagnostic << getValue();
+  }
   // (C2)
   if (auto file = dyn_cast<FileAttr>(getValue())) {
-    if (type.getElementType().isIntOrFloat() && type.hasStaticShape()) {
-      uint64_t bits = type.getElementTypeBitWidth();
-      bits = bits == 1 ? 8 : bits;
-      uint64_t expected = (static_cast<uint64_t>(type.getNumElements()) * bits + 7) / 8;
-      if (file.getLength() != expected)
-        return emitOpError("needs ")
-               << expected << " bytes, the file attribute has " << file.getLength();
-    }
+    std::optional<uint64_t> expected = bytesOf(type);
+    if (!expected)
+      return emitOpError("needs a static shape of fixed-size elements for its file, found ")
+             << type;
+    if (file.getLength() != *expected)
+      return emitOpError("needs ")
+             << *expected << " bytes, the file attribute has " << file.getLength();
   }
   return success();
 }

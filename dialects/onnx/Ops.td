@@ -6,6 +6,7 @@ include "mlir/IR/OpBase.td"
 include "mlir/IR/AttrTypeBase.td"
 include "mlir/IR/BuiltinAttributes.td"
 include "mlir/IR/SymbolInterfaces.td"
+include "mlir/IR/TensorEncoding.td"
 include "mlir/Interfaces/ControlFlowInterfaces.td"
 include "mlir/Interfaces/SideEffectInterfaces.td"
 
@@ -24,8 +25,14 @@ def Onnx_Dialect : Dialect {
     | `onnx.producer_name`, `onnx.producer_version`, `onnx.domain`, `onnx.doc_string`, `onnx.graph_name` | strings |
     | `onnx.model_version` | i64 |
     | `onnx.metadata` | dictionary of strings |
+    | `onnx.rest` | `#onnx.proto<"ModelProto">` with everything else (training_info, unknown fields) |
 
-    Arguments of the graph's function have `onnx.name`; its results have `onnx.name` as well.
+    The graph's function is @main_graph. Its arguments and results have `onnx.name`, and where the type can't say all that the model
+    says `onnx.value_info`, the ValueInfoProto with the type for which it holds. An argument that an initializer gives a default
+    has `onnx.default`, the initializer's symbol. The function may have `onnx.doc_string`, `onnx.metadata` and `onnx.rest` of the graph.
+
+    A model-local function is a `func.func` with `onnx.function` (a dictionary: name, domain, overload, attributes, doc_string,
+    metadata, rest) and its own `onnx.opset_import`. Nodes call it by op_type and domain, as in ONNX.
   }];
   let hasConstantMaterializer = 1;
   let useDefaultTypePrinterParser = 1;
@@ -68,6 +75,7 @@ def Onnx_OpaqueType : Onnx_Type<"Opaque", "opaque"> {
   let summary = "any other TypeProto (maps, sparse tensors), kept in its serialised form";
   let parameters = (ins StringRefParameter<"TypeProto, in hexadecimal">:$proto);
   let assemblyFormat = "`<` $proto `>`";
+  let genVerifyDecl = 1;
 }
 
 //===----------------------------------------------------------------------===//
@@ -78,10 +86,11 @@ class Onnx_Attr<string name, string mnem, list<Trait> traits = []> : AttrDef<Onn
   let mnemonic = mnem;
 }
 
-def Onnx_DimsAttr : Onnx_Attr<"Dims", "dims"> {
+def Onnx_DimsAttr : Onnx_Attr<"Dims", "dims", [DeclareAttrInterfaceMethods<VerifiableTensorEncoding>]> {
   let summary = "names of a tensor type's symbolic dimensions, as its encoding; the empty string for none";
   let description = [{
     Example: `tensor<?x?x384xf32, #onnx.dims<"batch", "seq", "">>`. Equal names within a graph are equal sizes.
+    There is one name per dimension.
   }];
   let parameters = (ins ArrayRefParameter<"::mlir::StringAttr">:$names);
   let assemblyFormat = "`<` $names `>`";
@@ -107,6 +116,7 @@ def Onnx_RefAttr : Onnx_Attr<"Ref", "ref"> {
 def Onnx_ProtoAttr : Onnx_Attr<"Proto", "proto", [DeclareAttrInterfaceMethods<TypedAttrInterface>]> {
   let summary = "a message of ONNX's that needs no reading by us, kept in its serialised form";
   let description = [{
+    There is an even number of hexadecimal digits.
     As an initializer's value (a sparse tensor, `SparseTensorProto`, its parts in raw_data) it has the dense tensor's type.
   }];
   let parameters = (ins AttributeSelfTypeParameter<"type, none where it is no tensor", "::mlir::Type",
@@ -120,6 +130,7 @@ def Onnx_ProtoAttr : Onnx_Attr<"Proto", "proto", [DeclareAttrInterfaceMethods<Ty
     /// The message as protobuf reads it; empty if the hexadecimal form is broken.
     std::string serialised() const;
   }];
+  let genVerifyDecl = 1;
 }
 
 //===----------------------------------------------------------------------===//
@@ -155,6 +166,7 @@ def Onnx_NodeOp : Onnx_Op<"node", [DeclareOpInterfaceMethods<MemoryEffectsOpInte
     - (C1) there are as many `subgraph_names` as regions.
     - (C2) each region has one block that ends in `onnx.yield`.
     - (C3) `result_names`, if given, has one string per result.
+    - (C4) `op_type` is not empty.
 
     Example:
     ```mlir
@@ -202,12 +214,14 @@ def Onnx_NoneOp : Onnx_Op<"none", [Pure, ConstantLike]> {
 def Onnx_InitializerOp : Onnx_Op<"initializer", [Symbol]> {
   let summary = "an initializer: a named constant tensor of the model";
   let description = [{
-    The value is a typed elements attribute for small tensors and `#onnx.file` for large ones. `name` is the name in the model
-    where it differs from the symbol.
+    The value is a typed elements attribute for small tensors, `#onnx.file` for large ones, `#onnx.proto` for sparse ones.
+    `fields` holds, for export: `name`, the name in the model where it differs from the symbol; `input` and `input_info`, the place among
+    the graph's inputs where models before IR version 4 had to list it; `rest`, a `TensorProto` with everything else.
 
     Constraints:
-    - (C1) the value is an elements attribute or `#onnx.file` of the initializer's shape and element type.
+    - (C1) the value is an elements attribute, `#onnx.file` or `#onnx.proto` of the initializer's shape and element type.
     - (C2) `#onnx.file`'s length is the tensor's size in bytes.
+    - (C3) the type is a tensor type.
 
     Example:
     ```mlir

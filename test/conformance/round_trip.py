@@ -99,10 +99,10 @@ def difference(a, b, path=""):
     return None if equal else f"{path}: {str(a)[:80]!r} before, {str(b)[:80]!r} after"
 
 
-def generated_inputs(session, seed):
+def generated_inputs(session, given):
     """Small inputs: symbolic dimensions by name (sums as written), token ids and masks as ints below 2."""
-    rng = np.random.default_rng(seed)
-    sizes = {"batch": 2, "batch_size": 2, "past": 3, "past_sequence_length": 3, "seq": 5, "sequence": 5, "sequence_length": 5}
+    rng = np.random.default_rng(0)
+    sizes = {"batch": 2, "batch_size": 2, "past": 3, "past_sequence_length": 3, "seq": 5, "sequence": 5, "sequence_length": 5, **given}
 
     def size(dim):
         if isinstance(dim, int):
@@ -227,8 +227,10 @@ def main():
     parser.add_argument("--no-run", action="store_true", help="compare messages only")
     parser.add_argument("--forms", default="onnx,mlir,mlirbc")
     parser.add_argument("--filter", default="", help="only names that match this regular expression")
+    parser.add_argument("--dim", action="append", default=[], metavar="NAME=SIZE", help="size of a symbolic dimension")
     parser.add_argument("paths", nargs="*", type=pathlib.Path)
     args = parser.parse_args()
+    given = {name: int(size) for name, size in (d.split("=") for d in args.dim)}
     checker = Checker(args.uoe_opt, args.forms.split(","), not args.no_run)
 
     found = []
@@ -239,7 +241,7 @@ def main():
         if not re.search(args.filter, name):
             continue
         sets = sorted(path.parent.glob("test_data_set_*")) if path.name == "model.onnx" else []
-        feeds = [lambda s, f=f: read_inputs(s, f) for f in sets] or [lambda s: generated_inputs(s, 0)]
+        feeds = [lambda s, f=f: read_inputs(s, f) for f in sets] or [lambda s: generated_inputs(s, given)]
         checker.check(name, path, feeds)
     if args.node_tests:
         from onnx.backend.test.case.node import collect_testcases
