@@ -314,7 +314,7 @@ struct NormalizeOpset : uoe::impl::NormalizeOpsetPassBase<NormalizeOpset> {
     for (func::FuncOp function : functions)
       if (NodeOp node = obstacle(function, from)) {
         node.emitWarning() << node.getOpType() << " \"" << node.nodeName() << "\" has no form in opset "
-                           << opset << "; opset " << from << " is kept";
+                           << opset.getValue() << "; opset " << from << " is kept";
         return;
       }
     ModuleOp module = getOperation();

@@ -1,0 +1,45 @@
+// RUN: uoe-opt %s --infer-shapes --fold-constants=max-bytes=0 --canonicalize-onnx --split-input-file | FileCheck %s
+
+// Conv1D of GPT-2: Reshape, Gemm, Reshape. The product is over the activations as they are.
+// CHECK-LABEL: func.func @conv1d
+// CHECK-SAME: (%[[X:.*]]: tensor<?x?x4xf32
+// CHECK-DAG: %[[W:.*]] = onnx.weight @w
+// CHECK-DAG: %[[B:.*]] = onnx.weight @b
+// CHECK: %[[M:.*]] = onnx.node "MatMul"(%[[X]], %[[W]])
+// CHECK-NEXT: %[[A:.*]] = onnx.node "Add"(%[[M]], %[[B]])
+// CHECK-NEXT: return %[[A]]
+module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
+  onnx.initializer @w : tensor<4x6xf32> = dense<2.0> : tensor<4x6xf32>
+  onnx.initializer @b : tensor<6xf32> = dense<3.0> : tensor<6xf32>
+  func.func @conv1d(%x: tensor<?x?x4xf32, #onnx.dims<"n", "s", "">>) -> tensor<?x?x6xf32, #onnx.dims<"n", "s", "">> {
+    %w = onnx.weight @w : tensor<4x6xf32>
+    %b = onnx.weight @b : tensor<6xf32>
+    %flat = onnx.node "Constant"() {value = dense<[-1, 4]> : tensor<2xi64>} : () -> tensor<2xi64>
+    %six = onnx.node "Constant"() {value = dense<6> : tensor<1xi64>} : () -> tensor<1xi64>
+    %s = onnx.node "Shape"(%x) {end = 2 : i64} : (tensor<?x?x4xf32, #onnx.dims<"n", "s", "">>) -> !onnx.any
+    %back = onnx.node "Concat"(%s, %six) {axis = 0 : i64} : (!onnx.any, tensor<1xi64>) -> !onnx.any
+    %m = onnx.node "Reshape"(%x, %flat) : (tensor<?x?x4xf32, #onnx.dims<"n", "s", "">>, tensor<2xi64>) -> !onnx.any
+    %g = onnx.node "Gemm"(%m, %w, %b) : (!onnx.any, tensor<4x6xf32>, tensor<6xf32>) -> !onnx.any
+    %y = onnx.node "Reshape"(%g, %back) : (!onnx.any, !onnx.any) -> tensor<?x?x6xf32, #onnx.dims<"n", "s", "">>
+    return %y : tensor<?x?x6xf32, #onnx.dims<"n", "s", "">>
+  }
+}
+
+// -----
+
+// A transposed constant is a Transpose of the weight; of an activation, or with factors, the Gemm stays.
+// CHECK-LABEL: func.func @gemm
+// CHECK: %[[T:.*]] = onnx.node "Transpose"(%{{.*}}) {perm = array<i64: 1, 0>}
+// CHECK: onnx.node "MatMul"(%{{.*}}, %[[T]])
+// CHECK: onnx.node "Gemm"
+// CHECK: onnx.node "Gemm"
+module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
+  onnx.initializer @w : tensor<6x4xf32> = dense<2.0> : tensor<6x4xf32>
+  func.func @gemm(%x: tensor<?x4xf32>, %v: tensor<6x4xf32>) -> (!onnx.any, !onnx.any, !onnx.any) {
+    %w = onnx.weight @w : tensor<6x4xf32>
+    %a = onnx.node "Gemm"(%x, %w) {transB = 1 : i64} : (tensor<?x4xf32>, tensor<6x4xf32>) -> !onnx.any
+    %b = onnx.node "Gemm"(%x, %v) {transB = 1 : i64} : (tensor<?x4xf32>, tensor<6x4xf32>) -> !onnx.any
+    %c = onnx.node "Gemm"(%x, %w) {transB = 1 : i64, alpha = 0.5 : f32} : (tensor<?x4xf32>, tensor<6x4xf32>) -> !onnx.any
+    return %a, %b, %c : !onnx.any, !onnx.any, !onnx.any
+  }
+}
