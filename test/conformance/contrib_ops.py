@@ -384,8 +384,42 @@ def experts(r):
                compare=[lambda a: a[[0, 2]]])  # which of equal logits win is open
 
 
+def packed_experts(r):
+    for bits, block, kind, zero, own in itertools.product((4, 8), (None, 16, 32), ("silu", "swiglu"), (False, True),
+                                                          (False, True)):
+        e, h, i, tokens, k = 4, 64, 32, 5, 2
+        fused = 2 if kind == "swiglu" else 1
+        blocks = (1, 1) if block is None else (h // block, i // block)
+
+        def weights(rows, columns):
+            return r.integers(0, 256, e, rows, columns * bits // 8, dtype=np.uint8)
+
+        def scales(rows, count):
+            values = np.abs(r.real(e, rows, count, scale=0.02)) + np.float32(0.005)
+            return values[:, :, 0] if block is None else values
+
+        def zeros(rows, count):
+            if not zero:
+                return None
+            shape = (e, -(-rows * bits // 8)) if block is None else (e, rows, -(-count * bits // 8))
+            return r.integers(0, 256, *shape, dtype=np.uint8)
+
+        inputs = [r.real(tokens, h), r.real(tokens, e, scale=2), weights(fused * i, h), scales(fused * i, blocks[0]),
+                  r.real(e, fused * i), weights(h, i), scales(h, blocks[1]), r.real(e, h), None, None, None,
+                  zeros(fused * i, blocks[0]), zeros(h, blocks[1]), None,
+                  np.abs(r.real(tokens, e)) if own else None]
+        attributes = {"k": k, "activation_type": kind, "expert_weight_bits": bits, "normalize_routing_weights": 1}
+        if block:
+            attributes["block_size"] = block
+        if kind == "swiglu":
+            attributes.update(swiglu_fusion=1, activation_alpha=1.702, activation_beta=1.0, swiglu_limit=7.0)
+        # ONNX Runtime rounds the activations of 8-bit blocks to 8 bits, at every accuracy level.
+        yield Case("QMoE", inputs, attributes, tolerance=3e-2 if bits == 8 and block else 1e-4,
+                   weights=(2, 3, 4, 5, 6, 7, 11, 12))
+
+
 FAMILIES = (activations, norms, embeddings, products, packed_products, rotary, attention, multi_head, group_query,
-            experts)
+            experts, packed_experts)
 
 
 def main():
