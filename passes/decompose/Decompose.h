@@ -10,7 +10,7 @@ llvm::SmallVector<int64_t> evenSizes(int64_t total, int64_t parts);
 /// True for spellings whose activations are quantised at run time: no sum of parts equals them.
 bool quantisesActivations(mlir::Region &spelling);
 
-/// The block's name in reports and profiles: its attribute `uoe.name`, or "layer.N.KIND" by `uoe.layer`.
+/// The block's name in reports and profiles: its attribute `name`, or "layer.N.KIND" by `layer`.
 std::string blockName(mlir::Operation *op, llvm::StringRef kind);
 
 /// The experts op for a split of `ffn`'s neurons: `order` (empty: as they are) gives the neuron at each place, `sizes` cuts the places into

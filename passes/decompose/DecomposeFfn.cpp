@@ -31,9 +31,9 @@ bool uoe::quantisesActivations(Region &spelling) {
 }
 
 std::string uoe::blockName(Operation *op, StringRef kind) {
-  if (auto name = op->getAttrOfType<StringAttr>("uoe.name"))
+  if (auto name = op->getAttrOfType<StringAttr>("name"))
     return name.str();
-  if (auto layer = op->getAttrOfType<IntegerAttr>("uoe.layer"))
+  if (auto layer = op->getAttrOfType<IntegerAttr>("layer"))
     return ("layer." + Twine(layer.getInt()) + "." + kind).str();
   return kind.str();
 }
@@ -168,7 +168,7 @@ struct DecomposeFfnPass : uoe::impl::DecomposeFfnPassBase<DecomposeFfnPass> {
     FailureOr<ExpertsOp> split = splitFfn(builder, ffn, order, sizes, {}, {}, {});
     if (failed(split))
       return failure();
-    for (StringRef attr : {"uoe.name", "uoe.layer"})
+    for (StringRef attr : {"name", "layer"})
       if (Attribute value = ffn->getAttr(attr))
         (*split)->setAttr(attr, value);
     Value result = addBias(builder, ffn.getLoc(), split->getOutput(), ffn.getBiasDown());

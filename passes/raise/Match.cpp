@@ -168,8 +168,15 @@ Value raise::through(Value value, bool regroup, Nodes *trail) {
 // Making nodes
 //===----------------------------------------------------------------------===//
 
+Location raise::blockLoc(Operation *op) {
+  return FusedLoc::get({op->getLoc()}, StringAttr::get(op->getContext(), "block"), op->getContext());
+}
+
 Value raise::makeNode(OpBuilder &builder, Location loc, StringRef op, ValueRange operands, Type result,
                       ArrayRef<NamedAttribute> attrs, StringRef domain) {
+  // Names of nodes are unique in a model: these have none.
+  if (isa<NameLoc>(loc))
+    loc = FusedLoc::get({loc}, builder.getStringAttr("block"), builder.getContext());
   auto node = NodeOp::create(builder, loc, TypeRange(result), op, operands, attrs, domain);
   node->setDiscardableAttr(kMade, builder.getUnitAttr());
   return node.getResult(0);

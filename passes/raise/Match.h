@@ -99,6 +99,9 @@ mlir::Value makeBias(mlir::OpBuilder &builder, mlir::Location loc, const Linear 
 /// Nodes that a raise pass makes for a block's operands carry this attribute; `inline-spelling` removes those unused.
 inline constexpr llvm::StringLiteral kMade = "uoe.operand";
 
+/// The location of a block that ends in `op`, and of nodes made for it: refers to the node, without being its name.
+mlir::Location blockLoc(mlir::Operation *op);
+
 mlir::Value makeNode(mlir::OpBuilder &builder, mlir::Location loc, llvm::StringRef op, mlir::ValueRange operands,
                      mlir::Type result, mlir::ArrayRef<mlir::NamedAttribute> attrs = {}, llvm::StringRef domain = "");
 mlir::Value makeIntegers(mlir::OpBuilder &builder, mlir::Location loc, mlir::ArrayRef<int64_t> values);

@@ -93,7 +93,7 @@ struct Raiser {
   void raise(AttentionMatch &match) {
     Operation *last = match.root.getDefiningOp();
     OpBuilder builder(last);
-    Location loc = last->getLoc();
+    Location loc = blockLoc(last);
     Type element = elementOf(match.root);
     Value query, key, value, bias;
     if (match.opaque.empty() && element) {
@@ -161,11 +161,11 @@ struct Raiser {
                                                                      : (node.getDomain() + "." + node.getOpType()).str());
     SmallVector<Value> results(node->getResults().begin(), node->getResults().end());
     if (plain(node, scale) && node->getNumResults() == 1) {
-      attention = AttentionOp::create(builder, node.getLoc(), node->getResultTypes(), node.input(0), node.input(1), node.input(2),
+      attention = AttentionOp::create(builder, blockLoc(node), node->getResultTypes(), node.input(0), node.input(1), node.input(2),
                                       node.input(3), llvm::APFloat(static_cast<float>(scale)), node.integer("is_causal", 0) != 0,
                                       0, llvm::APFloat(static_cast<float>(node.real("softcap", 0.0))), false, name);
     } else {
-      attention = AttentionOp::create(builder, node.getLoc(), node->getResultTypes(), Value(), Value(), Value(), Value(),
+      attention = AttentionOp::create(builder, blockLoc(node), node->getResultTypes(), Value(), Value(), Value(), Value(),
                                       llvm::APFloat(1.0f), false, 0, llvm::APFloat(0.0f), false, name);
     }
     outline(nodes, results, attention.getSpelling(), attention->getResults());

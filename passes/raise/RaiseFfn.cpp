@@ -15,7 +15,7 @@ using onnx::NodeOp;
 static void raiseOne(FfnMatch &match) {
   Operation *last = match.root.getDefiningOp();
   OpBuilder builder(last);
-  Location loc = last->getLoc();
+  Location loc = blockLoc(last);
   auto weight = [&](FfnBranch &branch) {
     return makeSlice(builder, loc, branch.linear.weight(builder), 1, branch.start, branch.size);
   };

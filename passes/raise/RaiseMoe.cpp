@@ -24,7 +24,7 @@ static Value biasOf(OpBuilder &builder, Location loc, const StackedBranch &branc
 static void raiseOne(MoeMatch &match) {
   Operation *last = match.root.getDefiningOp();
   OpBuilder builder(last);
-  Location loc = last->getLoc();
+  Location loc = blockLoc(last);
   Value input, scores, up, gate, down, biasUp, biasGate, biasDown;
   if (match.opaque.empty()) {
     input = match.input;
@@ -48,7 +48,7 @@ static void raiseFused(NodeOp node) {
   Nodes nodes;
   nodes.insert(node);
   Value none;
-  auto moe = MoeOp::create(builder, node.getLoc(), node.getResult(0).getType(), Activation::identity, node.integer("k", 1),
+  auto moe = MoeOp::create(builder, blockLoc(node), node.getResult(0).getType(), Activation::identity, node.integer("k", 1),
                            WeightRule::softmax, none, none, none, none, none, none, none, none,
                            builder.getStringAttr(node.getDomain() + "." + node.getOpType()));
   outline(nodes, node.getResult(0), moe.getSpelling(), moe->getResults());

@@ -111,7 +111,7 @@ Value uoe::binary(OpBuilder &builder, Location loc, StringRef op, Value x, Value
 
 void uoe::annotate(Operation *op, StringRef name, StringRef recipe, int64_t multiplyAdds, double cost, double error) {
   Builder builder(op->getContext());
-  op->setAttr("uoe.name", builder.getStringAttr(name));
+  op->setAttr("name", builder.getStringAttr(name));
   op->setAttr("uoe.recipe", builder.getStringAttr(recipe));
   op->setAttr("uoe.multiply_adds", builder.getF64FloatAttr(static_cast<double>(multiplyAdds)));
   op->setAttr("uoe.cost", builder.getF64FloatAttr(cost));

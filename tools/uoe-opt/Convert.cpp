@@ -31,7 +31,7 @@ static cl::opt<bool> proveFlag("prove", cl::desc("Prove that the decomposed form
                                cl::cat(category));
 static cl::opt<std::string> report("report", cl::desc("Write the report as JSON to this file"), cl::value_desc("file.json"),
                                    cl::cat(category));
-static cl::opt<int> threads("threads", cl::desc("Threads of calibration and proof (default: all cores)"), cl::init(0), cl::cat(category));
+static cl::opt<int> threads("num-threads", cl::desc("Threads of calibration and proof (default: all cores)"), cl::init(0), cl::cat(category));
 
 static bool wanted() { return !recipe.empty() || experts > 0 || proveFlag; }
 
