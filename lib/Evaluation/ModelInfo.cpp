@@ -54,8 +54,13 @@ ModelInfo modelInfo(const std::string &path) {
   loadModelDialects(context);
   std::string errors;
   ScopedDiagnosticHandler handler(&context, [&](Diagnostic &diagnostic) {
-    if (diagnostic.getSeverity() == DiagnosticSeverity::Error)
-      errors += (errors.empty() ? "" : "\n") + diagnostic.str();
+    if (diagnostic.getSeverity() != DiagnosticSeverity::Error)
+      return success();
+    llvm::raw_string_ostream out(errors);
+    out << (errors.empty() ? "" : "\n");
+    if (!isa<UnknownLoc>(diagnostic.getLocation()))
+      out << diagnostic.getLocation() << ": ";
+    diagnostic.print(out);
     return success();
   });
   OwningOpRef<ModuleOp> module = readModel(path, context);
