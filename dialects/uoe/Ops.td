@@ -272,7 +272,7 @@ def Uoe_ExpertsOp : Uoe_Op<"experts", [AttrSizedOperandSegments, RecursiveMemory
   let summary = "run experts on what was dispatched to them, and combine";
   let description = [{
     The body is one expert: its arguments are the `shared` operands as they are, then of each `sliced` operand the expert's own part
-    along the operand's axis of `axes`. Expert e owns the indices starts[e] to starts[e] + sizes[e] of these axes, where starts are
+    along the operand's axis of `axes`. `sizes` are written with runs: [8 x 192, 100] is eight times 192, then 100. Expert e owns the indices starts[e] to starts[e] + sizes[e] of these axes, where starts are
     the running sums of `sizes`. Experts go from a whole layer to single neurons and input channels (all sizes 1).
 
     Without a routing every expert runs for every token, with weight 1. With one, expert e runs for the tokens that chose it:
@@ -292,11 +292,11 @@ def Uoe_ExpertsOp : Uoe_Op<"experts", [AttrSizedOperandSegments, RecursiveMemory
 
     Example:
     ```mlir
-    %y = uoe.experts(%x) sliced(%u, %d) axes [1, 0] sizes [192, 192] routing(%r) combine sum {
+    %y = uoe.experts(%x) sliced(%u, %d) axes [1, 0] sizes [2 x 192] routing(%r) combine sum {
     ^bb0(%t: tensor<?x?x64xf32>, %ue: tensor<64x192xf32>, %de: tensor<192x64xf32>):
       %o = uoe.ffn gelu %t up(%ue) down(%de) : tensor<?x?x64xf32>, tensor<64x192xf32> down tensor<192x64xf32> -> tensor<?x?x64xf32>
       uoe.yield %o : tensor<?x?x64xf32>
-    } : (tensor<?x?x64xf32>), (tensor<64x384xf32>, tensor<384x64xf32>), !uoe.routing<2> -> tensor<?x?x64xf32>
+    } : shared tensor<?x?x64xf32> sliced tensor<64x384xf32>, tensor<384x64xf32> routing !uoe.routing<2> -> tensor<?x?x64xf32>
     ```
   }];
   let arguments = (ins Variadic<AnyRankedTensor>:$shared, Variadic<AnyRankedTensor>:$sliced, Optional<Uoe_RoutingType>:$routing,
@@ -304,9 +304,9 @@ def Uoe_ExpertsOp : Uoe_Op<"experts", [AttrSizedOperandSegments, RecursiveMemory
   let results = (outs AnyRankedTensor:$output);
   let regions = (region AnyRegion:$body);
   let assemblyFormat = [{
-    `(` $shared `)` `sliced` `(` $sliced `)` `axes` $axes `sizes` $sizes (`routing` `(` $routing^ `)`)? (`skip` `(` $skip^ `)`)?
+    `(` $shared `)` `sliced` `(` $sliced `)` `axes` $axes `sizes` custom<Sizes>($sizes) (`routing` `(` $routing^ `)`)? (`skip` `(` $skip^ `)`)?
     `combine` $combine attr-dict-with-keyword $body
-    `:` `(` type($shared) `)` `,` `(` type($sliced) `)` (`,` type($routing)^)? (`,` type($skip)^)? `->` type($output)
+    `:` (`shared` type($shared)^)? `sliced` type($sliced) (`routing` type($routing)^)? (`skip` type($skip)^)? `->` type($output)
   }];
   let hasVerifier = 1;
   let extraClassDeclaration = [{

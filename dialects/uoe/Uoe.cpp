@@ -16,6 +16,47 @@ using namespace uoe;
 #define GET_ATTRDEF_CLASSES
 #include "dialects/uoe/Attrs.cpp.inc"
 
+// Sizes with runs: [8 x 192, 100].
+static ParseResult parseSizes(OpAsmParser &parser, DenseI64ArrayAttr &sizes) {
+  SmallVector<int64_t> values;
+  auto parseRun = [&]() -> ParseResult {
+    int64_t first, size;
+    SMLoc loc = parser.getCurrentLocation();
+    if (parser.parseInteger(first))
+      return failure();
+    if (failed(parser.parseOptionalKeyword("x"))) {
+      values.push_back(first);
+      return success();
+    }
+    if (parser.parseInteger(size))
+      return failure();
+    if (first < 1 || first > (int64_t(1) << 24))
+      return parser.emitError(loc, "expected a run of 1 to 2^24 experts");
+    values.append(first, size);
+    return success();
+  };
+  if (parser.parseCommaSeparatedList(AsmParser::Delimiter::Square, parseRun))
+    return failure();
+  sizes = parser.getBuilder().getDenseI64ArrayAttr(values);
+  return success();
+}
+
+static void printSizes(OpAsmPrinter &p, Operation *, DenseI64ArrayAttr sizes) {
+  ArrayRef<int64_t> values = sizes.asArrayRef();
+  p << '[';
+  for (size_t i = 0; i < values.size();) {
+    size_t run = 1;
+    while (i + run < values.size() && values[i + run] == values[i])
+      ++run;
+    p << (i ? ", " : "");
+    if (run > 1)
+      p << run << " x ";
+    p << values[i];
+    i += run;
+  }
+  p << ']';
+}
+
 #define GET_OP_CLASSES
 #include "dialects/uoe/Ops.cpp.inc"
 
