@@ -19,10 +19,11 @@ ort.set_default_logger_severity(4)
 
 class Case:
     def __init__(self, op, inputs, attributes=None, outputs=1, tolerance=1e-5, domain=MS, opset=17,
-                 note="", compare=None, weights=()):
+                 note="", compare=None, weights=(), expected=None):
         self.op, self.inputs, self.attributes = op, inputs, attributes or {}
         self.outputs, self.tolerance, self.domain, self.opset = outputs, tolerance, domain, opset
         self.note, self.weights = note, weights
+        self.expected = expected  # results computed here, for operators without a CPU kernel in ONNX Runtime
         self.compare = compare  # per output: a function that picks what is defined
 
     def name(self):
@@ -33,6 +34,8 @@ class Case:
 
 
 def reference(case):
+    if case.expected is not None:
+        return case.expected
     names = ["" if v is None else f"i{j}" for j, v in enumerate(case.inputs)]
     while names and not names[-1]:
         names.pop()
@@ -266,6 +269,38 @@ def attention(r):
                        {"num_heads": heads, "qkv_hidden_sizes": [hidden, hidden, 30]}, note="uneven")
 
 
+def quantised_attention(r):
+    heads, size = 2, 8
+    for (batch, rows, past), causal, signed in itertools.product(((2, 5, 0), (1, 3, 4)), (0, 1), (np.uint8, np.int8)):
+        hidden = heads * size
+        x = r.integers(0, 256, batch, rows, 24, dtype=np.uint8)
+        w = r.integers(0, 256, 24, 3 * hidden, dtype=np.uint8) if signed == np.uint8 else r.integers(
+            -60, 60, 24, 3 * hidden, dtype=np.int8)
+        mask = r.integers(0, 2, batch, rows + past)
+        cache = r.real(2, batch, heads, past, size) if past else None
+        common = [x, w, r.real(3 * hidden), np.array(0.01, np.float32), np.array(0.02, np.float32)]
+        zero = [np.array(128, np.uint8), np.array(3, signed)]
+        for m in (None, mask):
+            yield Case("QAttention", common + [m] + zero + [cache], {"num_heads": heads, "unidirectional": causal},
+                       outputs=2 if past else 1, tolerance=1e-4)
+
+
+def relative_positions(r):
+    """T5's buckets as transformers' modeling_t5 computes them."""
+    for both, (queries, keys), buckets in itertools.product((0, 1), ((5, 5), (40, 40), (1, 7)), (32, 8)):
+        table = r.real(buckets, 3)
+        distance = np.arange(keys)[None] - np.arange(queries)[:, None]
+        count = buckets // 2 if both else buckets
+        start = (distance > 0) * count if both else 0
+        distance = np.abs(distance) if both else -np.minimum(distance, 0)
+        exact = count // 2
+        far = exact + (np.log(np.maximum(distance, 1).astype(np.float32) / exact) / np.log(20 / exact)
+                       * (count - exact)).astype(np.int64)
+        bucket = start + np.where(distance < exact, distance, np.minimum(far, count - 1))
+        yield Case("RelativePositionBias", [table, np.array(queries, np.int64), np.array(keys, np.int64)],
+                   {"max_distance": 20, "is_bidirectional": both}, expected=[table[bucket].transpose(2, 0, 1)[None]])
+
+
 def multi_head(r):
     heads = 2
     for (batch, rows, keys), size, causal in itertools.product(((2, 5, 5), (1, 3, 7), (2, 1, 4)), (8, 12), (0, 1)):
@@ -418,7 +453,8 @@ def packed_experts(r):
                    weights=(2, 3, 4, 5, 6, 7, 11, 12))
 
 
-FAMILIES = (activations, norms, embeddings, products, packed_products, rotary, attention, multi_head, group_query,
+FAMILIES = (activations, norms, embeddings, products, packed_products, rotary, attention, quantised_attention,
+            relative_positions, multi_head, group_query,
             experts, packed_experts)
 
 

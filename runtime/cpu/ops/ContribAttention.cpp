@@ -1,7 +1,8 @@
-// com.microsoft Attention and MultiHeadAttention.
+// com.microsoft Attention, QAttention, MultiHeadAttention and RelativePositionBias.
 #include "AttentionCore.h"
 #include "MatrixMultiply.h"
 #include "Numeric.h"
+#include "QuantizedMatMul.h"
 #include "Register.h"
 #include <cmath>
 #include <limits>
@@ -145,32 +146,18 @@ void project(KernelCall &call, const Tensor &x, const Tensor &weights, const T *
     vec::add(out + r * columns, bias, static_cast<const T *>(nullptr), out + r * columns, columns);
 }
 
-/// Inputs: x (batch, rows, in), weights (in, q + k + v), bias, mask, past (2, batch, heads, past,
-/// size), bias.
-template <typename T> void attention(KernelCall &call) {
+/// Where Attention and QAttention have their further inputs.
+struct AttentionInputs {
+  size_t mask, past, bias;
+};
+
+/// Attention over `qkv` (batch, rows, q + k + v), the projected input; sets the outputs in `type`.
+template <typename T>
+void attendProjected(KernelCall &call, Tensor qkv, const std::vector<int64_t> &sizes, int64_t heads,
+                     const AttentionInputs &at, DType type) {
   const Node &node = call.node;
-  Tensor x = inputAs<T>(call, 0), weights = inputAs<T>(call, 1), bias;
-  int64_t heads = node.integer("num_heads", 0);
-  check(heads > 0, "Attention: num_heads must be positive, found ", heads);
-  check(!node.integer("do_rotary", 0), "Attention: do_rotary is not supported");
-  check(x.rank() == 3 && weights.rank() == 2 && weights.dim(0) == x.dim(2),
-        "Attention: expected input (batch, rows, in) and weights (in, out), found shapes ",
-        toString(x.shape()), " and ", toString(weights.shape()));
-  int64_t batch = x.dim(0), rows = x.dim(1), total = weights.dim(1);
-  std::vector<int64_t> sizes = node.integers("qkv_hidden_sizes");
-  if (sizes.empty())
-    sizes.assign(3, total / 3);
-  check(sizes.size() == 3 && sizes[0] + sizes[1] + sizes[2] == total && sizes[0] == sizes[1] &&
-            sizes[0] > 0 && sizes[2] > 0 && sizes[0] % heads == 0 && sizes[2] % heads == 0,
-        "Attention: the weights' ", total, " columns are not Q, K and V of ", heads, " heads");
-  if (call.has(2)) {
-    bias = inputAs<T>(call, 2);
-    check(bias.size() == total, "Attention: the bias must have ", total, " elements, found shape ",
-          toString(bias.shape()));
-  }
+  int64_t batch = qkv.dim(0), rows = qkv.dim(1), total = qkv.dim(2);
   int64_t headSize = sizes[0] / heads, valueSize = sizes[2] / heads;
-  Tensor qkv(DTypeOf<T>::value, {batch, rows, total});
-  project<T>(call, x, weights, call.has(2) ? bias.data<T>() : nullptr, qkv.data<T>());
   AttentionProblem<T> p;
   p.batch = batch;
   p.heads = p.kvHeads = heads;
@@ -184,28 +171,28 @@ template <typename T> void attention(KernelCall &call) {
   p.vs = {rows * total, valueSize, total};
   int64_t pastRows = 0;
   Tensor past, pastKey, pastValue, present;
-  if (call.has(4)) {
-    past = inputAs<T>(call, 4);
+  if (call.has(at.past)) {
+    past = inputAs<T>(call, at.past);
     check(past.rank() == 5 && headSize == valueSize &&
               past.shape() == Shape{2, batch, heads, past.dim(3), headSize},
-          "Attention: past must have shape [2, ", batch, ", ", heads, ", past, ", headSize,
+          node.op, ": past must have shape [2, ", batch, ", ", heads, ", past, ", headSize,
           "], found ", toString(past.shape()));
     pastRows = past.dim(3);
   }
   p.keys = pastRows + rows;
-  if (call.has(4) || call.wants(1)) {
-    check(headSize == valueSize, "Attention: a cache needs equal sizes of keys and values, found ",
+  if (call.has(at.past) || call.wants(1)) {
+    check(headSize == valueSize, node.op, ": a cache needs equal sizes of keys and values, found ",
           headSize, " and ", valueSize);
     int64_t block = batch * heads * pastRows * headSize;
-    if (call.has(4)) {
+    if (call.has(at.past)) {
       Shape half{batch, heads, pastRows, headSize};
       pastKey = Tensor(DTypeOf<T>::value, half, past.data<T>(), nullptr);
       pastValue = Tensor(DTypeOf<T>::value, half, past.data<T>() + block, nullptr);
     }
-    Tensor key =
-        appendRows<T>(call.has(4) ? &pastKey : nullptr, p.k, p.ks, batch, heads, rows, headSize);
-    Tensor value =
-        appendRows<T>(call.has(4) ? &pastValue : nullptr, p.v, p.vs, batch, heads, rows, headSize);
+    const Tensor *pk = call.has(at.past) ? &pastKey : nullptr;
+    const Tensor *pv = call.has(at.past) ? &pastValue : nullptr;
+    Tensor key = appendRows<T>(pk, p.k, p.ks, batch, heads, rows, headSize);
+    Tensor value = appendRows<T>(pv, p.v, p.vs, batch, heads, rows, headSize);
     present = Tensor(DTypeOf<T>::value, {2, batch, heads, p.keys, headSize});
     std::copy_n(key.data<T>(), key.size(), present.data<T>());
     std::copy_n(value.data<T>(), value.size(), present.data<T>() + key.size());
@@ -217,15 +204,105 @@ template <typename T> void attention(KernelCall &call) {
   p.offset = offsets.data();
   p.causal = node.integer("unidirectional", 0);
   p.scale = scaleOf<T>(node, headSize);
-  Bias<T> added = biasOf<T>(call, 3, 5, p);
+  Bias<T> added = biasOf<T>(call, at.mask, at.bias, p);
   added.attach(p);
   Tensor result(DTypeOf<T>::value, {batch, rows, heads * valueSize});
   p.out = result.data<T>();
   p.os = rowMajor(heads, rows, valueSize);
   attend(p);
-  setReal(call, 0, result, call.in(0).dtype());
+  setReal(call, 0, result, type);
   if (call.wants(1))
-    setReal(call, 1, present, call.in(0).dtype());
+    setReal(call, 1, present, type);
+}
+
+/// Checks the input (batch, rows, in) and weights (in, q + k + v) and gives the three widths.
+std::vector<int64_t> projectionSizes(const Node &node, const Shape &x, const Shape &weights,
+                                     int64_t heads) {
+  check(heads > 0, node.op, ": num_heads must be positive, found ", heads);
+  check(!node.integer("do_rotary", 0), node.op, ": do_rotary is not supported");
+  check(x.size() == 3 && weights.size() == 2 && weights[0] == x[2], node.op,
+        ": expected input (batch, rows, in) and weights (in, out), found shapes ", toString(x),
+        " and ", toString(weights));
+  std::vector<int64_t> sizes = node.integers("qkv_hidden_sizes");
+  if (sizes.empty())
+    sizes.assign(3, weights[1] / 3);
+  check(sizes.size() == 3 && sizes[0] + sizes[1] + sizes[2] == weights[1] && sizes[0] == sizes[1] &&
+            sizes[0] > 0 && sizes[2] > 0 && sizes[0] % heads == 0 && sizes[2] % heads == 0,
+        node.op, ": the weights' ", weights[1], " columns are not Q, K and V of ", heads, " heads");
+  return sizes;
+}
+
+/// Inputs: x (batch, rows, in), weights (in, q + k + v), bias, mask, past (2, batch, heads, past,
+/// size), bias.
+template <typename T> void attention(KernelCall &call) {
+  const Node &node = call.node;
+  Tensor x = inputAs<T>(call, 0), weights = inputAs<T>(call, 1), bias;
+  int64_t heads = node.integer("num_heads", 0);
+  std::vector<int64_t> sizes = projectionSizes(node, x.shape(), weights.shape(), heads);
+  int64_t total = weights.dim(1);
+  if (call.has(2)) {
+    bias = inputAs<T>(call, 2);
+    check(bias.size() == total, node.op, ": the bias must have ", total, " elements, found shape ",
+          toString(bias.shape()));
+  }
+  Tensor qkv(DTypeOf<T>::value, {x.dim(0), x.dim(1), total});
+  project<T>(call, x, weights, call.has(2) ? bias.data<T>() : nullptr, qkv.data<T>());
+  attendProjected<T>(call, qkv, sizes, heads, {3, 4, 5}, call.in(0).dtype());
+}
+
+/// Inputs: x, weights (8-bit), bias, x's scale, the weights' scale, mask, x's zero point, the
+/// weights', past.
+void runQuantisedAttention(KernelCall &call) {
+  const Node &node = call.node;
+  int64_t heads = node.integer("num_heads", 0);
+  std::vector<int64_t> sizes = projectionSizes(node, call.in(0).shape(), call.in(1).shape(), heads);
+  Tensor qkv = scaledIntegerProduct(call, call.in(0), 1, call.in(3), call.in(4), call.maybe(6),
+                                    call.maybe(7), &call.in(2));
+  attendProjected<float>(call, qkv, sizes, heads, {5, 8, call.count()}, call.in(2).dtype());
+}
+
+/// The bucket of T5's relative positions (Raffel et al. 2020): exact up to half the buckets, then
+/// logarithmic.
+int64_t bucketOf(int64_t distance, int64_t buckets, int64_t furthest, bool bothWays) {
+  int64_t first = 0;
+  if (bothWays) {
+    buckets /= 2;
+    first = distance > 0 ? buckets : 0;
+    distance = std::abs(distance);
+  } else {
+    distance = std::max<int64_t>(0, -distance);
+  }
+  int64_t exact = buckets / 2;
+  if (distance < exact)
+    return first + distance;
+  float scaled = std::log(static_cast<float>(distance) / static_cast<float>(exact)) /
+                 std::log(static_cast<float>(furthest) / static_cast<float>(exact)) *
+                 static_cast<float>(buckets - exact);
+  return first + std::min(buckets - 1, exact + static_cast<int64_t>(scaled));
+}
+
+/// Inputs: table (buckets, heads), number of queries and of keys. Result (1, heads, queries, keys).
+void runRelativePositionBias(KernelCall &call) {
+  const Node &node = call.node;
+  Tensor table = inputAs<float>(call, 0);
+  check(table.rank() == 2, node.op, ": the table must have shape (buckets, heads), found ",
+        toString(table.shape()));
+  int64_t queries = toInt(call.in(1), "query_length"), keys = toInt(call.in(2), "key_length");
+  bool bothWays = node.integer("is_bidirectional", 0);
+  int64_t buckets = table.dim(0), heads = table.dim(1), furthest = node.integer("max_distance", 0);
+  check(queries >= 0 && keys >= 0 && queries < (1 << 24) && keys < (1 << 24), node.op,
+        ": lengths must not be negative, found ", queries, " and ", keys);
+  int64_t exact = (bothWays ? buckets / 2 : buckets) / 2;
+  check(exact > 0 && furthest > exact, node.op, ": max_distance must exceed ", exact,
+        ", half the buckets of a direction, found ", furthest);
+  Tensor result(DType::F32, {1, heads, queries, keys});
+  for (int64_t i = 0; i < queries; ++i)
+    for (int64_t j = 0; j < keys; ++j) {
+      const float *row = table.data<float>() + bucketOf(j - i, buckets, furthest, bothWays) * heads;
+      for (int64_t h = 0; h < heads; ++h)
+        result.data<float>()[(h * queries + i) * keys + j] = row[h];
+    }
+  setReal(call, 0, result, call.in(0).dtype());
 }
 
 /// Inputs: query, key, value, bias, padding mask, attention bias, past key, past value. The query
@@ -385,6 +462,8 @@ void runMultiHead(KernelCall &call) {
 void registerContribAttention(KernelTable &table) {
   table.add("com.microsoft", "Attention", runAttention);
   table.add("com.microsoft", "MultiHeadAttention", runMultiHead);
+  table.add("com.microsoft", "QAttention", runQuantisedAttention);
+  table.add("com.microsoft", "RelativePositionBias", runRelativePositionBias);
 }
 
 } // namespace uoe::rt

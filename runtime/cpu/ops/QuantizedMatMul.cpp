@@ -1,5 +1,6 @@
 // Integer matrix products: MatMulInteger, QLinearMatMul, and com.microsoft's fused forms with
 // scales.
+#include "QuantizedMatMul.h"
 #include "MatrixMultiply.h"
 #include "Numeric.h"
 #include "Register.h"
@@ -90,8 +91,8 @@ struct IntegerProduct {
 };
 
 /// (A - zeroA)·(B - zeroB), exact in int32. Zero points may be null, per row of A, per column of B.
-IntegerProduct integerProduct(KernelCall &call, size_t aIndex, size_t bIndex, const Tensor &a,
-                              const Tensor *zeroA, const Tensor *zeroB) {
+IntegerProduct integerProduct(KernelCall &call, size_t bIndex, const Tensor &a, const Tensor *zeroA,
+                              const Tensor *zeroB) {
   const Node &node = call.node;
   const Tensor &b = call.in(bIndex);
   expectByte(node, a, "A");
@@ -186,7 +187,7 @@ IntegerProduct integerProduct(KernelCall &call, size_t aIndex, size_t bIndex, co
 }
 
 void runMatMulInteger(KernelCall &call) {
-  call.set(0, integerProduct(call, 0, 1, call.in(0), call.maybe(2), call.maybe(3)).sums);
+  call.set(0, integerProduct(call, 1, call.in(0), call.maybe(2), call.maybe(3)).sums);
 }
 
 /// sums·scaleA·scaleB (+ bias) as float. scaleA is a scalar or one a row, scaleB a scalar or one a
@@ -225,7 +226,7 @@ void runQLinearMatMul(KernelCall &call) {
   check(call.in(6).size() == 1 && zeroY.size() == 1, node.op,
         ": y_scale and y_zero_point must be scalars, found shapes ", toString(call.in(6).shape()),
         " and ", toString(zeroY.shape()));
-  IntegerProduct product = integerProduct(call, 0, 3, call.in(0), &call.in(2), &call.in(5));
+  IntegerProduct product = integerProduct(call, 3, call.in(0), &call.in(2), &call.in(5));
   Tensor real = scaled(node, product, call.in(1), call.in(4), nullptr);
   float scale = static_cast<float>(toDouble(call.in(6), "QLinearMatMul: y_scale"));
   float zero = static_cast<float>(element(zeroY, 0));
@@ -242,7 +243,7 @@ void runQLinearMatMul(KernelCall &call) {
 
 /// Inputs: A, B, A's scale, B's scale, A's zero point, B's zero point, bias.
 void runMatMulIntegerToFloat(KernelCall &call) {
-  IntegerProduct product = integerProduct(call, 0, 1, call.in(0), call.maybe(4), call.maybe(5));
+  IntegerProduct product = integerProduct(call, 1, call.in(0), call.maybe(4), call.maybe(5));
   setReal(call, 0, scaled(call.node, product, call.in(2), call.in(3), call.maybe(6)),
           call.in(2).dtype());
 }
@@ -263,12 +264,18 @@ void runDynamicQuantizeMatMul(KernelCall &call) {
         std::min(255.0f, std::max(0.0f, std::nearbyint(x.data<float>()[i] / scale) + zero)));
   *zeroA.data<uint8_t>() = static_cast<uint8_t>(zero);
   *scaleA.data<float>() = scale;
-  IntegerProduct product = integerProduct(call, 0, 1, a, &zeroA, call.maybe(3));
+  IntegerProduct product = integerProduct(call, 1, a, &zeroA, call.maybe(3));
   setReal(call, 0, scaled(call.node, product, scaleA, call.in(2), call.maybe(4)),
           call.in(0).dtype());
 }
 
 } // namespace
+
+Tensor scaledIntegerProduct(KernelCall &call, const Tensor &a, size_t bIndex, const Tensor &scaleA,
+                            const Tensor &scaleB, const Tensor *zeroA, const Tensor *zeroB,
+                            const Tensor *bias) {
+  return scaled(call.node, integerProduct(call, bIndex, a, zeroA, zeroB), scaleA, scaleB, bias);
+}
 
 void registerQuantizedMatMul(KernelTable &table) {
   table.add("", "MatMulInteger", runMatMulInteger);
