@@ -133,7 +133,11 @@ struct LowerUoeToRtPass : uoe::impl::LowerUoeToRtPassBase<LowerUoeToRtPass> {
   }
 
   void lower(ExpertsOp op) {
-    if (!op.getRouting() || classify(op) != ExpertBody::Ffn)
+    if (!op.getRouting())
+      return;
+    if (classify(op) == ExpertBody::Rows)
+      return lowerCascade(op);
+    if (classify(op) != ExpertBody::Ffn)
       return;
     auto select = op.getRouting().getDefiningOp<SelectOp>();
     Block &body = op.getBody().front();
@@ -166,6 +170,104 @@ struct LowerUoeToRtPass : uoe::impl::LowerUoeToRtPassBase<LowerUoeToRtPass> {
     params.push_back(peelWeights(operands));
     auto fused = call(builder, op.getLoc(), "Experts", operands, params, op->getResultTypes());
     replace(op, fused);
+  }
+
+  // Experts of single channels: rows of `weight` chosen by |x_i|·norm_i > tau.
+  struct Channels {
+    Value x, norms;
+    float tau = 0;
+    explicit operator bool() const { return static_cast<bool>(x); }
+  };
+  static Channels matchMagnitude(Value routing) {
+    auto select = routing ? routing.getDefiningOp<SelectOp>() : SelectOp();
+    if (!select || select.getRule() != Rule::threshold || select.getWeight() != WeightRule::unit ||
+        select.getEmpty() != EmptyChoice::none)
+      return {};
+    auto score = select.getScores().getDefiningOp<ScoreOp>();
+    if (!score || score.getKind() != ScoreKind::magnitude)
+      return {};
+    return {score.getInput(), score.getWeight(), select.getTau()->convertToFloat()};
+  }
+  static bool singles(ExpertsOp op) {
+    return op && op.getRouting() && llvm::all_of(op.getSizes(), [](int64_t size) { return size == 1; });
+  }
+  // Rows(x, w) + offset, chosen by x's own magnitudes.
+  struct Product {
+    Channels by;
+    Value weight, offset;
+    explicit operator bool() const { return static_cast<bool>(weight); }
+  };
+  static Product matchProduct(Value value) {
+    auto add = value.getDefiningOp<onnx::NodeOp>();
+    if (!add || !add.is("Add"))
+      return {};
+    auto rows = add.getInputs()[0].getDefiningOp<ExpertsOp>();
+    if (!singles(rows) || classify(rows) != ExpertBody::Rows)
+      return {};
+    Channels by = matchMagnitude(rows.getRouting());
+    if (!by || by.x != rows.getSliced()[0])
+      return {};
+    return {by, rows.getSliced()[1], add.getInputs()[1]};
+  }
+  static std::optional<std::pair<Activation, Value>> matchActivation(Value value) {
+    auto node = value.getDefiningOp<onnx::NodeOp>();
+    if (!node)
+      return std::nullopt;
+    Value x = node.getInputs()[0];
+    if (node.is("Relu"))
+      return std::pair(Activation::relu, x);
+    if (node.is("Tanh"))
+      return std::pair(Activation::tanh, x);
+    if (node.is("Gelu"))
+      return std::pair(node.string("approximate", "none") == "tanh" ? Activation::gelu_tanh : Activation::gelu, x);
+    if (node.is("Mul")) {
+      auto sigmoid = node.getInputs()[1].getDefiningOp<onnx::NodeOp>();
+      if (sigmoid && sigmoid.is("Sigmoid") && sigmoid.getInputs()[0] == x)
+        return std::pair(Activation::silu, x);
+    }
+    return std::nullopt;
+  }
+
+  // The four stages that route-cascade writes, from the last back to the input.
+  void lowerCascade(ExpertsOp op) {
+    Channels last = matchMagnitude(op.getRouting());
+    if (!singles(op) || !last || last.x != op.getSliced()[0])
+      return;
+    Value g = last.x, u;
+    Channels active;
+    if (auto product = last.x.getDefiningOp<ExpertsOp>()) {
+      auto mul = dyn_cast<onnx::NodeOp>(product.getBody().front().front());
+      active = matchMagnitude(product.getRouting());
+      if (!singles(product) || classify(product) != ExpertBody::Elementwise || !mul || !mul.is("Mul") ||
+          product.getSliced().size() != 2 || !active || active.x != product.getSliced()[0])
+        return;
+      g = product.getSliced()[0];
+      u = product.getSliced()[1];
+    }
+    auto activation = matchActivation(g);
+    if (!activation)
+      return;
+    Product first = matchProduct(activation->second), up = u ? matchProduct(u) : Product();
+    if (!first || (u && (!up || up.by.x != first.by.x)))
+      return;
+    auto centred = first.by.x.getDefiningOp<onnx::NodeOp>();
+    if (!centred || !centred.is("Sub"))
+      return;
+    Value x = centred.getInputs()[0];
+    SmallVector<Value> operands{x,         centred.getInputs()[1], first.weight, first.offset,       first.by.norms, up.weight,
+                                up.offset, up.by.norms,            active.norms, op.getSliced()[1], last.norms};
+    for (Value operand : operands)
+      if (!isF32(operand) || (operand && operand != x && !isWeight(operand)))
+        return;
+    OpBuilder builder(op);
+    auto real = [&](StringRef name, float value) { return builder.getNamedAttr(name, builder.getF32FloatAttr(value)); };
+    SmallVector<NamedAttribute> params{named("activation", static_cast<int64_t>(activation->first)),
+                                       real("gate_threshold", first.by.tau),
+                                       real("active_threshold", active.tau),
+                                       real("up_threshold", up.by.tau),
+                                       real("down_threshold", last.tau),
+                                       peelWeights(operands)};
+    replace(op, call(builder, op.getLoc(), "Cascade", operands, params, op->getResultTypes()));
   }
 
   // Matrices given as Transpose(constant) are passed as they lie; bit i of the attribute tells it of operand i.
@@ -240,9 +342,11 @@ struct LowerUoeToRtPass : uoe::impl::LowerUoeToRtPassBase<LowerUoeToRtPass> {
   // What only the fused ops used: transpositions, scores, layouts of weights.
   void eraseDead() {
     SmallVector<Operation *> ops;
-    getOperation().walk([&](Operation *op) {
-      if (isa<onnx::NodeOp, onnx::WeightOp, onnx::NoneOp, ScoreOp, SelectOp>(op))
+    getOperation().walk<WalkOrder::PreOrder>([&](Operation *op) {
+      if (isa<onnx::NodeOp, onnx::WeightOp, onnx::NoneOp, ScoreOp, SelectOp, ExpertsOp>(op))
         ops.push_back(op);
+      // Experts go with their bodies.
+      return isa<ExpertsOp>(op) ? WalkResult::skip() : WalkResult::advance();
     });
     for (Operation *op : llvm::reverse(ops))
       if (op->use_empty())

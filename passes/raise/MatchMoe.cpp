@@ -343,17 +343,32 @@ MoeOutcome raise::matchMoe(NodeOp topk, Facts &facts) {
   else
     match.opaque = "experts are spelled one by one";
   match.nodes.insert(within.begin(), within.end());
+  // The choice's effects may join before the sum over the chosen: where they are weighted.
+  auto follow = [&](auto accept) {
+    SmallVector<NodeOp> crossed;
+    Value value = match.root;
+    while (value.hasOneUse() && crossed.size() < 6) {
+      auto user = dyn_cast<NodeOp>(*value.user_begin());
+      if (!user || user->getBlock() != topk->getBlock() || user->getNumResults() != 1 || user.input(0) != value)
+        return;
+      bool regroups = user.is("Reshape") || user.is("Squeeze") || user.is("Unsqueeze") || user.is("Cast") || user.is("Identity");
+      if (!regroups && !user.is("ReduceSum"))
+        return;
+      crossed.push_back(user);
+      value = user.getResult(0);
+      if (accept(user)) {
+        match.nodes.insert(crossed.begin(), crossed.end());
+        match.root = value;
+        return;
+      }
+    }
+  };
+  follow([](NodeOp node) { return node.is("ReduceSum"); });
   // The sum's casts and its regrouping to the tokens' shape belong to the block.
-  while (match.root.hasOneUse()) {
-    auto user = dyn_cast<NodeOp>(*match.root.user_begin());
-    bool cast = user && (user.is("Cast") || user.is("Identity")) && elementOf(user.getResult(0)) == elementOf(match.root);
-    bool regroups = user && user.is("Reshape") && match.input && rankOf(user.getResult(0)) == rankOf(match.input) &&
-                    rankOf(match.root) != rankOf(match.input);
-    if (!(cast || regroups) || user->getBlock() != topk->getBlock())
-      break;
-    match.nodes.insert(user);
-    match.root = user.getResult(0);
-  }
+  follow([&](NodeOp node) {
+    return match.input && rankOf(node.getResult(0)) == rankOf(match.input) &&
+           elementOf(node.getResult(0)) == elementOf(match.input) && mayAgree(node.getResult(0), match.input, rankOf(match.input));
+  });
   if (match.opaque.empty() && rankOf(match.root) != rankOf(match.input)) {
     // The nearest form of the tokens with the result's rank.
     match.opaque = "tokens and result have different ranks";

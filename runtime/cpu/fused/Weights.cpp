@@ -39,4 +39,13 @@ Shape withLast(const Tensor &x, int64_t columns) {
   return shape;
 }
 
+// The numbers of enum Activation in dialects/uoe/Ops.td.
+fast::Activation activationOf(const Node &node) {
+  using A = fast::Activation;
+  static const A table[] = {A::Identity, A::Relu, A::Gelu, A::GeluTanh, A::Silu, A::QuickGelu, A::Relu2, A::Tanh, A::Sigmoid};
+  int64_t i = node.integer("activation", 0);
+  check(i >= 0 && i < 9, "unknown activation ", i);
+  return table[i];
+}
+
 } // namespace uoe::rt

@@ -15,4 +15,7 @@ int64_t rowsOf(const Tensor &x, int64_t columns, const char *what);
 /// x's shape with another last dimension.
 Shape withLast(const Tensor &x, int64_t columns);
 
+/// The attribute "activation": a number of enum Activation in dialects/uoe/Ops.td.
+fast::Activation activationOf(const Node &node);
+
 } // namespace uoe::rt
