@@ -155,8 +155,8 @@ LogicalResult Importer::importInitializers(proto::GraphProto &graph, Block &bloc
     if (name.empty())
       return emitError(here()) << "an initializer has no name";
     if (!value)
-      return emitError(here()) << "initializer \"" << name << "\" "
-                               << llvm::toString(value.takeError());
+      return emitError(here()) << "initializer \"" << name
+                               << "\": " << llvm::toString(value.takeError());
     if (!seen.insert(name).second)
       return emitError(here()) << "initializer \"" << name << "\" is defined twice";
     std::string symbol = freshSymbol(name);

@@ -100,8 +100,7 @@ LogicalResult Importer::importNode(proto::NodeProto &node, Scope &scope,
     } else {
       auto value = attributeFromProto(attribute, tensors, context);
       if (!value)
-        return fail() << "has attribute \"" << name << "\", which "
-                      << llvm::toString(value.takeError());
+        return fail() << "attribute \"" << name << "\": " << llvm::toString(value.takeError());
       values.append(name, *value);
       if (attribute.ByteSizeLong())
         leftovers.append(name, protoAttr("AttributeProto", attribute));

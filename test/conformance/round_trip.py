@@ -17,6 +17,7 @@ import tempfile
 
 import numpy as np
 import onnx
+from google.protobuf import unknown_fields
 from onnx import numpy_helper
 
 
@@ -38,6 +39,9 @@ def canonical(message, base):
     if isinstance(message, onnx.TensorProto):
         return tensor_key(message, base)
     result = {}
+    unknown = [(f.field_number, str(f.data)) for f in unknown_fields.UnknownFieldSet(message)]
+    if unknown:
+        result["unknown"] = unknown
     for field, value in message.ListFields():
         repeated = field.is_repeated if hasattr(field, "is_repeated") else field.label == field.LABEL_REPEATED
         if field.message_type is None:
@@ -70,8 +74,6 @@ def canonical(message, base):
             known.update(node.output)
         result["node"] = [] if not message.node else result["node"]
         result["sorted"] = sorted_nodes
-    if isinstance(message, onnx.AttributeProto) and "tensors" not in result:
-        result.setdefault("type", 0)
     return result
 
 
@@ -177,8 +179,8 @@ def same_bits(a, b):
 
 
 class Checker:
-    def __init__(self, tool, forms, execute):
-        self.tool, self.forms, self.execute = tool, forms, execute
+    def __init__(self, tool, forms, execute, verbose):
+        self.tool, self.forms, self.execute, self.verbose = tool, forms, execute, verbose
         self.passed = self.failed = self.executed = 0
 
     def convert(self, source, target):
@@ -196,8 +198,9 @@ class Checker:
                 try:
                     expected = [run(path, f) for f in feeds]
                     self.executed += 1
-                except Exception:
-                    expected = None  # not every node test is one that ONNX Runtime knows
+                except Exception as error:  # not every model is one that ONNX Runtime knows
+                    if self.verbose:
+                        print(f"not executed: {name}: {str(error)[:200]}", flush=True)
             for form in self.forms:
                 with tempfile.TemporaryDirectory() as folder:
                     folder = pathlib.Path(folder)
@@ -225,13 +228,14 @@ def main():
     parser.add_argument("--uoe-opt", required=True)
     parser.add_argument("--node-tests", action="store_true")
     parser.add_argument("--no-run", action="store_true", help="compare messages only")
+    parser.add_argument("--verbose", action="store_true", help="say why a model was not executed")
     parser.add_argument("--forms", default="onnx,mlir,mlirbc")
     parser.add_argument("--filter", default="", help="only names that match this regular expression")
     parser.add_argument("--dim", action="append", default=[], metavar="NAME=SIZE", help="size of a symbolic dimension")
     parser.add_argument("paths", nargs="*", type=pathlib.Path)
     args = parser.parse_args()
     given = {name: int(size) for name, size in (d.split("=") for d in args.dim)}
-    checker = Checker(args.uoe_opt, args.forms.split(","), not args.no_run)
+    checker = Checker(args.uoe_opt, args.forms.split(","), not args.no_run, args.verbose)
 
     found = []
     for path in args.paths:
