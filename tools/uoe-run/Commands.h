@@ -14,5 +14,6 @@ void addCompare(CLI::App &program, int &status);
 void addBench(CLI::App &program, int &status);
 void addEval(CLI::App &program, int &status);
 void addInfo(CLI::App &program, int &status);
+void addSummary(CLI::App &program, int &status);
 
 } // namespace uoe::run

@@ -16,6 +16,7 @@ int main(int argc, char **argv) {
   uoe::run::addBench(program, status);
   uoe::run::addEval(program, status);
   uoe::run::addInfo(program, status);
+  uoe::run::addSummary(program, status);
   try {
     program.parse(argc, argv);
     std::cout.flush();

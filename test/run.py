@@ -1,0 +1,112 @@
+#!/usr/bin/env python3
+"""Runs every test of a build and ends with "N passed, N failed": unit tests, lit tests, conformance, the end-to-end models.
+
+    test/run.py [--build build] [--only NAME] [--tidy]
+"""
+import argparse
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+PYTHON = ROOT / ".venv/bin/python"
+
+
+def run(command, **options):
+    result = subprocess.run([str(c) for c in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+                            **options)
+    return result.returncode, result.stdout
+
+
+class Suite:
+    def __init__(self):
+        self.passed = self.failed = 0
+
+    def add(self, name, passed, failed, output, seconds):
+        self.passed += passed
+        self.failed += failed
+        print(f"{'ok  ' if not failed else 'FAIL'} {name}: {passed} passed, {failed} failed ({seconds:.0f} s)", flush=True)
+        if failed:
+            print("\n".join("    " + line for line in output.splitlines()[-40:]), flush=True)
+
+    def gtest(self, binary):
+        start = time.time()
+        code, out = run([binary, "--gtest_brief=1"])
+        passed = sum(map(int, re.findall(r"\[  PASSED  \] (\d+) test", out)))
+        failed = sum(map(int, re.findall(r"\[  FAILED  \] (\d+) test", out)))
+        # A crash prints no summary.
+        self.add(binary.name, passed, failed or int(code != 0 or passed == 0), out, time.time() - start)
+
+    def script(self, name, command):
+        """A command that prints a line "N passed, N failed" of its own."""
+        start = time.time()
+        code, out = run(command)
+        counts = re.findall(r"^(\d+) passed, (\d+) failed", out, re.M)
+        passed, failed = map(int, counts[-1]) if counts else (0, 0)
+        self.add(name, passed, failed or int(code != 0 or not counts), out, time.time() - start)
+
+    def lit(self, lit, folder):
+        start = time.time()
+        code, out = run([lit, "-s", folder])
+        count = lambda word: sum(map(int, re.findall(rf"^\s+{word}\s*:\s*(\d+)", out, re.M)))
+        if "--verbose" in sys.argv or code:
+            _, out = run([lit, "-v", folder])
+        passed = count("Passed")
+        failed = count("Failed") + count("Unresolved") + count("Timed Out")
+        self.add("lit", passed, failed or int(code != 0 or passed == 0), out, time.time() - start)
+
+    def check(self, name, command):
+        """A command that passes if it exits with 0."""
+        start = time.time()
+        code, out = run(command)
+        self.add(name, int(code == 0), int(code != 0), out, time.time() - start)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--build", default=ROOT / "build", type=pathlib.Path, help="build folder")
+    parser.add_argument("--only", default="", help="suites whose name contains this")
+    parser.add_argument("--tidy", action="store_true", help="clang-tidy over all sources as well (some 15 minutes)")
+    args = parser.parse_args()
+    build = args.build.resolve()
+    python = PYTHON if PYTHON.exists() else pathlib.Path(sys.executable)
+    os.environ["UOE_BUILD"] = str(build)
+    suite = Suite()
+    wanted = lambda name: args.only in name
+
+    sources = [p for folder in ("bench", "dialects", "include", "lib", "passes", "runtime", "test", "tools")
+               for p in sorted((ROOT / folder).rglob("*")) if p.suffix in (".cpp", ".h", ".inc")]
+    if wanted("format"):
+        suite.check("format", ["clang-format-14", "--dry-run", "--Werror", *sources])
+    if args.tidy:
+        suite.check("tidy", ["clang-tidy-14", "--quiet", "-p", build, *[p for p in sources if p.suffix == ".cpp"]])
+    for binary in sorted((build / "bin").glob("*test*")):
+        if wanted(binary.name):
+            suite.gtest(binary)
+    if wanted("lit"):
+        lit = next((p for p in ("/usr/lib/llvm-22/bin/lit", "/usr/lib/llvm-22/utils/lit/lit.py", "/usr/bin/lit-22") if
+                    os.path.exists(p)), "lit")
+        suite.lit(lit, build / "test")
+    library = build / "runtime/cpu/libuoe_runtime.so"
+    for name in ("node_ops", "contrib_ops", "random_ops", "uoe_ops"):
+        if wanted(name) and (ROOT / f"test/conformance/{name}.py").exists():
+            suite.script(name, [python, ROOT / f"test/conformance/{name}.py", "--library", library])
+    if wanted("models"):
+        suite.script("models", [python, ROOT / "test/models/minilm.py", build])
+    # Graphs of stock exporters with reference outputs, where they lie beside the checkout.
+    exports = ROOT.parent / "shared/data/exports"
+    if exports.exists() and wanted("exports"):
+        suite.script("exports", [build / "bin/uoe-run", "test", exports])
+        suite.script("exports-reference", [build / "bin/uoe-run", "test", "--no-fuse", exports])
+        suite.script("exports-raise", [python, ROOT / "test/conformance/raise.py", "--uoe-opt", build / "bin/uoe-opt", exports])
+        suite.script("exports-round-trip", [python, ROOT / "test/conformance/round_trip.py", "--uoe-opt", build / "bin/uoe-opt",
+                                            "--forms", "onnx,mlirbc", exports])
+    print(f"\n{suite.passed} passed, {suite.failed} failed")
+    return 1 if suite.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,151 @@
+// uoe-run summary: a dense model and what was made of it, side by side.
+#include "Common.h"
+#include "dialects/uoe/Uoe.h"
+#include "lib/Conversion/Report.h"
+#include "lib/Evaluation/Embedding.h"
+#include "lib/Evaluation/Perplexity.h"
+#include "lib/Evaluation/Ports.h"
+#include "lib/Evaluation/Statistics.h"
+#include "lib/Execution/Model.h"
+#include "lib/Report/Table.h"
+#include "mlir/IR/MLIRContext.h"
+#include "mlir/Pass/PassManager.h"
+#include "passes/Passes.h"
+#include <fstream>
+#include <iostream>
+
+using namespace uoe;
+using namespace uoe::run;
+
+namespace {
+
+struct Arguments {
+  Common common;
+  InputArguments inputs;
+  std::string dense, converted, tokens;
+  int64_t windows = 4, window = 512;
+};
+
+struct Column {
+  ConversionReport report;
+  Sample latency;
+  double compileSeconds = 0, peak = 0;
+  int64_t rows = 0; // tokens of a run
+};
+
+// Parameters and multiply-adds from the raised form.
+ConversionReport account(const std::string &path) {
+  mlir::MLIRContext context(mlir::MLIRContext::Threading::DISABLED);
+  loadModelDialects(context);
+  std::string text;
+  mlir::ScopedDiagnosticHandler handler(&context, [&](mlir::Diagnostic &diagnostic) {
+    text += diagnostic.str() + "\n";
+    return mlir::success();
+  });
+  auto module = readModel(path, context);
+  rt::check(static_cast<bool>(module), text);
+  bool raised = false;
+  module->walk([&](mlir::Operation *op) { raised |= llvm::isa<FfnOp, ExpertsOp>(op); });
+  if (!raised) {
+    mlir::PassManager passes(&context);
+    buildRaisePipeline(passes);
+    rt::check(mlir::succeeded(passes.run(*module)), text);
+  }
+  return measureModel(*module);
+}
+
+// Lets the kernel's high-water mark of resident memory begin anew (clear_refs 5, Linux 4.0).
+void resetPeak() { std::ofstream("/proc/self/clear_refs") << 5; }
+
+Column measure(const std::string &path, const Arguments &arguments) {
+  Column column;
+  column.report = account(path);
+  rt::releaseRetainedMemory();
+  resetPeak();
+  double before = static_cast<double>(memory().anonymous);
+  auto session = load(path, arguments.common.session);
+  BoundInputs bound = bindInputs(*session, arguments.inputs.read());
+  int ids = inputOf(*session, Role::Ids);
+  column.rows = ids >= 0 ? bound.values[ids].tensor.size() : 0;
+  Repetition repetition;
+  repetition.warmup = 2;
+  repetition.seconds = 2;
+  column.latency = Sample(repeat(repetition, [&] { session->run(bound.values); }));
+  column.compileSeconds = session->compileSeconds();
+  column.peak = std::max(0.0, static_cast<double>(memory().peak) - before);
+  return column;
+}
+
+std::string change(double dense, double converted) {
+  return dense > 0 ? report::percent(converted / dense) : "";
+}
+
+int execute(const Arguments &arguments) {
+  Column a = measure(arguments.dense, arguments), b = measure(arguments.converted, arguments);
+  report::Table table({"", ">dense", ">converted", ">share"});
+  auto row = [&](const std::string &name, double x, double y, std::string (*format)(double)) {
+    table.row({name, format(x), format(y), change(x, y)});
+  };
+  row("parameters", a.report.parameters, b.report.parameters, report::quantity);
+  row("multiply-adds a token, products with weights", a.report.matmulMultiplyAdds, b.report.matmulMultiplyAdds, report::quantity);
+  row("time of a run, median", a.latency.median(), b.latency.median(), report::duration);
+  row("file to ready", a.compileSeconds, b.compileSeconds, report::duration);
+  row("peak memory", a.peak, b.peak, report::bytes);
+  report::Json json = {{"dense", arguments.dense},
+                       {"converted", arguments.converted},
+                       {"parameters", {a.report.parameters, b.report.parameters}},
+                       {"multiply_adds_per_token", {a.report.matmulMultiplyAdds, b.report.matmulMultiplyAdds}},
+                       {"seconds", {a.latency.median(), b.latency.median()}},
+                       {"seconds_spread", {a.latency.spread(), b.latency.spread()}},
+                       {"compile_seconds", {a.compileSeconds, b.compileSeconds}},
+                       {"peak_bytes", {a.peak, b.peak}},
+                       {"tokens_per_run", a.rows}};
+  if (!arguments.tokens.empty()) {
+    auto dense = load(arguments.dense, arguments.common.session), converted = load(arguments.converted, arguments.common.session);
+    TokenFile tokens = readTokens(arguments.tokens);
+    int ids = inputOf(*dense, Role::Ids);
+    int64_t vocabulary = ids >= 0 ? vocabularyOf(dense->program(), dense->program().inputSlots[ids]) : -1;
+    if (logitsOf(*dense, vocabulary) >= 0) {
+      Decoder reference(*dense), model(*converted);
+      PerplexityOptions options;
+      options.window = arguments.window;
+      options.windows = arguments.windows;
+      Perplexity result = perplexity(model, &reference, tokens, options);
+      double x = std::exp(result.referenceLoss), y = std::exp(result.loss);
+      table.row({"perplexity", report::number(x), report::number(y), change(x, y)});
+      table.row({"same next token", "", report::percent(result.agreement)});
+      json["perplexity"] = {x, y};
+      json["agreement"] = result.agreement;
+    } else {
+      EmbeddingAgreement result = compareEmbeddings(*converted, *dense, tokens, {});
+      table.row({"mean cosine of sentence embeddings", "1", report::number(result.mean, 4)});
+      table.row({"5th percentile", "1", report::number(result.fifth, 4)});
+      json["cosine"] = result.mean;
+      json["cosine_5th_percentile"] = result.fifth;
+    }
+  }
+  if (arguments.common.json)
+    print(json);
+  else {
+    table.print(std::cout);
+    std::cout << "a run is " << a.rows << " tokens; " << a.latency.count() << " and " << b.latency.count() << " runs, spread "
+              << report::percent(a.latency.spread() / a.latency.median()) << " and "
+              << report::percent(b.latency.spread() / b.latency.median()) << "\n";
+  }
+  return 0;
+}
+} // namespace
+
+void run::addSummary(CLI::App &program, int &status) {
+  auto arguments = std::make_shared<Arguments>();
+  CLI::App *command = program.add_subcommand("summary", "Table of a dense and a converted model: size, work, time, memory, agreement");
+  command->add_option("dense", arguments->dense, "the dense model")->required();
+  command->add_option("converted", arguments->converted, "what was made of it")->required();
+  addInputs(*command, arguments->inputs);
+  command->add_option("--tokens", arguments->tokens, "token ids (.npy) on which agreement is measured");
+  command->add_option("--window", arguments->window, "tokens of a window, for decoders")->check(CLI::Range(2, 1000000))->capture_default_str();
+  command->add_option("--windows", arguments->windows, "windows, for decoders")->check(CLI::Range(1, 1000000))->capture_default_str();
+  addCommon(*command, arguments->common);
+  command->footer("Example: uoe-run summary dense.onnx converted.mlir --tokens text.npy --seq 128");
+  command->callback([arguments, &status] { status = execute(*arguments); });
+}
