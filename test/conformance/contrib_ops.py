@@ -453,9 +453,52 @@ def packed_experts(r):
                    weights=(2, 3, 4, 5, 6, 7, 11, 12))
 
 
+def quantised_elementwise(r):
+    """A rounding tie may fall either way: one step of the result is allowed."""
+    step = 1 / 80
+    for kind in (np.uint8, np.int8):
+        low, high = (0, 256) if kind == np.uint8 else (-128, 128)
+
+        def values(*shape):
+            return r.integers(low, high, *shape, dtype=kind)
+
+        def scale(value, zero):
+            return [np.array(value, np.float32), np.array(zero, kind)]
+
+        for a, b in (((2, 5, 8), (2, 5, 8)), ((2, 5, 8), (8,)), ((4, 1), (1, 6))):
+            yield Case("QLinearAdd", [values(*a), *scale(0.05, 3), values(*b), *scale(0.03, 7), *scale(0.1, 5)],
+                       tolerance=step)
+            yield Case("QLinearMul", [values(*a), *scale(0.05, 3), values(*b), *scale(0.03, 7), *scale(0.2, 5)],
+                       tolerance=step)
+        yield Case("QLinearSigmoid", [values(3, 20), *scale(0.05, 3), *scale(1 / 200, 1)], tolerance=step)
+        yield Case("QLinearLeakyRelu", [values(3, 20), *scale(0.05, 3), *scale(0.04, 1)], {"alpha": 0.2},
+                   tolerance=step)
+        yield Case("QLinearSoftmax", [values(3, 20), *scale(0.02, 3), *scale(1 / 256, 0)], {"axis": -1, "opset": 13},
+                   tolerance=2 * step)
+        yield Case("QLinearConcat", [*scale(0.05, 2), values(2, 3, 4), *scale(0.04, 1), values(2, 5, 4),
+                                     *scale(0.06, 3)], {"axis": 1}, tolerance=step)
+        for ta, tb in itertools.product((0, 1), (0, 1)):
+            a, b = values(*((9, 5) if ta else (5, 9))), values(*((7, 9) if tb else (9, 7)))
+            bias = r.integers(-900, 900, 7)
+            common = [a, *scale(0.02, 3), b, *scale(0.03, 4), bias]
+            yield Case("QGemm", common, {"transA": ta, "transB": tb}, tolerance=1e-4)
+            yield Case("QGemm", common + scale(0.2, 6), {"transA": ta, "transB": tb}, tolerance=step)
+
+
+def gathered_blocks(r):
+    for bits, block, zero in itertools.product((4, 8), (16, 32), (False, True)):
+        rows, width = 12, 64
+        blocks = width // block
+        data = r.integers(0, 256, rows, width * bits // 8, dtype=np.uint8)
+        zeros = r.integers(0, 256, rows, -(-blocks * bits // 8), dtype=np.uint8) if zero else None
+        for indices in (r.integers(0, rows, 2, 5, dtype=np.int64), np.array([-1, 3], np.int64)):
+            yield Case("GatherBlockQuantized", [data, indices, np.abs(r.real(rows, blocks)), zeros],
+                       {"bits": bits, "block_size": block, "gather_axis": 0, "quantize_axis": 1}, weights=(0, 2, 3))
+
+
 FAMILIES = (activations, norms, embeddings, products, packed_products, rotary, attention, quantised_attention,
             relative_positions, multi_head, group_query,
-            experts, packed_experts)
+            experts, packed_experts, quantised_elementwise, gathered_blocks)
 
 
 def main():
