@@ -10,6 +10,18 @@ rt::DType uoe::dtypeOf(Type type) { return static_cast<rt::DType>(onnx::dataType
 
 namespace {
 
+// Keeps a weight's bytes; when the last tensor over them goes, say after packing, so do their pages: a model is in memory once.
+struct MappedWeight {
+  explicit MappedWeight(const WeightData &data) : owner(data.owner), file(data.file), offset(data.offset), length(data.bytes.size()) {}
+  ~MappedWeight() {
+    if (file)
+      file->advise(offset, length, MappedFile::Advice::DontNeed);
+  }
+  std::shared_ptr<const void> owner;
+  std::shared_ptr<const MappedFile> file;
+  uint64_t offset, length;
+};
+
 class Translator {
 public:
   Translator(WeightReader &weights, Operation *root) : weights(weights), symbols(root) {}
@@ -95,8 +107,7 @@ private:
     rt::Shape shape(data->type.getShape().begin(), data->type.getShape().end());
     // The runtime never writes into storage that it does not own.
     void *bytes = const_cast<char *>(data->bytes.data());
-    auto owner = std::make_shared<std::shared_ptr<const void>>(data->owner);
-    return rt::Tensor(dtype, std::move(shape), bytes, owner);
+    return rt::Tensor(dtype, std::move(shape), bytes, std::make_shared<MappedWeight>(*data));
   }
 
   LogicalResult constant(Scope &scope, onnx::WeightOp weight) {

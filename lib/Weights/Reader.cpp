@@ -26,7 +26,7 @@ llvm::Expected<std::shared_ptr<MappedFile>> WeightReader::map(llvm::StringRef pa
 
 static WeightData own(std::vector<char> bytes, RankedTensorType type) {
   auto owner = std::make_shared<std::vector<char>>(std::move(bytes));
-  return {{owner->data(), owner->size()}, owner, type};
+  return {{owner->data(), owner->size()}, owner, type, nullptr, 0};
 }
 
 /// A sparse tensor made dense: indices are linear, or one row of coordinates an element.
@@ -93,7 +93,7 @@ llvm::Expected<WeightData> WeightReader::read(TypedAttr value, size_t alignment)
   const char *data = bytes.data() + file.getOffset();
   if (reinterpret_cast<uintptr_t>(data) % alignment)
     return own({data, data + file.getLength()}, type);
-  return WeightData{{data, static_cast<size_t>(file.getLength())}, *mapped, type};
+  return WeightData{{data, static_cast<size_t>(file.getLength())}, *mapped, type, *mapped, file.getOffset()};
 }
 
 void WeightReader::advise(TypedAttr value, MappedFile::Advice advice) {

@@ -36,6 +36,9 @@ struct WeightData {
   llvm::ArrayRef<char> bytes;
   std::shared_ptr<const void> owner;
   mlir::RankedTensorType type;
+  /// The mapping that the bytes lie in, at `offset`; null where they were copied.
+  std::shared_ptr<const MappedFile> file = nullptr;
+  uint64_t offset = 0;
 
   /// The elements as T (sizeof(T) as in the raw form). The data must have been read with at least
   /// T's alignment.

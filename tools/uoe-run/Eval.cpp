@@ -152,6 +152,11 @@ void run::addEval(CLI::App &program, int &status) {
                    "windows at most; 0: all of the file")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
+  command
+      ->add_option("--chunk", arguments->perplexity.chunk,
+                   "tokens that a decoder takes at a time, with its cache; 0: whole windows")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   command->add_option("--sentences", arguments->embedding.sentences, "sentences at most; 0: all")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();

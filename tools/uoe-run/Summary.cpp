@@ -55,14 +55,17 @@ ConversionReport account(const std::string &path) {
 }
 
 // Lets the kernel's high-water mark of resident memory begin anew (clear_refs 5, Linux 4.0).
-void resetPeak() { std::ofstream("/proc/self/clear_refs") << 5; }
+void resetPeak() {
+  std::ofstream("/proc/self/clear_refs") << 5;
+}
 
 Column measure(const std::string &path, const Arguments &arguments) {
   Column column;
   column.report = account(path);
   rt::releaseRetainedMemory();
   resetPeak();
-  double before = static_cast<double>(memory().anonymous);
+  // Above what the process itself takes, its libraries included.
+  double before = static_cast<double>(memory().anonymous + memory().file);
   auto session = load(path, arguments.common.session);
   BoundInputs bound = bindInputs(*session, arguments.inputs.read());
   int ids = inputOf(*session, Role::Ids);
@@ -87,24 +90,28 @@ int execute(const Arguments &arguments) {
     table.row({name, format(x), format(y), change(x, y)});
   };
   row("parameters", a.report.parameters, b.report.parameters, report::quantity);
-  row("multiply-adds a token, products with weights", a.report.matmulMultiplyAdds, b.report.matmulMultiplyAdds, report::quantity);
+  row("multiply-adds a token, products with weights", a.report.matmulMultiplyAdds,
+      b.report.matmulMultiplyAdds, report::quantity);
   row("time of a run, median", a.latency.median(), b.latency.median(), report::duration);
   row("file to ready", a.compileSeconds, b.compileSeconds, report::duration);
   row("peak memory", a.peak, b.peak, report::bytes);
-  report::Json json = {{"dense", arguments.dense},
-                       {"converted", arguments.converted},
-                       {"parameters", {a.report.parameters, b.report.parameters}},
-                       {"multiply_adds_per_token", {a.report.matmulMultiplyAdds, b.report.matmulMultiplyAdds}},
-                       {"seconds", {a.latency.median(), b.latency.median()}},
-                       {"seconds_spread", {a.latency.spread(), b.latency.spread()}},
-                       {"compile_seconds", {a.compileSeconds, b.compileSeconds}},
-                       {"peak_bytes", {a.peak, b.peak}},
-                       {"tokens_per_run", a.rows}};
+  report::Json json = {
+      {"dense", arguments.dense},
+      {"converted", arguments.converted},
+      {"parameters", {a.report.parameters, b.report.parameters}},
+      {"multiply_adds_per_token", {a.report.matmulMultiplyAdds, b.report.matmulMultiplyAdds}},
+      {"seconds", {a.latency.median(), b.latency.median()}},
+      {"seconds_spread", {a.latency.spread(), b.latency.spread()}},
+      {"compile_seconds", {a.compileSeconds, b.compileSeconds}},
+      {"peak_bytes", {a.peak, b.peak}},
+      {"tokens_per_run", a.rows}};
   if (!arguments.tokens.empty()) {
-    auto dense = load(arguments.dense, arguments.common.session), converted = load(arguments.converted, arguments.common.session);
+    auto dense = load(arguments.dense, arguments.common.session),
+         converted = load(arguments.converted, arguments.common.session);
     TokenFile tokens = readTokens(arguments.tokens);
     int ids = inputOf(*dense, Role::Ids);
-    int64_t vocabulary = ids >= 0 ? vocabularyOf(dense->program(), dense->program().inputSlots[ids]) : -1;
+    int64_t vocabulary =
+        ids >= 0 ? vocabularyOf(dense->program(), dense->program().inputSlots[ids]) : -1;
     if (logitsOf(*dense, vocabulary) >= 0) {
       Decoder reference(*dense), model(*converted);
       PerplexityOptions options;
@@ -128,7 +135,8 @@ int execute(const Arguments &arguments) {
     print(json);
   else {
     table.print(std::cout);
-    std::cout << "a run is " << a.rows << " tokens; " << a.latency.count() << " and " << b.latency.count() << " runs, spread "
+    std::cout << "a run is " << a.rows << " tokens; " << a.latency.count() << " and "
+              << b.latency.count() << " runs, spread "
               << report::percent(a.latency.spread() / a.latency.median()) << " and "
               << report::percent(b.latency.spread() / b.latency.median()) << "\n";
   }
@@ -138,13 +146,19 @@ int execute(const Arguments &arguments) {
 
 void run::addSummary(CLI::App &program, int &status) {
   auto arguments = std::make_shared<Arguments>();
-  CLI::App *command = program.add_subcommand("summary", "Table of a dense and a converted model: size, work, time, memory, agreement");
+  CLI::App *command = program.add_subcommand(
+      "summary", "Table of a dense and a converted model: size, work, time, memory, agreement");
   command->add_option("dense", arguments->dense, "the dense model")->required();
   command->add_option("converted", arguments->converted, "what was made of it")->required();
   addInputs(*command, arguments->inputs);
-  command->add_option("--tokens", arguments->tokens, "token ids (.npy) on which agreement is measured");
-  command->add_option("--window", arguments->window, "tokens of a window, for decoders")->check(CLI::Range(2, 1000000))->capture_default_str();
-  command->add_option("--windows", arguments->windows, "windows, for decoders")->check(CLI::Range(1, 1000000))->capture_default_str();
+  command->add_option("--tokens", arguments->tokens,
+                      "token ids (.npy) on which agreement is measured");
+  command->add_option("--window", arguments->window, "tokens of a window, for decoders")
+      ->check(CLI::Range(2, 1000000))
+      ->capture_default_str();
+  command->add_option("--windows", arguments->windows, "windows, for decoders")
+      ->check(CLI::Range(1, 1000000))
+      ->capture_default_str();
   addCommon(*command, arguments->common);
   command->footer("Example: uoe-run summary dense.onnx converted.mlir --tokens text.npy --seq 128");
   command->callback([arguments, &status] { status = execute(*arguments); });
