@@ -39,11 +39,23 @@ Facts join(NodeContext &c, const Facts &a, const Facts &b) {
 
 LogicalResult ifThenElse(NodeContext &c) {
   Region *branches[2] = {subgraph(c, "then_branch"), subgraph(c, "else_branch")};
+  const auto *condition = c.contents(0);
+  std::optional<int64_t> taken;
+  if (condition && condition->size() == 1)
+    taken = (*condition)[0].constant();
   SmallVector<SmallVector<Facts>, 2> results;
-  for (Region *branch : branches) {
+  for (auto [i, branch] : llvm::enumerate(branches)) {
     if (!branch)
       return c.fail("needs subgraphs then_branch and else_branch");
-    if (failed(c.analysis.run(branch->front())))
+    // What is never run may well be wrong for the shapes at hand: that is why it is not run.
+    bool diagnose = c.analysis.diagnose, before = c.analysis.failed;
+    bool dead = taken && (*taken ? 0 : 1) != static_cast<int64_t>(i);
+    c.analysis.diagnose = diagnose && !dead;
+    LogicalResult status = c.analysis.run(branch->front());
+    c.analysis.diagnose = diagnose;
+    if (dead)
+      c.analysis.failed = before;
+    else if (failed(status))
       return failure();
     auto &made = results.emplace_back();
     for (Value value : branch->front().getTerminator()->getOperands())
@@ -52,10 +64,6 @@ LogicalResult ifThenElse(NodeContext &c) {
   if (results[0].size() != c.results() || results[1].size() != c.results())
     return c.fail("needs subgraphs with " + llvm::Twine(c.results()) + " results, found " +
                   llvm::Twine(results[0].size()) + " and " + llvm::Twine(results[1].size()));
-  const auto *condition = c.contents(0);
-  std::optional<int64_t> taken;
-  if (condition && condition->size() == 1)
-    taken = (*condition)[0].constant();
   for (unsigned i = 0; i < c.results(); ++i)
     c.out(i) = taken ? results[*taken ? 0 : 1][i] : join(c, results[0][i], results[1][i]);
   return success();

@@ -120,7 +120,7 @@ public:
   const DimOrigin *origin(unsigned atom);
 
   DimTable dims;
-  const bool diagnose;
+  bool diagnose;
   bool failed = false; // an error was reported
 
 private:
