@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <cstring>
 
 namespace uoe {
 
@@ -42,6 +43,27 @@ std::vector<std::vector<int64_t>> cut(const TokenFile &tokens, const PerplexityO
   }
   return windows;
 }
+/// Logits of a whole window, which the decoder takes `chunk` tokens at a time.
+rt::Tensor runWindow(Decoder &decoder, const std::vector<int64_t> &window, int64_t chunk) {
+  decoder.reset();
+  int64_t count = static_cast<int64_t>(window.size());
+  if (chunk <= 0 || chunk >= count)
+    return decoder.run(window);
+  rt::check(decoder.cached(),
+            "the model has no inputs for past keys and values: it takes whole windows");
+  rt::Tensor all;
+  for (int64_t begin = 0; begin < count; begin += chunk) {
+    int64_t end = std::min(count, begin + chunk);
+    const rt::Tensor &part = decoder.run({window.begin() + begin, window.begin() + end});
+    rt::check(part.dim(1) == end - begin, "the model gives logits for ", part.dim(1), " of ",
+              end - begin, " positions; perplexity needs all");
+    if (begin == 0)
+      all = rt::Tensor(part.dtype(), {1, count, part.dim(2)});
+    size_t row = part.bytes() / static_cast<size_t>(end - begin);
+    std::memcpy(all.data<char>() + row * static_cast<size_t>(begin), part.raw(), part.bytes());
+  }
+  return all;
+}
 } // namespace
 
 Perplexity perplexity(Decoder &model, Decoder *reference, const TokenFile &tokens,
@@ -56,16 +78,12 @@ Perplexity perplexity(Decoder &model, Decoder *reference, const TokenFile &token
   for (const auto &window : windows) {
     int64_t count = static_cast<int64_t>(window.size()) - 1;
     auto begin = std::chrono::steady_clock::now();
-    model.reset();
-    const rt::Tensor &logits = model.run(window);
+    rt::Tensor logits = runWindow(model, window, options.chunk);
     result.seconds +=
         std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-    const rt::Tensor *other = nullptr;
-    if (reference) {
-      reference->reset();
-      other = &reference->run(window);
-    }
-    for (const rt::Tensor *tensor : {&logits, other}) {
+    rt::Tensor theirs = reference ? runWindow(*reference, window, 0) : rt::Tensor();
+    const rt::Tensor *other = reference ? &theirs : nullptr;
+    for (const rt::Tensor *tensor : {static_cast<const rt::Tensor *>(&logits), other}) {
       if (!tensor)
         continue;
       rt::check(tensor->dim(1) == count + 1, "the model gives logits for ", tensor->dim(1), " of ",

@@ -99,6 +99,8 @@ TEST(Perplexity, OfAKnownDistribution) {
   EXPECT_NEAR(result.loss, log - 3 * 5 / 6.0, 1e-6);
   EXPECT_NEAR(result.referenceLoss, uniform, 1e-6);
   EXPECT_NEAR(result.divergence, log - 3.0 / vocabulary - uniform, 1e-6);
+  options.chunk = 3;
+  EXPECT_DOUBLE_EQ(perplexity(decoder, nullptr, tokens, options).loss, result.loss);
   options.windows = 1;
   EXPECT_NEAR(perplexity(decoder, nullptr, tokens, options).loss, log - 3, 1e-6);
   options.window = 10;
@@ -122,8 +124,7 @@ static void addEncoder(FakeSession &session, float scale) {
   session.input("attention_mask", DType::I64, {"batch", "seq"});
   session.output("last_hidden_state", DType::F32, {"batch", "seq", "2"});
   session.model = [scale](const std::vector<rt::Value> &in) {
-    std::vector<int64_t> ids = integersOf(in[0].tensor),
-                         mask = integersOf(in[1].tensor);
+    std::vector<int64_t> ids = integersOf(in[0].tensor), mask = integersOf(in[1].tensor);
     rt::Tensor states(DType::F32, {in[0].tensor.dim(0), in[0].tensor.dim(1), 2});
     for (size_t i = 0; i < ids.size(); ++i) {
       EXPECT_EQ(mask[i], ids[i] != 0);

@@ -36,8 +36,7 @@ TEST(Inputs, DefaultsOfADecoder) {
   EXPECT_EQ(bound.values[1].tensor.shape(), (rt::Shape{1, 8}));
   EXPECT_EQ(bound.values[3].tensor.shape(), (rt::Shape{1, 2, 0, 8}));
   EXPECT_EQ(integersOf(bound.values[1].tensor), std::vector<int64_t>(8, 1));
-  EXPECT_EQ(integersOf(bound.values[2].tensor),
-            (std::vector<int64_t>{0, 1, 2, 3, 4, 5, 6, 7}));
+  EXPECT_EQ(integersOf(bound.values[2].tensor), (std::vector<int64_t>{0, 1, 2, 3, 4, 5, 6, 7}));
   EXPECT_EQ(bound.assumed.size(), 3u); // the total is implied
   EXPECT_EQ(bound.generated.size(), 4u);
 }
@@ -52,8 +51,7 @@ TEST(Inputs, TotalLengthFollows) {
     options.dims = {{"past_sequence_length", 5}, {"sequence_length", 3}, {"batch_size", 2}};
     BoundInputs bound = bindInputs(session, options);
     EXPECT_EQ(bound.values[1].tensor.shape(), (rt::Shape{2, 8})) << total;
-    EXPECT_EQ(integersOf(bound.values[2].tensor),
-              (std::vector<int64_t>{5, 6, 7, 5, 6, 7}));
+    EXPECT_EQ(integersOf(bound.values[2].tensor), (std::vector<int64_t>{5, 6, 7, 5, 6, 7}));
   }
 }
 

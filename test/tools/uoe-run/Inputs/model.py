@@ -69,6 +69,40 @@ def decoder(path):
     )
 
 
+def attention(path):
+    """A decoder of one causal attention layer over its cache; keys and values are the embeddings."""
+    rng = np.random.default_rng(2)
+    node = helper.make_node
+    save(
+        path,
+        [node("Gather", ["E", "input_ids"], ["rows"]),
+         node("Unsqueeze", ["rows", "one"], ["queries"]),
+         node("Concat", ["past_key_values.0.key", "queries"], ["present.0.key"], axis=2),
+         node("Transpose", ["present.0.key"], ["turned"], perm=[0, 1, 3, 2]),
+         node("MatMul", ["queries", "turned"], ["scores"]),
+         node("Shape", ["present.0.key"], ["total"], start=2, end=3),
+         node("Squeeze", ["total"], ["t"]),
+         node("Range", ["zero", "t", "step"], ["columns"]),
+         node("Unsqueeze", ["position_ids", "middle"], ["lines"]),
+         node("LessOrEqual", ["columns", "lines"], ["seen"]),
+         node("Where", ["seen", "scores", "low"], ["masked"]),
+         node("Softmax", ["masked"], ["weights"], axis=-1),
+         node("MatMul", ["weights", "present.0.key"], ["mixed"]),
+         node("Squeeze", ["mixed", "one"], ["states"]),
+         node("MatMul", ["states", "head"], ["logits"])],
+        [port("input_ids", TensorProto.INT64, ["batch", "seq"]),
+         port("position_ids", TensorProto.INT64, ["batch", "seq"]),
+         port("past_key_values.0.key", TensorProto.FLOAT, ["batch", 1, "past", 8])],
+        [port("logits", TensorProto.FLOAT, ["batch", "seq", 32]),
+         port("present.0.key", TensorProto.FLOAT, ["batch", 1, "past + seq", 8])],
+        [weight("E", rng.standard_normal((32, 8)).astype(np.float32)),
+         weight("head", rng.standard_normal((8, 32)).astype(np.float32)),
+         weight("one", np.array([1], np.int64)), weight("middle", np.array([1, 3], np.int64)),
+         weight("zero", np.array(0, np.int64)), weight("step", np.array(1, np.int64)),
+         weight("low", np.array(-1e9, np.float32))],
+    )
+
+
 def unknown(path):
     save(
         path,
@@ -112,7 +146,8 @@ def sequence(path):
 
 MODELS = {
     "linear": linear, "linear-half": lambda path: linear(path, 0.5), "encoder": encoder,
-    "encoder-turned": lambda path: encoder(path, 0.5), "decoder": decoder, "unknown": unknown,
+    "encoder-turned": lambda path: encoder(path, 0.5), "decoder": decoder,
+    "attention": attention, "unknown": unknown,
     "tests": tests, "sequence": sequence,
 }
 MODELS[sys.argv[1]](sys.argv[2])
