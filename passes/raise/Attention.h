@@ -15,7 +15,8 @@ struct ScoreTerm {
   double factor = 1.0;
   bool negated = false;
   double fill = 0.0;
-  /// Rank of the scores where the term applies, and for ranks above the product's the shape they were regrouped to.
+  /// Rank of the scores where the term applies, and for ranks above the product's the shape they
+  /// were regrouped to.
   int64_t rank = 4;
   mlir::Value shape = {};
 };
@@ -43,7 +44,8 @@ struct AttentionOutcome {
   std::optional<Reason> reason;
 };
 
-/// Outcome for one Softmax: a match, or a reason if it looked like attention (it follows or feeds a product of activations).
+/// Outcome for one Softmax: a match, or a reason if it looked like attention (it follows or feeds a
+/// product of activations).
 AttentionOutcome matchAttention(onnx::NodeOp softmax, Facts &facts);
 
 /// True for an operator that holds an attention.

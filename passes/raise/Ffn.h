@@ -4,7 +4,8 @@
 
 namespace uoe::raise {
 
-/// One operand of the activation: columns [start, start + size) of a linear map of the block's input.
+/// One operand of the activation: columns [start, start + size) of a linear map of the block's
+/// input.
 struct FfnBranch {
   mlir::Value value;
   Linear linear;
@@ -25,7 +26,8 @@ struct FfnMatch {
   Nodes nodes;
 };
 
-/// Outcome for one linear map as down-projection: a match, or a reason if it looked like one, or neither.
+/// Outcome for one linear map as down-projection: a match, or a reason if it looked like one, or
+/// neither.
 struct FfnOutcome {
   std::optional<FfnMatch> match;
   std::optional<Reason> reason;

@@ -1,4 +1,5 @@
-// inline-spelling and drop-spelling: a raised block is either the nodes that spelled it or what its operands say.
+// inline-spelling and drop-spelling: a raised block is either the nodes that spelled it or what its
+// operands say.
 #include "passes/Passes.h"
 #include "passes/raise/Match.h"
 

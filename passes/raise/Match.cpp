@@ -60,7 +60,8 @@ std::optional<double> Facts::scalar(Value value) {
 }
 
 std::optional<SmallVector<int64_t>> Facts::integers(Value value) {
-  auto dense = dyn_cast_or_null<DenseIntElementsAttr>(value ? onnx::constantOf(value) : TypedAttr());
+  auto dense =
+      dyn_cast_or_null<DenseIntElementsAttr>(value ? onnx::constantOf(value) : TypedAttr());
   if (!dense || dense.getNumElements() > 64)
     return std::nullopt;
   SmallVector<int64_t> result;
@@ -103,18 +104,22 @@ Type raise::elementOf(Value value) {
   return type ? type.getElementType() : Type();
 }
 
-bool raise::isFloat(Value value) { return isa_and_nonnull<FloatType>(elementOf(value)); }
+bool raise::isFloat(Value value) {
+  return isa_and_nonnull<FloatType>(elementOf(value));
+}
 
 bool raise::mayAgree(Value a, Value b, int64_t dims) {
   for (int64_t axis = 0; axis < dims; ++axis) {
     int64_t m = sizeOf(a, axis), n = sizeOf(b, axis);
     if (m != n && !ShapedType::isDynamic(m) && !ShapedType::isDynamic(n))
       return false;
-    // Names of two sizes that are one are canonical after shape inference; names of derived sizes may differ.
+    // Names of two sizes that are one are canonical after shape inference; names of derived sizes
+    // may differ.
     StringRef p = onnx::dimName(a.getType(), axis), q = onnx::dimName(b.getType(), axis);
     if (!p.empty() && !q.empty() && p != q && dims > 1)
       for (int64_t other = 0; other < dims; ++other)
-        if (other != axis && (onnx::dimName(b.getType(), other) == p || onnx::dimName(a.getType(), other) == q))
+        if (other != axis &&
+            (onnx::dimName(b.getType(), other) == p || onnx::dimName(a.getType(), other) == q))
           return false;
   }
   return true;
@@ -169,11 +174,12 @@ Value raise::through(Value value, bool regroup, Nodes *trail) {
 //===----------------------------------------------------------------------===//
 
 Location raise::blockLoc(Operation *op) {
-  return FusedLoc::get({op->getLoc()}, StringAttr::get(op->getContext(), "block"), op->getContext());
+  return FusedLoc::get({op->getLoc()}, StringAttr::get(op->getContext(), "block"),
+                       op->getContext());
 }
 
-Value raise::makeNode(OpBuilder &builder, Location loc, StringRef op, ValueRange operands, Type result,
-                      ArrayRef<NamedAttribute> attrs, StringRef domain) {
+Value raise::makeNode(OpBuilder &builder, Location loc, StringRef op, ValueRange operands,
+                      Type result, ArrayRef<NamedAttribute> attrs, StringRef domain) {
   // Names of nodes are unique in a model: these have none.
   if (isa<NameLoc>(loc))
     loc = FusedLoc::get({loc}, builder.getStringAttr("block"), builder.getContext());
@@ -194,19 +200,23 @@ Value raise::makeScalar(OpBuilder &builder, Location loc, Type element, double v
   if (auto real = dyn_cast<FloatType>(element))
     one = FloatAttr::get(real, value);
   else
-    one = IntegerAttr::get(element, APInt(element.getIntOrFloatBitWidth(), static_cast<int64_t>(value), true));
+    one = IntegerAttr::get(
+        element, APInt(element.getIntOrFloatBitWidth(), static_cast<int64_t>(value), true));
   return makeNode(builder, loc, "Constant", {}, type,
                   builder.getNamedAttr("value", DenseElementsAttr::get(type, one)));
 }
 
-// The type with dimensions `shape` of `value`'s element type; a name follows its dimension where `from` says which it was.
-static RankedTensorType reshaped(Value value, ArrayRef<int64_t> shape, ArrayRef<int64_t> from = {}) {
+// The type with dimensions `shape` of `value`'s element type; a name follows its dimension where
+// `from` says which it was.
+static RankedTensorType reshaped(Value value, ArrayRef<int64_t> shape,
+                                 ArrayRef<int64_t> from = {}) {
   auto type = cast<RankedTensorType>(value.getType());
   Attribute encoding;
   if (isa_and_nonnull<onnx::DimsAttr>(type.getEncoding()) && !from.empty()) {
     SmallVector<StringAttr> names;
     for (int64_t axis : from)
-      names.push_back(StringAttr::get(type.getContext(), axis < 0 ? "" : onnx::dimName(type, axis)));
+      names.push_back(
+          StringAttr::get(type.getContext(), axis < 0 ? "" : onnx::dimName(type, axis)));
     encoding = onnx::DimsAttr::get(type.getContext(), names);
   }
   return RankedTensorType::get(shape, type.getElementType(), encoding);
@@ -229,7 +239,8 @@ Value raise::makeReshape(OpBuilder &builder, Location loc, Value value, ArrayRef
     type.push_back(copied ? sizeOf(value, axis) : (size == -1 ? ShapedType::kDynamic : size));
     from.push_back(copied ? static_cast<int64_t>(axis) : -1);
   }
-  return makeNode(builder, loc, "Reshape", {value, makeIntegers(builder, loc, target)}, reshaped(value, type, from));
+  return makeNode(builder, loc, "Reshape", {value, makeIntegers(builder, loc, target)},
+                  reshaped(value, type, from));
 }
 
 Value raise::makeUnsqueeze(OpBuilder &builder, Location loc, Value value, int64_t axis) {
@@ -239,10 +250,12 @@ Value raise::makeUnsqueeze(OpBuilder &builder, Location loc, Value value, int64_
     shape.push_back(i == axis ? 1 : sizeOf(value, source));
     from.push_back(i == axis ? -1 : source);
   }
-  return makeNode(builder, loc, "Unsqueeze", {value, makeIntegers(builder, loc, {axis})}, reshaped(value, shape, from));
+  return makeNode(builder, loc, "Unsqueeze", {value, makeIntegers(builder, loc, {axis})},
+                  reshaped(value, shape, from));
 }
 
-Value raise::makeSlice(OpBuilder &builder, Location loc, Value value, int64_t axis, int64_t start, int64_t size) {
+Value raise::makeSlice(OpBuilder &builder, Location loc, Value value, int64_t axis, int64_t start,
+                       int64_t size) {
   SmallVector<int64_t> shape, from;
   for (int64_t i = 0, rank = rankOf(value); i < rank; ++i) {
     shape.push_back(i == axis ? size : sizeOf(value, i));
@@ -251,8 +264,8 @@ Value raise::makeSlice(OpBuilder &builder, Location loc, Value value, int64_t ax
   if (sizeOf(value, axis) == size)
     return value;
   return makeNode(builder, loc, "Slice",
-                  {value, makeIntegers(builder, loc, {start}), makeIntegers(builder, loc, {start + size}),
-                   makeIntegers(builder, loc, {axis})},
+                  {value, makeIntegers(builder, loc, {start}),
+                   makeIntegers(builder, loc, {start + size}), makeIntegers(builder, loc, {axis})},
                   reshaped(value, shape, from));
 }
 
@@ -260,18 +273,24 @@ Value raise::makeCast(OpBuilder &builder, Location loc, Value value, Type elemen
   if (elementOf(value) == element)
     return value;
   // TensorProto.DataType
-  int64_t to = element.isF16() ? 10 : element.isBF16() ? 16 : element.isF64() ? 11 : element.isF32() ? 1 : 0;
+  int64_t to = element.isF16()    ? 10
+               : element.isBF16() ? 16
+               : element.isF64()  ? 11
+               : element.isF32()  ? 1
+                                  : 0;
   if (!to)
     to = element.isInteger(1) ? 9 : element.isInteger(32) ? 6 : 7;
   auto type = cast<RankedTensorType>(value.getType());
-  return makeNode(builder, loc, "Cast", value, RankedTensorType::get(type.getShape(), element, type.getEncoding()),
+  return makeNode(builder, loc, "Cast", value,
+                  RankedTensorType::get(type.getShape(), element, type.getEncoding()),
                   builder.getNamedAttr("to", builder.getI64IntegerAttr(to)));
 }
 
 Value raise::makeScaled(OpBuilder &builder, Location loc, Value value, double factor) {
   if (factor == 1.0)
     return value;
-  return makeNode(builder, loc, "Mul", {value, makeScalar(builder, loc, elementOf(value), factor)}, value.getType());
+  return makeNode(builder, loc, "Mul", {value, makeScalar(builder, loc, elementOf(value), factor)},
+                  value.getType());
 }
 
 Value raise::makeBinary(OpBuilder &builder, Location loc, StringRef op, Value a, Value b) {
@@ -287,12 +306,13 @@ Value raise::makeBinary(OpBuilder &builder, Location loc, StringRef op, Value a,
     bool fromA = m != 1 && (!ShapedType::isDynamic(m) || n == 1 || ShapedType::isDynamic(n));
     shape.push_back(fromA ? m : n);
     Value source = fromA ? a : b;
-    names.push_back(StringAttr::get(builder.getContext(), (fromA ? inA : inB)
-                                                              ? onnx::dimName(source.getType(), rankOf(source) + i)
-                                                              : StringRef()));
+    names.push_back(StringAttr::get(
+        builder.getContext(),
+        (fromA ? inA : inB) ? onnx::dimName(source.getType(), rankOf(source) + i) : StringRef()));
   }
-  return makeNode(builder, loc, op, {a, b},
-                  RankedTensorType::get(shape, elementOf(a), onnx::DimsAttr::get(builder.getContext(), names)));
+  return makeNode(
+      builder, loc, op, {a, b},
+      RankedTensorType::get(shape, elementOf(a), onnx::DimsAttr::get(builder.getContext(), names)));
 }
 
 //===----------------------------------------------------------------------===//
@@ -303,7 +323,8 @@ Value raise::makeBinary(OpBuilder &builder, Location loc, StringRef op, Value a,
 static bool feedsOnly(Operation *op, const Nodes &nodes, Block *block, Nodes &side) {
   if (side.contains(op))
     return true;
-  if (op->getBlock() != block || op->getNumRegions() > 0 || !isa<NodeOp>(op) || op->use_empty() || side.size() > 64)
+  if (op->getBlock() != block || op->getNumRegions() > 0 || !isa<NodeOp>(op) || op->use_empty() ||
+      side.size() > 64)
     return false;
   side.insert(op);
   for (Operation *user : op->getUsers())
@@ -368,7 +389,9 @@ void raise::outline(const Nodes &nodes, ValueRange roots, Region &region, ValueR
 // Layers
 //===----------------------------------------------------------------------===//
 
-static bool isFeedForward(Operation *op) { return isa<FfnOp, MoeOp>(op); }
+static bool isFeedForward(Operation *op) {
+  return isa<FfnOp, MoeOp>(op);
+}
 
 void raise::numberLayers(Operation *function) {
   // Each graph (and subgraph) counts for itself.
@@ -390,9 +413,13 @@ void raise::numberLayers(Operation *function) {
     llvm::StringMap<int64_t> used;
     for (Operation *op : ops) {
       bool attention = isa<AttentionOp>(op);
-      int64_t layer = attention ? (perLayerA ? a / perLayerA : f) : f / std::max<int64_t>(perLayerF, 1);
+      int64_t layer =
+          attention ? (perLayerA ? a / perLayerA : f) : f / std::max<int64_t>(perLayerF, 1);
       ++(attention ? a : f);
-      std::string name = "layer." + std::to_string(layer) + (attention ? ".attention" : isa<MoeOp>(op) ? ".moe" : ".ffn");
+      std::string name = "layer." + std::to_string(layer) +
+                         (attention        ? ".attention"
+                          : isa<MoeOp>(op) ? ".moe"
+                                           : ".ffn");
       if (int64_t n = used[name]++)
         name += "." + std::to_string(n);
       op->setDiscardableAttr("layer", builder.getI64IntegerAttr(layer));

@@ -1,5 +1,5 @@
-// What the matchers of the raise passes stand on: constants, values seen through operators that do not change them,
-// and the outlining of matched nodes into the spelling of a raised block.
+// What the matchers of the raise passes stand on: constants, values seen through operators that do
+// not change them, and the outlining of matched nodes into the spelling of a raised block.
 #pragma once
 #include "dialects/onnx/Onnx.h"
 #include "dialects/uoe/Uoe.h"
@@ -13,7 +13,8 @@ namespace uoe::raise {
 
 using Nodes = llvm::SetVector<mlir::Operation *>;
 
-/// Answers about the values of one function, remembered. Valid until the function changes values (moving nodes is fine).
+/// Answers about the values of one function, remembered. Valid until the function changes values
+/// (moving nodes is fine).
 class Facts {
 public:
   /// True if the value depends on initializers and constants alone.
@@ -37,26 +38,30 @@ struct Reason {
 /// Name of a node for messages: its name in the model, else its first result's, else its operator.
 std::string describe(mlir::Operation *op);
 
-/// Rank of a tensor, -1 if unknown; size of dimension `axis` (negative counts from the end), kDynamic if unknown.
+/// Rank of a tensor, -1 if unknown; size of dimension `axis` (negative counts from the end),
+/// kDynamic if unknown.
 int64_t rankOf(mlir::Value value);
 int64_t sizeOf(mlir::Value value, int64_t axis);
 /// Element type of a tensor, or null.
 mlir::Type elementOf(mlir::Value value);
 bool isFloat(mlir::Value value);
-/// False if two tensors' shapes contradict each other in size or in dimension names on the first `dims` axes.
+/// False if two tensors' shapes contradict each other in size or in dimension names on the first
+/// `dims` axes.
 bool mayAgree(mlir::Value a, mlir::Value b, int64_t dims);
 
-/// True if `node` only regroups dimensions other than the last, or none at all (Reshape, Flatten, Squeeze, Unsqueeze).
+/// True if `node` only regroups dimensions other than the last, or none at all (Reshape, Flatten,
+/// Squeeze, Unsqueeze).
 bool keepsLastDimension(onnx::NodeOp node);
-/// The value that `value` equals up to rounding: through Identity, Dropout at inference, casts between float types and
-/// QuantizeLinear/DequantizeLinear pairs; with `regroup`, also through nodes that keep the last dimension. What is
-/// crossed is added to `trail`.
+/// The value that `value` equals up to rounding: through Identity, Dropout at inference, casts
+/// between float types and QuantizeLinear/DequantizeLinear pairs; with `regroup`, also through
+/// nodes that keep the last dimension. What is crossed is added to `trail`.
 mlir::Value through(mlir::Value value, bool regroup, Nodes *trail = nullptr);
 /// One step of `through`: the operand that `value` equals, or null.
 mlir::Value throughOnce(mlir::Value value, bool regroup, Nodes *trail = nullptr);
 
-/// A product of two activations, in any spelling: alpha · lhs · rhs, rhs transposed in its last two dimensions if
-/// `transposed`. Operands are float tensors (before dynamic quantisation, after static dequantisation).
+/// A product of two activations, in any spelling: alpha · lhs · rhs, rhs transposed in its last two
+/// dimensions if `transposed`. Operands are float tensors (before dynamic quantisation, after
+/// static dequantisation).
 struct Product {
   mlir::Value lhs, rhs;
   bool transposed = false;
@@ -74,60 +79,77 @@ struct Linear {
   std::function<mlir::Value(mlir::OpBuilder &)> weight;
   /// Vectors that add up to the bias; each with `out` elements on the last dimension.
   llvm::SmallVector<mlir::Value> biases;
-  /// What the operator's own bias is multiplied by (Gemm's beta); applies to `biases[0]` if `scaledBias`.
+  /// What the operator's own bias is multiplied by (Gemm's beta); applies to `biases[0]` if
+  /// `scaledBias`.
   double beta = 1.0;
   bool scaledBias = false;
   int64_t in = 0, out = 0;
   /// Nodes from the value down to the core.
   Nodes nodes;
 };
-/// Matches `value` as the result of a linear map, through regrouping, casts, quantisation and bias additions.
+/// Matches `value` as the result of a linear map, through regrouping, casts, quantisation and bias
+/// additions.
 std::optional<Linear> matchLinear(mlir::Value value, Facts &facts);
 /// Matches the node (or chain that ends in `value`) itself, without what follows it.
 std::optional<Linear> matchLinearCore(mlir::Value value, Facts &facts);
-/// If `value` is a sum of something and a vector along the last dimension (of `out` elements), that vector.
+/// If `value` is a sum of something and a vector along the last dimension (of `out` elements), that
+/// vector.
 mlir::Value biasOf(onnx::NodeOp node, int64_t out, Facts &facts, mlir::Value &other);
 
-/// The bias of a linear map as one vector [size] at the builder's position (columns [start, start+size) of it), or null.
-mlir::Value makeBias(mlir::OpBuilder &builder, mlir::Location loc, const Linear &linear, mlir::ArrayRef<mlir::Value> more,
-                     int64_t start, int64_t size);
+/// The bias of a linear map as one vector [size] at the builder's position (columns [start,
+/// start+size) of it), or null.
+mlir::Value makeBias(mlir::OpBuilder &builder, mlir::Location loc, const Linear &linear,
+                     mlir::ArrayRef<mlir::Value> more, int64_t start, int64_t size);
 
 //===----------------------------------------------------------------------===//
 // Making nodes
 //===----------------------------------------------------------------------===//
 
-/// Nodes that a raise pass makes for a block's operands carry this attribute; `inline-spelling` removes those unused.
+/// Nodes that a raise pass makes for a block's operands carry this attribute; `inline-spelling`
+/// removes those unused.
 inline constexpr llvm::StringLiteral kMade = "uoe.operand";
 
-/// The location of a block that ends in `op`, and of nodes made for it: refers to the node, without being its name.
+/// The location of a block that ends in `op`, and of nodes made for it: refers to the node, without
+/// being its name.
 mlir::Location blockLoc(mlir::Operation *op);
 
-mlir::Value makeNode(mlir::OpBuilder &builder, mlir::Location loc, llvm::StringRef op, mlir::ValueRange operands,
-                     mlir::Type result, mlir::ArrayRef<mlir::NamedAttribute> attrs = {}, llvm::StringRef domain = "");
-mlir::Value makeIntegers(mlir::OpBuilder &builder, mlir::Location loc, mlir::ArrayRef<int64_t> values);
+mlir::Value makeNode(mlir::OpBuilder &builder, mlir::Location loc, llvm::StringRef op,
+                     mlir::ValueRange operands, mlir::Type result,
+                     mlir::ArrayRef<mlir::NamedAttribute> attrs = {}, llvm::StringRef domain = "");
+mlir::Value makeIntegers(mlir::OpBuilder &builder, mlir::Location loc,
+                         mlir::ArrayRef<int64_t> values);
 /// A tensor without dimensions of the given float or integer type.
-mlir::Value makeScalar(mlir::OpBuilder &builder, mlir::Location loc, mlir::Type element, double value);
-mlir::Value makeTranspose(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value value, mlir::ArrayRef<int64_t> perm);
-mlir::Value makeReshape(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value value, mlir::ArrayRef<int64_t> shape);
-mlir::Value makeUnsqueeze(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value value, int64_t axis);
-mlir::Value makeSlice(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value value, int64_t axis, int64_t start,
-                      int64_t size);
-mlir::Value makeCast(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value value, mlir::Type element);
+mlir::Value makeScalar(mlir::OpBuilder &builder, mlir::Location loc, mlir::Type element,
+                       double value);
+mlir::Value makeTranspose(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value value,
+                          mlir::ArrayRef<int64_t> perm);
+mlir::Value makeReshape(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value value,
+                        mlir::ArrayRef<int64_t> shape);
+mlir::Value makeUnsqueeze(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value value,
+                          int64_t axis);
+mlir::Value makeSlice(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value value, int64_t axis,
+                      int64_t start, int64_t size);
+mlir::Value makeCast(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value value,
+                     mlir::Type element);
 /// value · factor, or value itself if the factor is 1.
-mlir::Value makeScaled(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value value, double factor);
+mlir::Value makeScaled(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value value,
+                       double factor);
 /// An elementwise node of two operands that broadcast.
-mlir::Value makeBinary(mlir::OpBuilder &builder, mlir::Location loc, llvm::StringRef op, mlir::Value a, mlir::Value b);
+mlir::Value makeBinary(mlir::OpBuilder &builder, mlir::Location loc, llvm::StringRef op,
+                       mlir::Value a, mlir::Value b);
 
 //===----------------------------------------------------------------------===//
 // Outlining
 //===----------------------------------------------------------------------===//
 
-/// The nodes of `matched` that can move into a block whose results are `roots`: those in the roots' block all of whose
-/// uses are by such nodes. Side computations that only feed matched nodes (of shapes, mostly) come along.
+/// The nodes of `matched` that can move into a block whose results are `roots`: those in the roots'
+/// block all of whose uses are by such nodes. Side computations that only feed matched nodes (of
+/// shapes, mostly) come along.
 Nodes movable(const Nodes &matched, mlir::ValueRange roots);
-/// Moves the nodes, in their order, into the (empty) region, which yields `roots`; other uses of the roots become uses of
-/// `results`.
-void outline(const Nodes &nodes, mlir::ValueRange roots, mlir::Region &region, mlir::ValueRange results);
+/// Moves the nodes, in their order, into the (empty) region, which yields `roots`; other uses of
+/// the roots become uses of `results`.
+void outline(const Nodes &nodes, mlir::ValueRange roots, mlir::Region &region,
+             mlir::ValueRange results);
 
 /// Gives every raised block of the function its layer's index and a name, in order of appearance.
 void numberLayers(mlir::Operation *function);

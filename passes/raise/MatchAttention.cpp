@@ -8,7 +8,8 @@ using onnx::NodeOp;
 
 bool raise::isFusedAttention(NodeOp node) {
   StringRef domain = node.getDomain();
-  return node.getOpType().ends_with("Attention") && (domain.empty() || domain == "ai.onnx" || domain == "com.microsoft");
+  return node.getOpType().ends_with("Attention") &&
+         (domain.empty() || domain == "ai.onnx" || domain == "com.microsoft");
 }
 
 // A scalar behind nodes that repeat it.
@@ -17,8 +18,8 @@ static std::optional<double> spread(Value value, Facts &facts) {
     if (auto scalar = facts.scalar(value))
       return scalar;
     auto node = value.getDefiningOp<NodeOp>();
-    if (!node || !(node.is("Expand") || node.is("Identity") || node.is("Unsqueeze") || node.is("Reshape") || node.is("Cast") ||
-                   node.is("Tile") || node.is("CastLike")))
+    if (!node || !(node.is("Expand") || node.is("Identity") || node.is("Unsqueeze") ||
+                   node.is("Reshape") || node.is("Cast") || node.is("Tile") || node.is("CastLike")))
       return std::nullopt;
     value = node.input(0);
   }
@@ -45,7 +46,8 @@ static Value peelNot(Value condition, bool &negated) {
   while (auto node = condition.getDefiningOp<NodeOp>()) {
     if (node.is("Not"))
       negated = !negated;
-    else if (!node.is("Identity") && !(node.is("Cast") && elementOf(node.input(0)) == elementOf(condition)))
+    else if (!node.is("Identity") &&
+             !(node.is("Cast") && elementOf(node.input(0)) == elementOf(condition)))
       break;
     condition = node.input(0);
   }
@@ -139,7 +141,8 @@ struct Scores {
         value = node.input(0);
         continue;
       }
-      fail("scores: " + Twine(describe(node)) + " stands between the product and the softmax", node);
+      fail("scores: " + Twine(describe(node)) + " stands between the product and the softmax",
+           node);
       return std::nullopt;
     }
     return std::nullopt;
@@ -162,7 +165,8 @@ struct Scores {
       term.factor = node.is("Sub") ? -branch.scale : branch.scale;
       term.rank = rankOf(node.getResult(0));
       branch.terms.push_back(term);
-      // The branch that reaches its product in fewer steps is the scores; the other's products make a bias.
+      // The branch that reaches its product in fewer steps is the scores; the other's products make
+      // a bias.
       if (auto result = run(node.input(i), std::move(branch)))
         if (!best || result->steps < best->steps)
           best = std::move(result);
@@ -176,7 +180,9 @@ struct Scores {
       if (!fill || facts.isConstant(node.input(i)))
         continue;
       if (state.inTanh || !(*fill * state.scale <= -1e3)) {
-        fail("mask: " + Twine(describe(node)) + " fills with " + std::to_string(*fill) + ", which does not hide a key", node);
+        fail("mask: " + Twine(describe(node)) + " fills with " + std::to_string(*fill) +
+                 ", which does not hide a key",
+             node);
         return false;
       }
       ScoreTerm term{ScoreTerm::mask, node.input(0)};
@@ -283,10 +289,11 @@ struct Probabilities {
           continue;
         return true;
       }
-      bool same = node.is("Cast") || node.is("Identity") || node.is("Dropout") || node.is("Reshape") || node.is("Unsqueeze") ||
-                  node.is("Squeeze") || op == "DequantizeLinear";
-      bool passing = op == "QuantizeLinear" || node.is("DynamicQuantizeLinear") || node.is("MatMulInteger") || node.is("Mul") ||
-                     node.is("QLinearMatMul");
+      bool same = node.is("Cast") || node.is("Identity") || node.is("Dropout") ||
+                  node.is("Reshape") || node.is("Unsqueeze") || node.is("Squeeze") ||
+                  op == "DequantizeLinear";
+      bool passing = op == "QuantizeLinear" || node.is("DynamicQuantizeLinear") ||
+                     node.is("MatMulInteger") || node.is("Mul") || node.is("QLinearMatMul");
       if ((same && isFloat(result) && step(node, result)) || (passing && pass(node, result)) ||
           (node.is("Cast") && !llvm::is_contained(equal, p) && pass(node, result)))
         return true;
@@ -335,7 +342,8 @@ static Value strip(Value value, double &scale, Nodes &nodes, Facts &facts) {
   }
 }
 
-// Reshape(Transpose(Reshape(k, [-1, T, D]), [0, 2, 1]), [B, H, D, T]) is k with its last two dimensions swapped.
+// Reshape(Transpose(Reshape(k, [-1, T, D]), [0, 2, 1]), [B, H, D, T]) is k with its last two
+// dimensions swapped.
 static Value swappedByRegrouping(Value value, Nodes &nodes) {
   auto outer = value.getDefiningOp<NodeOp>();
   auto swap = outer && outer.is("Reshape") ? outer.input(0).getDefiningOp<NodeOp>() : NodeOp();
@@ -344,12 +352,16 @@ static Value swappedByRegrouping(Value value, Nodes &nodes) {
     return {};
   auto perm = dyn_cast_or_null<DenseI64ArrayAttr>(swap.attribute("perm"));
   Value k = inner.input(0);
-  if (!perm || perm.asArrayRef() != ArrayRef<int64_t>{0, 2, 1} || rankOf(k) != 4 || rankOf(value) != 4)
+  if (!perm || perm.asArrayRef() != ArrayRef<int64_t>{0, 2, 1} || rankOf(k) != 4 ||
+      rankOf(value) != 4)
     return {};
-  auto agree = [](int64_t a, int64_t b) { return ShapedType::isDynamic(a) || ShapedType::isDynamic(b) || a == b; };
+  auto agree = [](int64_t a, int64_t b) {
+    return ShapedType::isDynamic(a) || ShapedType::isDynamic(b) || a == b;
+  };
   int64_t d = sizeOf(k, 3);
-  if (ShapedType::isDynamic(d) || !agree(sizeOf(inner.getResult(0), 2), d) || !agree(sizeOf(value, 2), d) ||
-      !agree(sizeOf(value, 1), sizeOf(k, 1)) || !agree(sizeOf(value, 0), sizeOf(k, 0)) || !agree(sizeOf(value, 3), sizeOf(k, 2)))
+  if (ShapedType::isDynamic(d) || !agree(sizeOf(inner.getResult(0), 2), d) ||
+      !agree(sizeOf(value, 2), d) || !agree(sizeOf(value, 1), sizeOf(k, 1)) ||
+      !agree(sizeOf(value, 0), sizeOf(k, 0)) || !agree(sizeOf(value, 3), sizeOf(k, 2)))
     return {};
   nodes.insert(outer);
   nodes.insert(swap);
@@ -408,19 +420,23 @@ static Value ungroup(Value value, Facts &facts, Nodes &nodes) {
     return node.input(0);
   }
   auto repeat = node.is("Reshape") ? node.input(0).getDefiningOp<NodeOp>() : NodeOp();
-  if (!repeat || !(repeat.is("Expand") || repeat.is("Tile") || repeat.is("Concat")) || rankOf(repeat.getResult(0)) != 5)
+  if (!repeat || !(repeat.is("Expand") || repeat.is("Tile") || repeat.is("Concat")) ||
+      rankOf(repeat.getResult(0)) != 5)
     return {};
-  if (repeat.is("Concat") && (repeat.integer("axis", 0) != 2 || !llvm::all_equal(repeat.getInputs())))
+  if (repeat.is("Concat") &&
+      (repeat.integer("axis", 0) != 2 || !llvm::all_equal(repeat.getInputs())))
     return {};
   auto insert = repeat.input(0).getDefiningOp<NodeOp>();
   if (!insert || !(insert.is("Unsqueeze") || insert.is("Reshape")) || rankOf(insert.input(0)) != 4)
     return {};
   Value k = insert.input(0), lifted = insert.getResult(0);
   int64_t groups = sizeOf(k, 1);
-  auto agree = [](int64_t a, int64_t b) { return ShapedType::isDynamic(a) || ShapedType::isDynamic(b) || a == b; };
-  if (ShapedType::isDynamic(groups) || groups <= 0 || sizeOf(lifted, 2) != 1 || sizeOf(lifted, 1) != groups ||
-      !agree(sizeOf(repeat.getResult(0), 1), groups) || !agree(sizeOf(value, 3), sizeOf(k, 3)) || ShapedType::isDynamic(heads) ||
-      heads % groups != 0)
+  auto agree = [](int64_t a, int64_t b) {
+    return ShapedType::isDynamic(a) || ShapedType::isDynamic(b) || a == b;
+  };
+  if (ShapedType::isDynamic(groups) || groups <= 0 || sizeOf(lifted, 2) != 1 ||
+      sizeOf(lifted, 1) != groups || !agree(sizeOf(repeat.getResult(0), 1), groups) ||
+      !agree(sizeOf(value, 3), sizeOf(k, 3)) || ShapedType::isDynamic(heads) || heads % groups != 0)
     return {};
   nodes.insert(node);
   nodes.insert(repeat);
@@ -442,8 +458,8 @@ static Value fourDimensional(Value value, int64_t heads, Nodes &nodes) {
   if (rankOf(value) != 3 || !node || !node.is("Reshape"))
     return value;
   Value source = node.input(0);
-  if (rankOf(source) != 4 || sizeOf(source, 1) != heads || ShapedType::isDynamic(sizeOf(source, 3)) ||
-      sizeOf(source, 3) != sizeOf(value, 2))
+  if (rankOf(source) != 4 || sizeOf(source, 1) != heads ||
+      ShapedType::isDynamic(sizeOf(source, 3)) || sizeOf(source, 3) != sizeOf(value, 2))
     return value;
   nodes.insert(node);
   return source;
@@ -466,10 +482,12 @@ AttentionOutcome raise::matchAttention(NodeOp softmax, Facts &facts) {
   if (!state && !consumed)
     return outcome;
   if (!state)
-    return miss(scores.failure ? scores.failure->text : std::string("scores: the way to their product is too long"),
+    return miss(scores.failure ? scores.failure->text
+                               : std::string("scores: the way to their product is too long"),
                 scores.failure ? scores.failure->at : nullptr);
   if (!consumed)
-    return miss("values: no product takes the probabilities of " + Twine(describe(softmax)), softmax);
+    return miss("values: no product takes the probabilities of " + Twine(describe(softmax)),
+                softmax);
   if (axis != -1 && axis != rank - 1)
     return miss("softmax: along axis " + Twine(axis) + ", not the last", softmax);
 
@@ -487,19 +505,23 @@ AttentionOutcome raise::matchAttention(NodeOp softmax, Facts &facts) {
   match.nodes.insert(softmax);
   match.root = probabilities.output;
   if (match.output.transposed)
-    return miss("values: " + Twine(describe(match.output.core)) + " transposes them", match.output.core);
+    return miss("values: " + Twine(describe(match.output.core)) + " transposes them",
+                match.output.core);
   if (match.output.alpha != 1.0)
     match.opaque = "the product with the values is scaled";
   for (auto &mask : probabilities.masks) {
     // Zero after the softmax where the scores were hidden before it: rows without any key.
     bool same = false;
     for (ScoreTerm &term : match.terms)
-      if (term.kind == ScoreTerm::mask && term.value == mask.condition && term.negated == mask.negated) {
+      if (term.kind == ScoreTerm::mask && term.value == mask.condition &&
+          term.negated == mask.negated) {
         same = true;
         term.fill = -INFINITY;
       }
     if (!same)
-      return miss("mask: " + Twine(describe(mask.node)) + " hides probabilities whose scores were not hidden", mask.node);
+      return miss("mask: " + Twine(describe(mask.node)) +
+                      " hides probabilities whose scores were not hidden",
+                  mask.node);
     match.booleanZero = true;
   }
 

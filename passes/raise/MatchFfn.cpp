@@ -37,12 +37,16 @@ static bool lastAxisSlice(Value value, Facts &facts, Value &source, int64_t &sta
   if (!node.is("Slice"))
     return false;
   auto starts = facts.integers(node.input(1)), ends = facts.integers(node.input(2));
-  auto axes = node.input(3) ? facts.integers(node.input(3)) : std::optional(SmallVector<int64_t>{0});
-  auto steps = node.input(4) ? facts.integers(node.input(4)) : std::optional(SmallVector<int64_t>{1});
-  if (!starts || !ends || !axes || !steps || starts->size() != 1 || ends->size() != 1 || axes->size() != 1 ||
-      steps->size() != 1 || (*steps)[0] != 1 || !isLast((*axes)[0]))
+  auto axes =
+      node.input(3) ? facts.integers(node.input(3)) : std::optional(SmallVector<int64_t>{0});
+  auto steps =
+      node.input(4) ? facts.integers(node.input(4)) : std::optional(SmallVector<int64_t>{1});
+  if (!starts || !ends || !axes || !steps || starts->size() != 1 || ends->size() != 1 ||
+      axes->size() != 1 || steps->size() != 1 || (*steps)[0] != 1 || !isLast((*axes)[0]))
     return false;
-  auto clamp = [&](int64_t i) { return std::min(std::max<int64_t>(i < 0 ? i + width : i, 0), width); };
+  auto clamp = [&](int64_t i) {
+    return std::min(std::max<int64_t>(i < 0 ? i + width : i, 0), width);
+  };
   start = clamp((*starts)[0]);
   size = clamp((*ends)[0]) - start;
   return size > 0;
@@ -110,7 +114,8 @@ struct Trace {
     }
     auto node = value.getDefiningOp<NodeOp>();
     if (!node) {
-      failure = Reason{"the activation reads a value that no matrix product makes", value.getDefiningOp()};
+      failure = Reason{"the activation reads a value that no matrix product makes",
+                       value.getDefiningOp()};
       return false;
     }
     if (!isElementwise(node) || nodes.size() > 48) {
@@ -121,14 +126,16 @@ struct Trace {
         branches.push_back(*matchBranch(node.input(0), facts));
       return false;
     }
-    bool regroups = node.is("Reshape") || node.is("Squeeze") || node.is("Unsqueeze") || node.is("Flatten");
+    bool regroups =
+        node.is("Reshape") || node.is("Squeeze") || node.is("Unsqueeze") || node.is("Flatten");
     if (regroups && !keepsLastDimension(node)) {
       failure = Reason{describe(node) + " changes the last dimension", node};
       return false;
     }
     nodes.insert(node);
     if (node.getOpType() == "DequantizeLinear" && node.input(0))
-      if (auto quantise = node.input(0).getDefiningOp<NodeOp>(); quantise && quantise.getOpType() == "QuantizeLinear")
+      if (auto quantise = node.input(0).getDefiningOp<NodeOp>();
+          quantise && quantise.getOpType() == "QuantizeLinear")
         nodes.insert(quantise);
     if ((node.isContrib("BiasGelu") || node.isContrib("FastGelu")) && node.input(1)) {
       // The activation of x + bias: the bias belongs to the branch.
@@ -146,14 +153,17 @@ struct Trace {
     return true;
   }
 
-  // Operators that end a search without a word: whatever reads them is not an activation of a linear map.
+  // Operators that end a search without a word: whatever reads them is not an activation of a
+  // linear map.
   static bool isStructural(NodeOp node) {
     StringRef op = node.getOpType();
-    return op.contains("Normalization") || op.starts_with("Reduce") || op == "Softmax" || op == "Transpose" ||
-           op.contains("MatMul") || op == "Gemm" || op.contains("Attention") || op == "Concat" || op.starts_with("Gather") ||
-           op == "Expand" || op == "Tile" || op == "Pad" || op.contains("Conv") || op == "Slice" || op == "Split" ||
-           op == "RotaryEmbedding" || op == "CumSum" || op == "Einsum" || op == "If" || op == "Loop" || op == "Scan" ||
-           op == "Cos" || op == "Sin" || op == "MoE" || op == "QMoE";
+    return op.contains("Normalization") || op.starts_with("Reduce") || op == "Softmax" ||
+           op == "Transpose" || op.contains("MatMul") || op == "Gemm" || op.contains("Attention") ||
+           op == "Concat" || op.starts_with("Gather") || op == "Expand" || op == "Tile" ||
+           op == "Pad" || op.contains("Conv") || op == "Slice" || op == "Split" ||
+           op == "RotaryEmbedding" || op == "CumSum" || op == "Einsum" || op == "If" ||
+           op == "Loop" || op == "Scan" || op == "Cos" || op == "Sin" || op == "MoE" ||
+           op == "QMoE";
   }
 };
 } // namespace
@@ -166,7 +176,8 @@ static NodeOp onlyUser(Value value) {
   return value.hasOneUse() ? dyn_cast<NodeOp>(*value.getUsers().begin()) : NodeOp();
 }
 
-// Follows the down-projection's result through biases, quantisation and regrouping, while the block's input can be regrouped alike.
+// Follows the down-projection's result through biases, quantisation and regrouping, while the
+// block's input can be regrouped alike.
 static void extendOutput(FfnMatch &match, Facts &facts) {
   Block *block = match.root.getDefiningOp()->getBlock();
   int64_t out = match.down.out;
@@ -182,7 +193,8 @@ static void extendOutput(FfnMatch &match, Facts &facts) {
     }
     if (user.getOpType() == "QuantizeLinear") {
       NodeOp back = onlyUser(user.getResult(0));
-      NodeOp add = back && back.getOpType() == "DequantizeLinear" ? onlyUser(back.getResult(0)) : NodeOp();
+      NodeOp add =
+          back && back.getOpType() == "DequantizeLinear" ? onlyUser(back.getResult(0)) : NodeOp();
       if (!add || add->getBlock() != block || !biasOf(add, out, facts, other))
         return;
       match.nodes.insert(user);
@@ -191,10 +203,12 @@ static void extendOutput(FfnMatch &match, Facts &facts) {
       continue;
     }
     auto before = match.input.getDefiningOp<NodeOp>();
-    if (!keepsLastDimension(user) || user.input(0) != match.root || !before || !keepsLastDimension(before))
+    if (!keepsLastDimension(user) || user.input(0) != match.root || !before ||
+        !keepsLastDimension(before))
       return;
     Value outer = before.input(0), result = user.getResult(0);
-    if (rankOf(outer) < 0 || rankOf(outer) != rankOf(result) || !mayAgree(outer, result, rankOf(outer) - 1))
+    if (rankOf(outer) < 0 || rankOf(outer) != rankOf(result) ||
+        !mayAgree(outer, result, rankOf(outer) - 1))
       return;
     match.nodes.insert(before);
     match.nodes.insert(user);
@@ -236,8 +250,9 @@ static bool joinsResidual(Value value, Facts &facts) {
           return true;
         next = node;
       }
-      if (op.contains("Normalization") || node.is("Mul") || node.is("Cast") || node.is("Identity") || node.is("Reshape") ||
-          op == "QuantizeLinear" || op == "DequantizeLinear" || node.is("Dropout"))
+      if (op.contains("Normalization") || node.is("Mul") || node.is("Cast") ||
+          node.is("Identity") || node.is("Reshape") || op == "QuantizeLinear" ||
+          op == "DequantizeLinear" || node.is("Dropout"))
         next = node;
     }
     if (!next)
@@ -274,8 +289,8 @@ FfnOutcome raise::matchFfn(NodeOp node, Facts &facts) {
   if (trace.branches.size() == 1) {
     auto activation = recogniseActivation(hidden, first.value);
     if (!activation)
-      return miss("activation: the function between " + describe(first.linear.core) + " and " + describe(node) +
-                      " is none that is known",
+      return miss("activation: the function between " + describe(first.linear.core) + " and " +
+                      describe(node) + " is none that is known",
                   hidden.getDefiningOp());
     if (*activation == Activation::identity)
       return outcome;
@@ -288,13 +303,14 @@ FfnOutcome raise::matchFfn(NodeOp node, Facts &facts) {
     bool same = a == b || through(a, true) == through(b, true);
     if (!gated) {
       if (same)
-        miss("activation: the function of " + describe(first.linear.core) + " and " + describe(second.linear.core) +
-                 " is no gate that is known",
+        miss("activation: the function of " + describe(first.linear.core) + " and " +
+                 describe(second.linear.core) + " is no gate that is known",
              hidden.getDefiningOp());
       return outcome;
     }
     if (!same)
-      return miss("gate: " + describe(first.linear.core) + " and " + describe(second.linear.core) + " read different values");
+      return miss("gate: " + describe(first.linear.core) + " and " + describe(second.linear.core) +
+                  " read different values");
     if (a != b) {
       // One of them lies on the way to the other, or both on the way to a third.
       Value common = through(a, true);
@@ -306,15 +322,18 @@ FfnOutcome raise::matchFfn(NodeOp node, Facts &facts) {
     match.up = std::move(gated->second ? second : first);
     match.gate = std::move(gated->second ? first : second);
     if (match.gate->size != match.up.size)
-      return miss("gate: " + std::to_string(match.gate->size) + " columns, up has " + std::to_string(match.up.size));
+      return miss("gate: " + std::to_string(match.gate->size) + " columns, up has " +
+                  std::to_string(match.up.size));
   }
   int64_t d = match.up.linear.in, hiddenSize = match.up.size, e = match.down.out;
   match.input = match.up.linear.input;
   match.root = node.getResult(0);
   if (match.down.in != hiddenSize)
-    return miss("down: takes " + std::to_string(match.down.in) + " values, the activation gives " + std::to_string(hiddenSize));
+    return miss("down: takes " + std::to_string(match.down.in) + " values, the activation gives " +
+                std::to_string(hiddenSize));
   if (e != d)
-    return miss("shape: maps " + std::to_string(d) + " to " + std::to_string(e) + ", a head rather than a block of a layer");
+    return miss("shape: maps " + std::to_string(d) + " to " + std::to_string(e) +
+                ", a head rather than a block of a layer");
   match.nodes.insert(trace.nodes.begin(), trace.nodes.end());
   for (const FfnBranch *branch : {&match.up, match.gate ? &*match.gate : nullptr})
     if (branch)
@@ -324,7 +343,8 @@ FfnOutcome raise::matchFfn(NodeOp node, Facts &facts) {
   if (!alignInput(match))
     return miss("shape: the leading dimensions of the input cannot be followed to the result");
   if (hiddenSize <= d && !joinsResidual(match.root, facts))
-    return miss("shape: " + std::to_string(d) + " to " + std::to_string(hiddenSize) + " and back without a residual connection");
+    return miss("shape: " + std::to_string(d) + " to " + std::to_string(hiddenSize) +
+                " and back without a residual connection");
   outcome.match = std::move(match);
   return outcome;
 }

@@ -6,9 +6,12 @@ using namespace uoe;
 using namespace uoe::raise;
 using onnx::NodeOp;
 
-static bool known(int64_t size) { return !ShapedType::isDynamic(size); }
+static bool known(int64_t size) {
+  return !ShapedType::isDynamic(size);
+}
 
-// The float tensor behind a quantised one: what a QuantizeLinear or DynamicQuantizeLinear was given.
+// The float tensor behind a quantised one: what a QuantizeLinear or DynamicQuantizeLinear was
+// given.
 static Value unquantised(Value value, Nodes &nodes) {
   auto node = value ? value.getDefiningOp<NodeOp>() : NodeOp();
   if (!node || !(node.is("DynamicQuantizeLinear") || node.getOpType() == "QuantizeLinear"))
@@ -17,7 +20,8 @@ static Value unquantised(Value value, Nodes &nodes) {
   return node.input(0);
 }
 
-static Value dequantise(OpBuilder &builder, Location loc, Value value, Value scale, Value zero, int64_t axis, Type element) {
+static Value dequantise(OpBuilder &builder, Location loc, Value value, Value scale, Value zero,
+                        int64_t axis, Type element) {
   auto type = cast<RankedTensorType>(value.getType());
   SmallVector<Value> operands{value, scale};
   if (zero)
@@ -26,7 +30,8 @@ static Value dequantise(OpBuilder &builder, Location loc, Value value, Value sca
   for (Value &operand : MutableArrayRef<Value>(operands).drop_front())
     if (rankOf(operand) == 1 && sizeOf(operand, 0) == 1)
       operand = makeReshape(builder, loc, operand, {});
-  return makeNode(builder, loc, "DequantizeLinear", operands, RankedTensorType::get(type.getShape(), element),
+  return makeNode(builder, loc, "DequantizeLinear", operands,
+                  RankedTensorType::get(type.getShape(), element),
                   builder.getNamedAttr("axis", builder.getI64IntegerAttr(axis)));
 }
 
@@ -35,7 +40,8 @@ static Value dequantise(OpBuilder &builder, Location loc, Value value, Value sca
 //===----------------------------------------------------------------------===//
 
 // [rows, bytes] of packed integers -> [rows, bytes·8/bits] as i32, the lowest bits first.
-static Value unpack(OpBuilder &builder, Location loc, Value packed, int64_t rows, int64_t bytes, int64_t bits) {
+static Value unpack(OpBuilder &builder, Location loc, Value packed, int64_t rows, int64_t bytes,
+                    int64_t bits) {
   Type i32 = builder.getIntegerType(32);
   Value wide = makeCast(builder, loc, makeReshape(builder, loc, packed, {rows, bytes}), i32);
   int64_t parts = 8 / bits;
@@ -45,19 +51,24 @@ static Value unpack(OpBuilder &builder, Location loc, Value packed, int64_t rows
   for (int64_t i = 0; i < parts; ++i) {
     Value part = wide;
     if (i > 0)
-      part = makeNode(builder, loc, "Div", {part, makeScalar(builder, loc, i32, int64_t(1) << (bits * i))}, part.getType());
-    part = makeNode(builder, loc, "Mod", {part, makeScalar(builder, loc, i32, int64_t(1) << bits)}, part.getType());
+      part =
+          makeNode(builder, loc, "Div",
+                   {part, makeScalar(builder, loc, i32, int64_t(1) << (bits * i))}, part.getType());
+    part = makeNode(builder, loc, "Mod", {part, makeScalar(builder, loc, i32, int64_t(1) << bits)},
+                    part.getType());
     slices.push_back(makeUnsqueeze(builder, loc, part, 2));
   }
-  Value all = makeNode(builder, loc, "Concat", slices, RankedTensorType::get({rows, bytes, parts}, i32),
-                       builder.getNamedAttr("axis", builder.getI64IntegerAttr(2)));
+  Value all =
+      makeNode(builder, loc, "Concat", slices, RankedTensorType::get({rows, bytes, parts}, i32),
+               builder.getNamedAttr("axis", builder.getI64IntegerAttr(2)));
   return makeReshape(builder, loc, all, {rows, bytes * parts});
 }
 
 // The weight of a MatMulNBits as [K, N].
 static Value unpackWeight(OpBuilder &builder, NodeOp node, Type element) {
   Location loc = node.getLoc();
-  int64_t k = node.integer("K", 0), n = node.integer("N", 0), bits = node.integer("bits", 4), size = node.integer("block_size", 32);
+  int64_t k = node.integer("K", 0), n = node.integer("N", 0), bits = node.integer("bits", 4),
+          size = node.integer("block_size", 32);
   int64_t blocks = (k + size - 1) / size;
   Value w = unpack(builder, loc, node.input(1), n, blocks * size * bits / 8, bits);
   w = makeCast(builder, loc, makeReshape(builder, loc, w, {n, blocks, size}), element);
@@ -74,7 +85,8 @@ static Value unpackWeight(OpBuilder &builder, NodeOp node, Type element) {
     zero = makeScalar(builder, loc, element, static_cast<double>(int64_t(1) << (bits - 1)));
   }
   w = makeNode(builder, loc, "Sub", {w, zero}, w.getType());
-  Value scales = makeCast(builder, loc, makeReshape(builder, loc, node.input(2), {n, blocks, 1}), element);
+  Value scales =
+      makeCast(builder, loc, makeReshape(builder, loc, node.input(2), {n, blocks, 1}), element);
   w = makeNode(builder, loc, "Mul", {w, scales}, w.getType());
   w = makeSlice(builder, loc, makeReshape(builder, loc, w, {n, blocks * size}), 1, 0, k);
   return makeTranspose(builder, loc, w, {1, 0});
@@ -84,7 +96,8 @@ static Value unpackWeight(OpBuilder &builder, NodeOp node, Type element) {
 // Linear maps
 //===----------------------------------------------------------------------===//
 
-// MatMulInteger's float result: Mul(Cast(MatMulInteger(...)), scales). Finds the MatMulInteger and the scales.
+// MatMulInteger's float result: Mul(Cast(MatMulInteger(...)), scales). Finds the MatMulInteger and
+// the scales.
 static NodeOp integerProduct(Value value, Value &scales, Nodes &nodes) {
   auto mul = value.getDefiningOp<NodeOp>();
   if (!mul || !mul.is("Mul"))
@@ -106,7 +119,8 @@ static NodeOp integerProduct(Value value, Value &scales, Nodes &nodes) {
 }
 
 // scales = dynamic · constant, where dynamic is the scale of `quantise`: the constant factors.
-static bool constantScale(Value scales, NodeOp quantise, Facts &facts, SmallVectorImpl<Value> &factors, Nodes &nodes) {
+static bool constantScale(Value scales, NodeOp quantise, Facts &facts,
+                          SmallVectorImpl<Value> &factors, Nodes &nodes) {
   auto mul = scales.getDefiningOp<NodeOp>();
   if (scales == quantise.getResult(1))
     return true;
@@ -148,10 +162,12 @@ std::optional<Linear> raise::matchLinearCore(Value value, Facts &facts) {
       return std::nullopt;
     bool transposed = node.integer("transB", 0) != 0;
     double alpha = node.real("alpha", 1.0);
-    if (node.integer("transA", 0) || node.integer("transBatchA", 0) || node.integer("transBatchB", 0))
+    if (node.integer("transA", 0) || node.integer("transBatchA", 0) ||
+        node.integer("transBatchB", 0))
       return std::nullopt;
     Value w = node.input(1);
-    if (!isFloat(value) || !facts.isConstant(w) || facts.isConstant(node.input(0)) || !sizes(w, transposed))
+    if (!isFloat(value) || !facts.isConstant(w) || facts.isConstant(node.input(0)) ||
+        !sizes(w, transposed))
       return std::nullopt;
     linear.input = node.input(0);
     linear.weight = plain(w, transposed, alpha);
@@ -170,15 +186,18 @@ std::optional<Linear> raise::matchLinearCore(Value value, Facts &facts) {
     int64_t bits = node.integer("bits", 4), size = node.integer("block_size", 32);
     linear.in = node.integer("K", 0);
     linear.out = node.integer("N", 0);
-    if (!node.input(0) || !node.input(1) || !node.input(2) || node.input(4) || !(bits == 2 || bits == 4 || bits == 8) ||
-        size <= 0 || linear.in <= 0 || linear.out <= 0 || !facts.isConstant(node.input(1)) || !facts.isConstant(node.input(2)) ||
+    if (!node.input(0) || !node.input(1) || !node.input(2) || node.input(4) ||
+        !(bits == 2 || bits == 4 || bits == 8) || size <= 0 || linear.in <= 0 || linear.out <= 0 ||
+        !facts.isConstant(node.input(1)) || !facts.isConstant(node.input(2)) ||
         (node.input(3) && !facts.isConstant(node.input(3))))
       return std::nullopt;
     linear.input = node.input(0);
     Type element = elementOf(value) ? elementOf(value) : elementOf(node.input(0));
     if (!element)
       return std::nullopt;
-    linear.weight = [node, element](OpBuilder &builder) { return unpackWeight(builder, node, element); };
+    linear.weight = [node, element](OpBuilder &builder) {
+      return unpackWeight(builder, node, element);
+    };
     linear.nodes.insert(node);
     if (Value bias = node.input(5))
       linear.biases.push_back(bias);
@@ -187,9 +206,10 @@ std::optional<Linear> raise::matchLinearCore(Value value, Facts &facts) {
 
   if (node.isContrib("DynamicQuantizeMatMul") || node.isContrib("MatMulIntegerToFloat")) {
     bool dynamic = node.getOpType() == "DynamicQuantizeMatMul";
-    Value w = node.input(1), scale = node.input(dynamic ? 2 : 3), zero = node.input(dynamic ? 3 : 5),
-          bias = node.input(dynamic ? 4 : 6);
-    if (!w || !scale || !facts.isConstant(w) || !facts.isConstant(scale) || !sizes(w, false) || !elementOf(value))
+    Value w = node.input(1), scale = node.input(dynamic ? 2 : 3),
+          zero = node.input(dynamic ? 3 : 5), bias = node.input(dynamic ? 4 : 6);
+    if (!w || !scale || !facts.isConstant(w) || !facts.isConstant(scale) || !sizes(w, false) ||
+        !elementOf(value))
       return std::nullopt;
     linear.input = dynamic ? node.input(0) : unquantised(node.input(0), linear.nodes);
     if (!linear.input)
@@ -225,7 +245,8 @@ std::optional<Linear> raise::matchLinearCore(Value value, Facts &facts) {
   if (NodeOp product = integerProduct(value, scales, linear.nodes)) {
     Value w = product.input(1), zero = product.input(3);
     auto quantise = product.input(0) ? product.input(0).getDefiningOp<NodeOp>() : NodeOp();
-    if (!quantise || !quantise.is("DynamicQuantizeLinear") || !w || !facts.isConstant(w) || !sizes(w, false))
+    if (!quantise || !quantise.is("DynamicQuantizeLinear") || !w || !facts.isConstant(w) ||
+        !sizes(w, false))
       return std::nullopt;
     SmallVector<Value> factors;
     if (!constantScale(scales, quantise, facts, factors, linear.nodes))
@@ -253,7 +274,8 @@ Value raise::biasOf(NodeOp node, int64_t out, Facts &facts, Value &other) {
     return {};
   for (unsigned i : {0, 1}) {
     Value bias = node.input(i);
-    if (!bias || !facts.isConstant(bias) || facts.isConstant(node.input(1 - i)) || rankOf(bias) < 1 || sizeOf(bias, -1) != out)
+    if (!bias || !facts.isConstant(bias) || facts.isConstant(node.input(1 - i)) ||
+        rankOf(bias) < 1 || sizeOf(bias, -1) != out)
       continue;
     bool vector = true;
     for (int64_t axis = 0; axis + 1 < rankOf(bias); ++axis)
@@ -297,14 +319,16 @@ std::optional<Linear> raise::matchLinear(Value value, Facts &facts) {
   }
 }
 
-Value raise::makeBias(OpBuilder &builder, Location loc, const Linear &linear, ArrayRef<Value> more, int64_t start,
-                      int64_t size) {
+Value raise::makeBias(OpBuilder &builder, Location loc, const Linear &linear, ArrayRef<Value> more,
+                      int64_t start, int64_t size) {
   Value sum;
   auto add = [&](Value bias, double factor) {
     if (rankOf(bias) != 1)
       bias = makeReshape(builder, loc, bias, {sizeOf(bias, -1)});
     bias = makeScaled(builder, loc, makeSlice(builder, loc, bias, 0, start, size), factor);
-    sum = sum ? makeNode(builder, loc, "Add", {sum, makeCast(builder, loc, bias, elementOf(sum))}, sum.getType()) : bias;
+    sum = sum ? makeNode(builder, loc, "Add", {sum, makeCast(builder, loc, bias, elementOf(sum))},
+                         sum.getType())
+              : bias;
   };
   for (auto [i, bias] : llvm::enumerate(linear.biases))
     add(bias, i == 0 && linear.scaledBias ? linear.beta : 1.0);
@@ -324,10 +348,12 @@ std::optional<Product> raise::matchProduct(Value value, Facts &facts) {
   Product product;
   product.core = node;
   auto activations = [&]() {
-    return product.lhs && product.rhs && !facts.isConstant(product.lhs) && !facts.isConstant(product.rhs);
+    return product.lhs && product.rhs && !facts.isConstant(product.lhs) &&
+           !facts.isConstant(product.rhs);
   };
   if (node.is("MatMul") || node.isContrib("FusedMatMul")) {
-    if (node.integer("transA", 0) || node.integer("transBatchA", 0) || node.integer("transBatchB", 0))
+    if (node.integer("transA", 0) || node.integer("transBatchA", 0) ||
+        node.integer("transBatchB", 0))
       return std::nullopt;
     product.lhs = node.input(0);
     product.rhs = node.input(1);

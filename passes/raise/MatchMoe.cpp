@@ -6,13 +6,16 @@ using namespace uoe;
 using namespace uoe::raise;
 using onnx::NodeOp;
 
-bool raise::isFusedMoe(NodeOp node) { return node.isContrib("MoE") || node.isContrib("QMoE"); }
+bool raise::isFusedMoe(NodeOp node) {
+  return node.isContrib("MoE") || node.isContrib("QMoE");
+}
 
 //===----------------------------------------------------------------------===//
 // The extent of the block
 //===----------------------------------------------------------------------===//
 
-// All that depends on the choice up to the first node through which all of it goes: the sum over the chosen experts.
+// All that depends on the choice up to the first node through which all of it goes: the sum over
+// the chosen experts.
 static Operation *extent(NodeOp topk, Nodes &nodes) {
   llvm::SmallDenseSet<Operation *, 32> reached{topk};
   // Uses of reached results by nodes that are still to come.
@@ -60,8 +63,8 @@ static Value regrouped(Value value, Nodes *trail = nullptr) {
       value = next;
       continue;
     }
-    if (!(node.is("Reshape") || node.is("Unsqueeze") || node.is("Squeeze") || node.is("Flatten") || node.is("Expand") ||
-          node.is("Tile")))
+    if (!(node.is("Reshape") || node.is("Unsqueeze") || node.is("Squeeze") || node.is("Flatten") ||
+          node.is("Expand") || node.is("Tile")))
       return value;
     if (trail)
       trail->insert(node);
@@ -71,20 +74,24 @@ static Value regrouped(Value value, Nodes *trail = nullptr) {
 }
 
 // The choice picks entries of a constant: Gather(c, choice) along axis 0, or GatherND(c, [..., 1]).
-static NodeOp pickedConstant(Value value, int64_t rank, Nodes &within, Facts &facts, Nodes &trail, bool &transposed) {
+static NodeOp pickedConstant(Value value, int64_t rank, Nodes &within, Facts &facts, Nodes &trail,
+                             bool &transposed) {
   while (auto node = value.getDefiningOp<NodeOp>()) {
     if (node.is("Transpose")) {
       auto perm = dyn_cast_or_null<DenseI64ArrayAttr>(node.attribute("perm"));
       if (!perm || perm.asArrayRef() != ArrayRef<int64_t>{0, 2, 1})
         return {};
       transposed = !transposed;
-    } else if ((node.is("Gather") && node.integer("axis", 0) == 0) || (node.is("GatherND") && node.integer("batch_dims", 0) == 0)) {
+    } else if ((node.is("Gather") && node.integer("axis", 0) == 0) ||
+               (node.is("GatherND") && node.integer("batch_dims", 0) == 0)) {
       bool single = node.is("Gather") || sizeOf(node.input(1), -1) == 1;
-      if (!single || !within.contains(node) || !facts.isConstant(node.input(0)) || rankOf(node.input(0)) != rank)
+      if (!single || !within.contains(node) || !facts.isConstant(node.input(0)) ||
+          rankOf(node.input(0)) != rank)
         return {};
       trail.insert(node);
       return node;
-    } else if (!(node.is("Cast") || node.is("Identity") || (rank == 2 && (node.is("Unsqueeze") || node.is("Squeeze"))))) {
+    } else if (!(node.is("Cast") || node.is("Identity") ||
+                 (rank == 2 && (node.is("Unsqueeze") || node.is("Squeeze"))))) {
       return {};
     }
     trail.insert(node);
@@ -124,7 +131,8 @@ static std::optional<StackedBranch> matchStacked(Value value, Nodes &within, Fac
       bool found = false;
       for (unsigned i : {0, 1}) {
         bool swapped = false;
-        if (NodeOp pick = pickedConstant(node.input(i), 2, within, facts, branch.nodes, swapped); pick && !branch.bias) {
+        if (NodeOp pick = pickedConstant(node.input(i), 2, within, facts, branch.nodes, swapped);
+            pick && !branch.bias) {
           branch.bias = pick.input(0);
           branch.nodes.insert(node);
           value = node.input(1 - i);
@@ -153,9 +161,12 @@ static std::optional<StackedBranch> matchStacked(Value value, Nodes &within, Fac
         }
       } else {
         auto starts = facts.integers(node.input(1)),
-             axes = node.input(3) ? facts.integers(node.input(3)) : std::optional(SmallVector<int64_t>{0}),
-             steps = node.input(4) ? facts.integers(node.input(4)) : std::optional(SmallVector<int64_t>{1});
-        if (!starts || !axes || !steps || starts->size() != 1 || ((*axes)[0] != -1 && (*axes)[0] != rank - 1) || (*steps)[0] != 1)
+             axes = node.input(3) ? facts.integers(node.input(3))
+                                  : std::optional(SmallVector<int64_t>{0}),
+             steps = node.input(4) ? facts.integers(node.input(4))
+                                   : std::optional(SmallVector<int64_t>{1});
+        if (!starts || !axes || !steps || starts->size() != 1 ||
+            ((*axes)[0] != -1 && (*axes)[0] != rank - 1) || (*steps)[0] != 1)
           return std::nullopt;
         start = (*starts)[0] < 0 ? (*starts)[0] + width : (*starts)[0];
       }
@@ -163,7 +174,8 @@ static std::optional<StackedBranch> matchStacked(Value value, Nodes &within, Fac
       if (!sliced)
         branch.size = size;
       sliced = true;
-    } else if (!(node.is("Squeeze") || node.is("Unsqueeze") || node.is("Reshape") || node.is("Cast") || node.is("Identity"))) {
+    } else if (!(node.is("Squeeze") || node.is("Unsqueeze") || node.is("Reshape") ||
+                 node.is("Cast") || node.is("Identity"))) {
       return std::nullopt;
     }
     branch.nodes.insert(node);
@@ -173,7 +185,8 @@ static std::optional<StackedBranch> matchStacked(Value value, Nodes &within, Fac
 }
 
 // Back from the hidden values through elementwise nodes to products of chosen matrices.
-static bool traceHidden(Value value, Nodes &within, Facts &facts, SmallVectorImpl<StackedBranch> &branches,
+static bool traceHidden(Value value, Nodes &within, Facts &facts,
+                        SmallVectorImpl<StackedBranch> &branches,
                         llvm::SmallDenseSet<Value, 8> &seen) {
   if (!seen.insert(value).second || facts.scalar(value))
     return true;
@@ -194,7 +207,8 @@ static bool traceHidden(Value value, Nodes &within, Facts &facts, SmallVectorImp
 // Weights of the chosen
 //===----------------------------------------------------------------------===//
 
-// How the weights come from the logits. TopK chooses among `softmax(logits)`, `sigmoid(logits)` or the logits themselves.
+// How the weights come from the logits. TopK chooses among `softmax(logits)`, `sigmoid(logits)` or
+// the logits themselves.
 static std::optional<WeightRule> weightRule(NodeOp topk, Value &logits, Nodes &nodes) {
   Value chosenFrom = through(topk.input(0), true, &nodes), values = topk->getResult(0);
   auto squash = chosenFrom.getDefiningOp<NodeOp>();
@@ -261,7 +275,8 @@ static std::string operands(MoeMatch &match, Nodes &within, Facts &facts) {
         break;
       hidden = inner.input(0);
     }
-    if (!traceHidden(hidden, within, facts, branches, seen) || branches.empty() || branches.size() > 2)
+    if (!traceHidden(hidden, within, facts, branches, seen) || branches.empty() ||
+        branches.size() > 2)
       continue;
     if (branches.size() == 1) {
       auto activation = recogniseActivation(hidden, branches[0].value);
@@ -319,11 +334,13 @@ MoeOutcome raise::matchMoe(NodeOp topk, Facts &facts) {
     auto node = dyn_cast<NodeOp>(op);
     if (!node)
       continue;
-    if ((node.is("Gather") || node.is("GatherND")) && rankOf(node.input(0)) >= 3 && facts.isConstant(node.input(0))) {
+    if ((node.is("Gather") || node.is("GatherND")) && rankOf(node.input(0)) >= 3 &&
+        facts.isConstant(node.input(0))) {
       ++picked;
       evidence = evidence ? evidence : op;
     }
-    if (end && matchLinearCore(node->getNumResults() ? node.getResult(0) : Value(), facts) && matchFfn(node, facts).match) {
+    if (end && matchLinearCore(node->getNumResults() ? node.getResult(0) : Value(), facts) &&
+        matchFfn(node, facts).match) {
       ++blocks;
       evidence = evidence ? evidence : op;
     }
@@ -331,7 +348,8 @@ MoeOutcome raise::matchMoe(NodeOp topk, Facts &facts) {
   if (picked < 2 && blocks < 2)
     return outcome;
   if (!end) {
-    outcome.reason = Reason{"extent: no node through which all of the choice's effects go", evidence};
+    outcome.reason =
+        Reason{"extent: no node through which all of the choice's effects go", evidence};
     return outcome;
   }
   MoeMatch match;
@@ -349,9 +367,11 @@ MoeOutcome raise::matchMoe(NodeOp topk, Facts &facts) {
     Value value = match.root;
     while (value.hasOneUse() && crossed.size() < 6) {
       auto user = dyn_cast<NodeOp>(*value.user_begin());
-      if (!user || user->getBlock() != topk->getBlock() || user->getNumResults() != 1 || user.input(0) != value)
+      if (!user || user->getBlock() != topk->getBlock() || user->getNumResults() != 1 ||
+          user.input(0) != value)
         return;
-      bool regroups = user.is("Reshape") || user.is("Squeeze") || user.is("Unsqueeze") || user.is("Cast") || user.is("Identity");
+      bool regroups = user.is("Reshape") || user.is("Squeeze") || user.is("Unsqueeze") ||
+                      user.is("Cast") || user.is("Identity");
       if (!regroups && !user.is("ReduceSum"))
         return;
       crossed.push_back(user);
@@ -365,10 +385,12 @@ MoeOutcome raise::matchMoe(NodeOp topk, Facts &facts) {
   };
   follow([](NodeOp node) { return node.is("ReduceSum"); });
   // The sum's casts and its regrouping to the tokens' shape belong to the block.
-  follow([&](NodeOp node) {
-    return match.input && rankOf(node.getResult(0)) == rankOf(match.input) &&
-           elementOf(node.getResult(0)) == elementOf(match.input) && mayAgree(node.getResult(0), match.input, rankOf(match.input));
-  });
+  if (match.input && rankOf(match.root) != rankOf(match.input))
+    follow([&](NodeOp node) {
+      return rankOf(node.getResult(0)) == rankOf(match.input) &&
+             elementOf(node.getResult(0)) == elementOf(match.input) &&
+             mayAgree(node.getResult(0), match.input, rankOf(match.input));
+    });
   if (match.opaque.empty() && rankOf(match.root) != rankOf(match.input)) {
     // The nearest form of the tokens with the result's rank.
     match.opaque = "tokens and result have different ranks";

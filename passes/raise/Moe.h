@@ -35,7 +35,8 @@ struct MoeOutcome {
   std::optional<Reason> reason;
 };
 
-/// Outcome for one TopK: a match, a reason if its choice selects among constant matrices, or neither.
+/// Outcome for one TopK: a match, a reason if its choice selects among constant matrices, or
+/// neither.
 MoeOutcome matchMoe(onnx::NodeOp topk, Facts &facts);
 
 /// True for an operator that holds a mixture of experts.

@@ -1,4 +1,5 @@
-// raise-attention: subgraphs that are scaled dot-product attention, and operators that hold one, become uoe.attention.
+// raise-attention: subgraphs that are scaled dot-product attention, and operators that hold one,
+// become uoe.attention.
 #include "passes/Passes.h"
 #include "passes/raise/Attention.h"
 #include <cmath>
@@ -23,14 +24,17 @@ struct Raiser {
   std::map<MaskKey, Value> masks;
 
   // A bias of the products' own layout from one that applies at another rank.
-  Value atRank4(OpBuilder &builder, Location loc, const AttentionMatch &match, const ScoreTerm &term, Value bias) {
+  Value atRank4(OpBuilder &builder, Location loc, const AttentionMatch &match,
+                const ScoreTerm &term, Value bias) {
     int64_t rank = rankOf(bias);
     if (term.rank == 3 && match.heads > 0) {
       // [B·H or 1, S, T]; a bias of lower rank broadcasts as it is.
       if (rank < 3)
         return bias;
       Value lifted = makeUnsqueeze(builder, loc, bias, 0);
-      return sizeOf(bias, 0) == 1 ? lifted : makeReshape(builder, loc, lifted, {ShapedType::kDynamic, match.heads, 0, 0});
+      return sizeOf(bias, 0) == 1
+                 ? lifted
+                 : makeReshape(builder, loc, lifted, {ShapedType::kDynamic, match.heads, 0, 0});
     }
     if (term.rank == 5 && term.shape) {
       Value scores = match.scores.core->getResult(0);
@@ -41,24 +45,29 @@ struct Raiser {
         shape.push_back(sizeOf(scores, axis));
       }
       SmallVector<int64_t> unknown(5, ShapedType::kDynamic);
-      Value full = makeNode(builder, loc, "Expand", {bias, term.shape}, RankedTensorType::get(unknown, elementOf(bias)));
+      Value full = makeNode(builder, loc, "Expand", {bias, term.shape},
+                            RankedTensorType::get(unknown, elementOf(bias)));
       return makeReshape(builder, loc, full, shape);
     }
     return term.rank <= 4 && rank <= 4 ? bias : Value();
   }
 
-  // What is added to the scores, all terms in one; null if there are none. False if a term cannot be laid out.
-  bool makeBias(OpBuilder &builder, Location loc, const AttentionMatch &match, Type element, Value &bias) {
+  // What is added to the scores, all terms in one; null if there are none. False if a term cannot
+  // be laid out.
+  bool makeBias(OpBuilder &builder, Location loc, const AttentionMatch &match, Type element,
+                Value &bias) {
     for (const ScoreTerm &term : llvm::reverse(match.terms)) {
       if (term.kind == ScoreTerm::add) {
-        Value value = atRank4(builder, loc, match, term, makeScaled(builder, loc, term.value, term.factor));
+        Value value =
+            atRank4(builder, loc, match, term, makeScaled(builder, loc, term.value, term.factor));
         if (!value)
           return false;
         value = makeCast(builder, loc, value, element);
         bias = bias ? makeBinary(builder, loc, "Add", bias, value) : value;
       } else if (term.kind == ScoreTerm::clamp) {
         if (bias)
-          bias = makeNode(builder, loc, "Max", {bias, makeScalar(builder, loc, element, term.fill)}, bias.getType());
+          bias = makeNode(builder, loc, "Max", {bias, makeScalar(builder, loc, element, term.fill)},
+                          bias.getType());
       } else {
         Value mask = makeMask(builder, loc, match, term, element);
         if (!mask)
@@ -69,13 +78,15 @@ struct Raiser {
     return true;
   }
 
-  Value makeMask(OpBuilder &builder, Location loc, const AttentionMatch &match, const ScoreTerm &term, Type element) {
-    MaskKey key{builder.getBlock(), term.value.getAsOpaquePointer(), term.negated, term.fill, element.getAsOpaquePointer(),
-                term.rank};
+  Value makeMask(OpBuilder &builder, Location loc, const AttentionMatch &match,
+                 const ScoreTerm &term, Type element) {
+    MaskKey key{builder.getBlock(), term.value.getAsOpaquePointer(), term.negated,
+                term.fill,          element.getAsOpaquePointer(),    term.rank};
     Value &known = masks[key];
     if (known)
       return known;
-    Value zero = makeScalar(builder, loc, element, 0.0), fill = makeScalar(builder, loc, element, term.fill);
+    Value zero = makeScalar(builder, loc, element, 0.0),
+          fill = makeScalar(builder, loc, element, term.fill);
     auto type = cast<RankedTensorType>(term.value.getType());
     type = RankedTensorType::get(type.getShape(), element, type.getEncoding());
     Value mask = term.negated ? makeNode(builder, loc, "Where", {term.value, fill, zero}, type)
@@ -84,9 +95,11 @@ struct Raiser {
   }
 
   // An operand as [B, H, S, D] in the products' element type.
-  Value operand(OpBuilder &builder, Location loc, const AttentionMatch &match, Value value, Type element) {
+  Value operand(OpBuilder &builder, Location loc, const AttentionMatch &match, Value value,
+                Type element) {
     if (rankOf(value) == 3)
-      value = makeReshape(builder, loc, makeUnsqueeze(builder, loc, value, 0), {ShapedType::kDynamic, match.heads, 0, 0});
+      value = makeReshape(builder, loc, makeUnsqueeze(builder, loc, value, 0),
+                          {ShapedType::kDynamic, match.heads, 0, 0});
     return makeCast(builder, loc, value, element);
   }
 
@@ -103,12 +116,17 @@ struct Raiser {
         key = makeTranspose(builder, loc, key, match.keyPermutation);
       key = operand(builder, loc, match, key, element);
       value = operand(builder, loc, match, match.value, element);
-      auto agree = [](int64_t a, int64_t b) { return ShapedType::isDynamic(a) || ShapedType::isDynamic(b) || a == b; };
+      auto agree = [](int64_t a, int64_t b) {
+        return ShapedType::isDynamic(a) || ShapedType::isDynamic(b) || a == b;
+      };
       int64_t heads = sizeOf(query, 1), groups = sizeOf(key, 1);
-      bool fits = rankOf(query) == 4 && rankOf(key) == 4 && rankOf(value) == 4 && agree(sizeOf(query, 0), sizeOf(key, 0)) &&
-                  agree(sizeOf(query, 3), sizeOf(key, 3)) && agree(sizeOf(key, 0), sizeOf(value, 0)) &&
-                  agree(groups, sizeOf(value, 1)) && agree(sizeOf(key, 2), sizeOf(value, 2)) &&
-                  (ShapedType::isDynamic(heads) || ShapedType::isDynamic(groups) || (groups > 0 && heads % groups == 0));
+      bool fits = rankOf(query) == 4 && rankOf(key) == 4 && rankOf(value) == 4 &&
+                  agree(sizeOf(query, 0), sizeOf(key, 0)) &&
+                  agree(sizeOf(query, 3), sizeOf(key, 3)) &&
+                  agree(sizeOf(key, 0), sizeOf(value, 0)) && agree(groups, sizeOf(value, 1)) &&
+                  agree(sizeOf(key, 2), sizeOf(value, 2)) &&
+                  (ShapedType::isDynamic(heads) || ShapedType::isDynamic(groups) ||
+                   (groups > 0 && heads % groups == 0));
       if (!fits)
         match.opaque = "query, key and value do not agree in heads, batch or length";
       else if (!makeBias(builder, loc, match, element, bias))
@@ -116,15 +134,18 @@ struct Raiser {
       if (!match.opaque.empty())
         query = key = value = bias = Value();
     }
-    auto attention = AttentionOp::create(builder, loc, TypeRange(match.root.getType()), query, key, value, bias,
-                                         llvm::APFloat(static_cast<float>(match.scale)), false, 0,
-                                         llvm::APFloat(static_cast<float>(match.softcap)), match.booleanZero, StringAttr());
-    outline(movable(match.nodes, match.root), match.root, attention.getSpelling(), attention->getResults());
+    auto attention = AttentionOp::create(
+        builder, loc, TypeRange(match.root.getType()), query, key, value, bias,
+        llvm::APFloat(static_cast<float>(match.scale)), false, 0,
+        llvm::APFloat(static_cast<float>(match.softcap)), match.booleanZero, StringAttr());
+    outline(movable(match.nodes, match.root), match.root, attention.getSpelling(),
+            attention->getResults());
   }
 
   // ONNX's Attention over [B, H, S, D] without cache has the block's own operands.
   bool plain(NodeOp node, double &scale) {
-    if (node.getDomain() == "com.microsoft" || node.getInputs().size() > 6 || node.input(4) || node.input(5))
+    if (node.getDomain() == "com.microsoft" || node.getInputs().size() > 6 || node.input(4) ||
+        node.input(5))
       return false;
     for (unsigned i : {0, 1, 2})
       if (rankOf(node.input(i)) != 4)
@@ -134,12 +155,14 @@ struct Raiser {
         return false;
     Value q = node.input(0), k = node.input(1), v = node.input(2);
     int64_t d = sizeOf(q, 3), h = sizeOf(q, 1), g = sizeOf(k, 1);
-    if (ShapedType::isDynamic(h) || ShapedType::isDynamic(g) || g == 0 || h % g != 0 || sizeOf(v, 1) != g || !mayAgree(k, v, 3))
+    if (ShapedType::isDynamic(h) || ShapedType::isDynamic(g) || g == 0 || h % g != 0 ||
+        sizeOf(v, 1) != g || !mayAgree(k, v, 3))
       return false;
     // The operator aligns a causal mask with the first key, the block with the last.
     if (node.integer("is_causal", 0)) {
       bool same = (!ShapedType::isDynamic(sizeOf(q, 2)) && sizeOf(q, 2) == sizeOf(k, 2)) ||
-                  (!onnx::dimName(q.getType(), 2).empty() && onnx::dimName(q.getType(), 2) == onnx::dimName(k.getType(), 2));
+                  (!onnx::dimName(q.getType(), 2).empty() &&
+                   onnx::dimName(q.getType(), 2) == onnx::dimName(k.getType(), 2));
       if (!same)
         return false;
     }
@@ -157,16 +180,20 @@ struct Raiser {
     Nodes nodes;
     nodes.insert(node);
     AttentionOp attention;
-    StringAttr name = builder.getStringAttr(node.getDomain().empty() ? node.getOpType().str()
-                                                                     : (node.getDomain() + "." + node.getOpType()).str());
+    StringAttr name = builder.getStringAttr(
+        node.getDomain().empty() ? node.getOpType().str()
+                                 : (node.getDomain() + "." + node.getOpType()).str());
     SmallVector<Value> results(node->getResults().begin(), node->getResults().end());
     if (plain(node, scale) && node->getNumResults() == 1) {
-      attention = AttentionOp::create(builder, blockLoc(node), node->getResultTypes(), node.input(0), node.input(1), node.input(2),
-                                      node.input(3), llvm::APFloat(static_cast<float>(scale)), node.integer("is_causal", 0) != 0,
-                                      0, llvm::APFloat(static_cast<float>(node.real("softcap", 0.0))), false, name);
+      attention = AttentionOp::create(
+          builder, blockLoc(node), node->getResultTypes(), node.input(0), node.input(1),
+          node.input(2), node.input(3), llvm::APFloat(static_cast<float>(scale)),
+          node.integer("is_causal", 0) != 0, 0,
+          llvm::APFloat(static_cast<float>(node.real("softcap", 0.0))), false, name);
     } else {
-      attention = AttentionOp::create(builder, blockLoc(node), node->getResultTypes(), Value(), Value(), Value(), Value(),
-                                      llvm::APFloat(1.0f), false, 0, llvm::APFloat(0.0f), false, name);
+      attention = AttentionOp::create(builder, blockLoc(node), node->getResultTypes(), Value(),
+                                      Value(), Value(), Value(), llvm::APFloat(1.0f), false, 0,
+                                      llvm::APFloat(0.0f), false, name);
     }
     outline(nodes, results, attention.getSpelling(), attention->getResults());
   }

@@ -20,7 +20,8 @@ static void raiseOne(FfnMatch &match) {
     return makeSlice(builder, loc, branch.linear.weight(builder), 1, branch.start, branch.size);
   };
   auto bias = [&](FfnBranch &branch) {
-    // The branch's own bias covers all columns of a packed product; a fused activation's only its own.
+    // The branch's own bias covers all columns of a packed product; a fused activation's only its
+    // own.
     Value own = makeBias(builder, loc, branch.linear, {}, branch.start, branch.size);
     if (!branch.extraBias)
       return own;
@@ -34,8 +35,8 @@ static void raiseOne(FfnMatch &match) {
   }
   Value down = match.down.weight(builder);
   Value biasDown = makeBias(builder, loc, match.down, match.downBiases, 0, match.down.out);
-  auto ffn = FfnOp::create(builder, loc, match.root.getType(), match.activation, match.input, up, gate, down, biasUp, biasGate,
-                           biasDown);
+  auto ffn = FfnOp::create(builder, loc, match.root.getType(), match.activation, match.input, up,
+                           gate, down, biasUp, biasGate, biasDown);
   outline(movable(match.nodes, match.root), match.root, ffn.getSpelling(), ffn->getResults());
 }
 

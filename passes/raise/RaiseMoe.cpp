@@ -13,7 +13,8 @@ using namespace uoe::raise;
 using onnx::NodeOp;
 
 static Value matrixOf(OpBuilder &builder, Location loc, const StackedBranch &branch) {
-  Value w = makeSlice(builder, loc, branch.matrix, branch.transposed ? 1 : 2, branch.start, branch.size);
+  Value w =
+      makeSlice(builder, loc, branch.matrix, branch.transposed ? 1 : 2, branch.start, branch.size);
   return branch.transposed ? makeTranspose(builder, loc, w, {0, 2, 1}) : w;
 }
 
@@ -38,8 +39,9 @@ static void raiseOne(MoeMatch &match) {
     down = matrixOf(builder, loc, match.down);
     biasDown = biasOf(builder, loc, match.down);
   }
-  auto moe = MoeOp::create(builder, loc, match.root.getType(), match.activation, match.k, match.weight, input, scores, up, gate,
-                           down, biasUp, biasGate, biasDown, StringAttr());
+  auto moe =
+      MoeOp::create(builder, loc, match.root.getType(), match.activation, match.k, match.weight,
+                    input, scores, up, gate, down, biasUp, biasGate, biasDown, StringAttr());
   outline(movable(match.nodes, match.root), match.root, moe.getSpelling(), moe->getResults());
 }
 
@@ -48,9 +50,10 @@ static void raiseFused(NodeOp node) {
   Nodes nodes;
   nodes.insert(node);
   Value none;
-  auto moe = MoeOp::create(builder, blockLoc(node), node.getResult(0).getType(), Activation::identity, node.integer("k", 1),
-                           WeightRule::softmax, none, none, none, none, none, none, none, none,
-                           builder.getStringAttr(node.getDomain() + "." + node.getOpType()));
+  auto moe =
+      MoeOp::create(builder, blockLoc(node), node.getResult(0).getType(), Activation::identity,
+                    node.integer("k", 1), WeightRule::softmax, none, none, none, none, none, none,
+                    none, none, builder.getStringAttr(node.getDomain() + "." + node.getOpType()));
   outline(nodes, node.getResult(0), moe.getSpelling(), moe->getResults());
 }
 
@@ -81,7 +84,8 @@ struct RaiseMoePass : uoe::impl::RaiseMoePassBase<RaiseMoePass> {
       MoeOutcome outcome = matchMoe(node, facts);
       if (outcome.match) {
         if (!outcome.match->opaque.empty() && remarks)
-          emitRemark(node.getLoc()) << "mixture of experts without operands: " << outcome.match->opaque;
+          emitRemark(node.getLoc())
+              << "mixture of experts without operands: " << outcome.match->opaque;
         raiseOne(*outcome.match);
         ++numRaised;
       } else if (outcome.reason && remarks) {

@@ -33,8 +33,9 @@ static StringRef nameOf(Operation *op) {
 }
 
 static std::string text(FfnOp op) {
-  std::string line = (stringifyActivation(op.getActivation()) + (op.getGate() ? ", gated" : "") + ", " + sizeText(op.getUp(), 0) +
-                      " -> " + sizeText(op.getUp(), 1) + " -> " + sizeText(op.getDown(), 1))
+  std::string line = (stringifyActivation(op.getActivation()) + (op.getGate() ? ", gated" : "") +
+                      ", " + sizeText(op.getUp(), 0) + " -> " + sizeText(op.getUp(), 1) + " -> " +
+                      sizeText(op.getDown(), 1))
                          .str();
   return line + (op.getBiasUp() || op.getBiasDown() ? ", biases" : "");
 }
@@ -44,7 +45,8 @@ static std::string text(AttentionOp op) {
   if (auto fused = op.getFused())
     line = fused->str();
   if (op.getQuery()) {
-    line += (line.empty() ? "" : ", ") + sizeText(op.getQuery(), 1) + " heads of " + sizeText(op.getQuery(), 3);
+    line += (line.empty() ? "" : ", ") + sizeText(op.getQuery(), 1) + " heads of " +
+            sizeText(op.getQuery(), 3);
     if (sizeOf(op.getQuery(), 1) != sizeOf(op.getKey(), 1))
       line += " in " + sizeText(op.getKey(), 1) + " groups";
     line += llvm::formatv(", scale {0:f4}", op.getScale().convertToFloat());
@@ -64,8 +66,9 @@ static std::string text(MoeOp op) {
     line = fused->str();
   if (!op.getUp())
     return line + (line.empty() ? "top " : ", top ") + std::to_string(op.getK());
-  return "top " + std::to_string(op.getK()) + " of " + sizeText(op.getUp(), 0) + ", " + stringifyActivation(op.getActivation()).str() +
-         (op.getGate() ? ", gated, " : ", ") + sizeText(op.getUp(), 1) + " -> " + sizeText(op.getUp(), 2) + " -> " +
+  return "top " + std::to_string(op.getK()) + " of " + sizeText(op.getUp(), 0) + ", " +
+         stringifyActivation(op.getActivation()).str() + (op.getGate() ? ", gated, " : ", ") +
+         sizeText(op.getUp(), 1) + " -> " + sizeText(op.getUp(), 2) + " -> " +
          sizeText(op.getDown(), 2);
 }
 
@@ -82,7 +85,8 @@ static llvm::json::Object json(Operation *op) {
   object["name"] = nameOf(op);
   if (auto layer = op->getAttrOfType<IntegerAttr>("layer"))
     object["layer"] = layer.getInt();
-  object["nodes"] = static_cast<int64_t>(op->getRegion(0).empty() ? 0 : op->getRegion(0).front().getOperations().size() - 1);
+  object["nodes"] = static_cast<int64_t>(
+      op->getRegion(0).empty() ? 0 : op->getRegion(0).front().getOperations().size() - 1);
   if (auto ffn = dyn_cast<FfnOp>(op)) {
     object["kind"] = "ffn";
     object["activation"] = stringifyActivation(ffn.getActivation());
@@ -171,12 +175,14 @@ struct RaiseReportPass : uoe::impl::RaiseReportPassBase<RaiseReportPass> {
       for (Operation *op : found)
         blocks.push_back(::json(op));
       for (Missed &m : missed)
-        candidates.push_back(llvm::json::Object{{"kind", m.kind},
-                                                {"candidate", describe(m.candidate)},
-                                                {"reason", m.reason.text},
-                                                {"node", describe(m.reason.at ? m.reason.at : m.candidate)}});
-      out << llvm::formatv("{0:2}", llvm::json::Value(llvm::json::Object{{"blocks", std::move(blocks)},
-                                                                         {"missed", std::move(candidates)}}))
+        candidates.push_back(
+            llvm::json::Object{{"kind", m.kind},
+                               {"candidate", describe(m.candidate)},
+                               {"reason", m.reason.text},
+                               {"node", describe(m.reason.at ? m.reason.at : m.candidate)}});
+      out << llvm::formatv("{0:2}",
+                           llvm::json::Value(llvm::json::Object{{"blocks", std::move(blocks)},
+                                                                {"missed", std::move(candidates)}}))
           << "\n";
     } else {
       auto count = [&](auto is) { return llvm::count_if(found, is); };
@@ -204,7 +210,8 @@ struct RaiseReportPass : uoe::impl::RaiseReportPassBase<RaiseReportPass> {
     stream.close();
     if (error || stream.has_error()) {
       stream.clear_error();
-      getOperation().emitError("cannot write the report to '") << file << "'" << (error ? ": " + error.message() : "");
+      getOperation().emitError("cannot write the report to '")
+          << file << "'" << (error ? ": " + error.message() : "");
       signalPassFailure();
     }
   }

@@ -7,8 +7,12 @@ using namespace uoe;
 using namespace uoe::raise;
 using onnx::NodeOp;
 
-static double sigmoid(double x) { return 1.0 / (1.0 + std::exp(-x)); }
-static double gelu(double x) { return 0.5 * x * (1.0 + std::erf(x * M_SQRT1_2)); }
+static double sigmoid(double x) {
+  return 1.0 / (1.0 + std::exp(-x));
+}
+static double gelu(double x) {
+  return 0.5 * x * (1.0 + std::erf(x * M_SQRT1_2));
+}
 static double geluTanh(double x) {
   return 0.5 * x * (1.0 + std::tanh(std::sqrt(2.0 / M_PI) * (x + 0.044715 * x * x * x)));
 }
@@ -43,9 +47,51 @@ static double apply(Activation activation, double x) {
 
 namespace {
 enum class Fn {
-  none, cast, identity, dequantise, add, sub, mul, div, pow, max, min, neg, abs, exp, log, sqrt, reciprocal, erf, tanh, sigmoid,
-  relu, leaky, elu, selu, celu, softplus, softsign, hardSigmoid, hardSwish, mish, gelu, fastGelu, quickGelu, biasGelu, swish, clip,
-  where, greater, less, greaterEqual, lessEqual, logicalNot, regroup, thresholded, floor
+  none,
+  cast,
+  identity,
+  dequantise,
+  add,
+  sub,
+  mul,
+  div,
+  pow,
+  max,
+  min,
+  neg,
+  abs,
+  exp,
+  log,
+  sqrt,
+  reciprocal,
+  erf,
+  tanh,
+  sigmoid,
+  relu,
+  leaky,
+  elu,
+  selu,
+  celu,
+  softplus,
+  softsign,
+  hardSigmoid,
+  hardSwish,
+  mish,
+  gelu,
+  fastGelu,
+  quickGelu,
+  biasGelu,
+  swish,
+  clip,
+  where,
+  greater,
+  less,
+  greaterEqual,
+  lessEqual,
+  logicalNot,
+  regroup,
+  thresholded,
+  floor
 };
 } // namespace
 
@@ -107,7 +153,9 @@ static Fn function(NodeOp node) {
       .Default(Fn::none);
 }
 
-bool raise::isElementwise(NodeOp node) { return function(node) != Fn::none; }
+bool raise::isElementwise(NodeOp node) {
+  return function(node) != Fn::none;
+}
 
 SmallVector<Value> raise::elementwiseOperands(NodeOp node) {
   SmallVector<Value> operands;
@@ -145,8 +193,9 @@ static std::optional<double> element(TypedAttr attr) {
     return dense.getSplatValue<APFloat>().convertToDouble();
   if (auto integer = dyn_cast<IntegerType>(type)) {
     APInt value = dense.getSplatValue<APInt>();
-    return integer.isUnsigned() || integer.getWidth() == 1 ? static_cast<double>(value.getZExtValue())
-                                                           : static_cast<double>(value.getSExtValue());
+    return integer.isUnsigned() || integer.getWidth() == 1
+               ? static_cast<double>(value.getZExtValue())
+               : static_cast<double>(value.getSExtValue());
   }
   return std::nullopt;
 }
@@ -332,12 +381,13 @@ std::optional<double> raise::evaluate(Value value, const Assignment &leaves) {
 // Recognition
 //===----------------------------------------------------------------------===//
 
-static constexpr Activation kKnown[] = {Activation::relu,       Activation::gelu,         Activation::gelu_tanh,
-                                        Activation::silu,       Activation::quick_gelu,   Activation::relu_squared,
-                                        Activation::tanh,       Activation::sigmoid,      Activation::identity};
+static constexpr Activation kKnown[] = {
+    Activation::relu, Activation::gelu,       Activation::gelu_tanh,
+    Activation::silu, Activation::quick_gelu, Activation::relu_squared,
+    Activation::tanh, Activation::sigmoid,    Activation::identity};
 
-// erf-GELU and its tanh approximation are 5e-4 apart, constants stored in half precision give 1e-4: the nearest function
-// within 1e-3 is meant.
+// erf-GELU and its tanh approximation are 5e-4 apart, constants stored in half precision give 1e-4:
+// the nearest function within 1e-3 is meant.
 static constexpr double kTolerance = 1e-3;
 
 static llvm::ArrayRef<double> samples() {
@@ -346,7 +396,8 @@ static llvm::ArrayRef<double> samples() {
   return points;
 }
 
-// The largest difference over the samples, relative to values above 1; infinity if it cannot be evaluated.
+// The largest difference over the samples, relative to values above 1; infinity if it cannot be
+// evaluated.
 template <typename Spelled, typename Meant> static double distance(Spelled spelled, Meant meant) {
   double worst = 0.0;
   for (double x : samples()) {
@@ -367,21 +418,24 @@ std::optional<Activation> raise::recogniseActivation(Value value, Value leaf) {
   double least = kTolerance;
   for (Activation activation : kKnown) {
     size_t i = 0;
-    double d = distance([&](double) { return computed[i++]; }, [&](double x) { return apply(activation, x); });
+    double d = distance([&](double) { return computed[i++]; },
+                        [&](double x) { return apply(activation, x); });
     if (d < least)
       std::tie(best, least) = std::pair(activation, d);
   }
   return best;
 }
 
-std::optional<std::pair<Activation, bool>> raise::recogniseGated(Value value, Value first, Value second) {
+std::optional<std::pair<Activation, bool>> raise::recogniseGated(Value value, Value first,
+                                                                 Value second) {
   std::optional<std::pair<Activation, bool>> best;
   double least = kTolerance;
   for (bool firstIsGate : {true, false}) {
     std::vector<std::optional<double>> computed;
     auto other = [](size_t i) { return 0.37 * static_cast<double>(i % 7) - 1.2; };
     for (auto [i, x] : llvm::enumerate(samples()))
-      computed.push_back(evaluate(value, Assignment{{firstIsGate ? first : second, x}, {firstIsGate ? second : first, other(i)}}));
+      computed.push_back(evaluate(value, Assignment{{firstIsGate ? first : second, x},
+                                                    {firstIsGate ? second : first, other(i)}}));
     for (Activation activation : kKnown) {
       size_t i = 0, j = 0;
       double d = distance([&](double) { return computed[i++]; },

@@ -34,7 +34,7 @@ SMALL = (2, 1, "ffn")
 # One If holds the decoder twice: with and without a cache.
 GRAPHS = {"t5-decoder-merged": 2}
 
-CANONICAL = ["--normalize-opset", "--infer-shapes", "--fold-constants", "--canonicalize-onnx", "--infer-shapes", "--fold-constants"]
+CANONICAL = ["--canonical"]
 RAISE = ["--raise-attention", "--raise-moe", "--raise-ffn"]
 
 
