@@ -11,6 +11,8 @@ namespace uoe {
 using namespace mlir;
 
 void uoe::buildCanonicalPipeline(OpPassManager &passes) {
+  passes.addPass(createInlineFunctionsPass());
+  passes.addPass(createInlineFunctionsPass());
   passes.addPass(createNormalizeOpsetPass());
   passes.addPass(createInferShapesPass());
   passes.addPass(createFoldConstantsPass());
@@ -35,6 +37,7 @@ static void executeRaised(OpPassManager &passes) {
 
 // The plain meaning, node by node: what fused execution is compared with.
 static void executeReference(OpPassManager &passes) {
+  passes.addPass(uoe::createInlineFunctionsPass());
   passes.addPass(uoe::createLowerUoeToOnnxPass());
   passes.addPass(uoe::createLowerToRtPass());
 }

@@ -47,7 +47,7 @@ struct FoldConstants : uoe::impl::FoldConstantsPassBase<FoldConstants> {
   int64_t changes = 0;
 
   void fold(Graph &graph, NodeOp node) {
-    if (node.is("Constant") || node.use_empty())
+    if (node.is("Constant") || node.use_empty() || (node.is("If") && takeBranch(graph, node)))
       return;
     // What is known of the result replaces it.
     bool allKnown = true;
@@ -86,6 +86,29 @@ struct FoldConstants : uoe::impl::FoldConstantsPassBase<FoldConstants> {
       }
       ++changes;
     }
+  }
+
+  /// An If whose condition is known is the branch that is taken.
+  bool takeBranch(Graph &graph, NodeOp node) {
+    auto condition = graph.integersOf(node.input(0));
+    if (!condition || condition->size() != 1 || !node.getSubgraphNames())
+      return false;
+    StringRef taken = (*condition)[0] ? "then_branch" : "else_branch";
+    for (auto [i, name] : llvm::enumerate(*node.getSubgraphNames())) {
+      Block &branch = node.getSubgraphs()[i].front();
+      if (cast<StringAttr>(name).getValue() != taken ||
+          branch.getTerminator()->getNumOperands() != node.getNumResults())
+        continue;
+      node->getBlock()->getOperations().splice(node->getIterator(), branch.getOperations(),
+                                               branch.begin(), std::prev(branch.end()));
+      for (auto [result, value] :
+           llvm::zip(node.getResults(), branch.getTerminator()->getOperands()))
+        if (!result.use_empty())
+          graph.replace(result, value);
+      ++changes;
+      return true;
+    }
+    return false;
   }
 
   void sweep(Graph &graph, Block &block) {
