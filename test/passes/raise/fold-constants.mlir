@@ -229,3 +229,27 @@ module attributes {onnx.opset_import = {ai.onnx = 21 : i64}} {
     return %y : tensor<2xf32>
   }
 }
+
+// -----
+
+// A branch whose condition is known takes the place of its If; the other may be wrong for these shapes.
+// CHECK-LABEL: func.func @taken
+// CHECK-NEXT: %[[Y:.*]] = onnx.node "Relu"(%arg0) fields {result_names = ["y"]}
+// CHECK-NEXT: return %[[Y]]
+module attributes {onnx.opset_import = {ai.onnx = 21 : i64}} {
+  func.func @taken(%x: tensor<?x2xf32>) -> tensor<?x2xf32> {
+    %two = onnx.node "Constant"() {value = dense<2> : tensor<1xi64>} : () -> tensor<1xi64>
+    %axes = onnx.node "Constant"() {value = dense<1> : tensor<1xi64>} : () -> tensor<1xi64>
+    %shape = onnx.node "Shape"(%x) : (tensor<?x2xf32>) -> tensor<2xi64>
+    %rank = onnx.node "Size"(%shape) : (tensor<2xi64>) -> tensor<i64>
+    %c = onnx.node "Equal"(%rank, %two) : (tensor<i64>, tensor<1xi64>) -> tensor<1xi1>
+    %y = onnx.node "If"(%c) subgraphs "then_branch" {
+      %t = onnx.node "Relu"(%x) fields {result_names = ["inner"]} : (tensor<?x2xf32>) -> tensor<?x2xf32>
+      onnx.yield %t : tensor<?x2xf32>
+    }, "else_branch" {
+      %e = onnx.node "Squeeze"(%x, %axes) : (tensor<?x2xf32>, tensor<1xi64>) -> !onnx.any
+      onnx.yield %e : !onnx.any
+    } fields {result_names = ["y"]} : (tensor<1xi1>) -> tensor<?x2xf32>
+    return %y : tensor<?x2xf32>
+  }
+}
