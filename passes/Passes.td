@@ -42,30 +42,12 @@ def FoldConstantsPass : Pass<"fold-constants", "::mlir::ModuleOp"> {
                     Statistic<"removed", "ops-removed", "operations that nothing used any more">];
 }
 
-def InlineFunctionsPass : Pass<"inline-functions", "::mlir::ModuleOp"> {
-  let summary = "calls of the model's own functions become their nodes";
-  let description = [{
-    Operators that the model defines itself (model-local functions) are replaced by their bodies, with the attributes that the call passes.
-    A call stays where the function imports another version of a domain, or leaves out an attribute with a default; the
-    functions are removed when none is called any more.
-  }];
-  let statistics = [Statistic<"inlined", "calls-inlined", "calls that became nodes">];
-}
-
 def InferShapesPass : Pass<"infer-shapes", "::mlir::ModuleOp"> {
   let summary = "types and shapes of every value, from the operators' own rules";
   let description = [{
     Result types are refined in place, in subgraphs too, with symbolic dimensions (also sums and products of them) as names in `#onnx.dims`.
     The values of small integer tensors are followed symbolically, so that shapes that a graph computes are known. Operators that are
     not in the table keep their declared types. A declared type that contradicts is a warning, operand shapes that can't be are an error.
-  }];
-}
-
-def InlineFunctionsPass : Pass<"inline-functions", "::mlir::ModuleOp"> {
-  let summary = "calls of model-local functions become their bodies";
-  let description = [{
-    References to the caller's attributes are resolved; absent inputs become `onnx.none`. The functions
-    themselves are removed.
   }];
 }
 

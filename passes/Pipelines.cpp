@@ -12,7 +12,6 @@ using namespace mlir;
 
 void uoe::buildCanonicalPipeline(OpPassManager &passes) {
   passes.addPass(createInlineFunctionsPass());
-  passes.addPass(createInlineFunctionsPass());
   passes.addPass(createNormalizeOpsetPass());
   passes.addPass(createInferShapesPass());
   passes.addPass(createFoldConstantsPass());
