@@ -51,6 +51,16 @@ def InferShapesPass : Pass<"infer-shapes", "::mlir::ModuleOp"> {
   }];
 }
 
+def InlineFunctionsPass : Pass<"inline-functions", "::mlir::ModuleOp"> {
+  let summary = "calls of model-local functions become their bodies";
+  let description = [{
+    References to the caller's attributes are resolved; absent inputs become `onnx.none`; what the graph calls a result stays its name. The
+    functions themselves are removed. A function that imports another opset than the model, or that may have a default for an attribute
+    that the call leaves out, is an error.
+  }];
+  let statistics = [Statistic<"inlined", "calls-inlined", "calls that became nodes">];
+}
+
 def NormalizeOpsetPass : Pass<"normalize-opset", "::mlir::ModuleOp"> {
   let summary = "older spellings of operators become the newest";
   let description = [{

@@ -89,8 +89,19 @@ struct InlineFunctionsPass : uoe::impl::InlineFunctionsPassBase<InlineFunctionsP
       // The caller's type and name are the better known ones.
       if (inner.getDefiningOp<onnx::NodeOp>() && isa<onnx::AnyType>(inner.getType()))
         inner.setType(result.getType());
+      // What the graph calls the result stays its name.
+      auto node = inner.getDefiningOp<onnx::NodeOp>();
+      if (node && node.getNumResults() == 1 && node->getBlock() == call->getBlock()) {
+        StringRef name = call.resultName(cast<OpResult>(result).getResultNumber());
+        NamedAttrList fields(node.getFieldsAttr());
+        if (!name.empty())
+          fields.set("result_names", builder.getStrArrayAttr(name));
+        if (!fields.empty())
+          node.setFieldsAttr(fields.getDictionary(node.getContext()));
+      }
       result.replaceAllUsesWith(inner);
     }
+    ++inlined;
     call.erase();
     return success();
   }
