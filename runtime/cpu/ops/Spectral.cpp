@@ -178,7 +178,8 @@ DType outputType(const Node &node) {
 /// Σ (-1)^k c_k cos(2πkn/N), N being one less if the window is not periodic.
 void cosineWindow(KernelCall &call, std::vector<double> coefficients) {
   int64_t size = toInt(call.in(0), "the size");
-  check(size >= 0, "the size must not be negative, found ", size);
+  DType type = outputType(call.node);
+  check(size >= 0 && size <= 1 << 26, "the size must be in [0, 2^26], found ", size);
   int64_t period = call.node.integer("periodic", 1) ? size : size - 1;
   Tensor result(DType::F64, {size});
   for (int64_t n = 0; n < size; ++n) {
@@ -189,7 +190,7 @@ void cosineWindow(KernelCall &call, std::vector<double> coefficients) {
                       static_cast<double>(std::max<int64_t>(period, 1)));
     result.data<double>()[n] = sum;
   }
-  call.set(0, castTo(result, outputType(call.node)));
+  call.set(0, castTo(result, type));
 }
 
 /// Triangular filters whose corners lie evenly on the mel scale, 2595·log10(1 + f/700).
