@@ -52,8 +52,7 @@ private:
         case DimAtom::Named:
         case DimAtom::Anonymous: {
           const DimOrigin *origin = graph.facts.origin(index);
-          if (!origin || origin->element || !isa<BlockArgument>(origin->value) ||
-              cast<BlockArgument>(origin->value).getOwner() != &entry)
+          if (!origin || !origin->value)
             return false;
           break;
         }
@@ -145,7 +144,7 @@ private:
         return remember(graph.make(insertion, op, {a, b}));
       }
       const DimOrigin *origin = graph.facts.origin(*index);
-      int64_t axis = origin->index;
+      int64_t axis = origin->axis;
       SmallVector<NamedAttribute> attributes;
       if (axis > 0)
         attributes.push_back(graph.attribute("start", axis));

@@ -140,9 +140,13 @@ void Inference::set(Value value, Facts facts) {
 }
 
 void Inference::recordOrigins(Value value, const Facts &facts) {
+  // Only arguments of functions outlive rewriting.
+  auto argument = dyn_cast<BlockArgument>(value);
+  bool lasting = argument && isa_and_nonnull<func::FuncOp>(argument.getOwner()->getParentOp());
   for (auto [axis, dim] : llvm::enumerate(facts.dims))
     if (auto atom = dim.atom())
-      origins.try_emplace(*atom, DimOrigin{value, static_cast<int64_t>(axis), false});
+      origins.try_emplace(*atom,
+                          DimOrigin{lasting ? argument : Value(), static_cast<int64_t>(axis)});
 }
 
 // Inferred facts and the declared type, brought together. The declared type fills in what inference leaves open; where both
@@ -216,7 +220,7 @@ const SmallVector<Dim> *Inference::contents(Value value) {
   for (int64_t i = 0; i < *count; ++i) {
     Dim element = dims.anonymous(/*nonNegative=*/entry.element.isInteger(1) ||
                                  entry.element.isUnsignedInteger());
-    origins[*element.atom()] = {value, i, true};
+    origins[*element.atom()] = {};
     entry.contents->push_back(element);
   }
   return &*entry.contents;

@@ -23,11 +23,10 @@ Facts factsOf(mlir::Type type, DimTable &dims);
 /// The tensor type that says `facts`; `otherwise` where nothing is known. Names that `otherwise` gives are kept if `keepNames`.
 mlir::Type typeOf(const Facts &facts, DimTable &dims, mlir::Type otherwise, bool keepNames = false);
 
-/// Where a symbol can be read at run time.
+/// Where a symbol can be read at run time: an axis of a function's argument, or nowhere that lasts (null).
 struct DimOrigin {
   mlir::Value value;
-  int64_t index = 0;    // axis of the value's shape, or the element
-  bool element = false; // the symbol is an element of the value
+  int64_t axis = 0;
 };
 
 class Inference;
@@ -111,7 +110,7 @@ public:
   mlir::LogicalResult run(mlir::Operation *op);
 
   const Facts &facts(mlir::Value value);
-  /// The contents of a small integer tensor: unknown elements are symbols whose origin is the element.
+  /// The contents of a small integer tensor: unknown elements are symbols of their own.
   const llvm::SmallVector<Dim> *contents(mlir::Value value);
   void set(mlir::Value value, Facts facts);
   /// As onnx::constantOf, without a walk over the symbols.
