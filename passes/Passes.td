@@ -223,6 +223,14 @@ def PlanBudgetPass : Pass<"plan-budget", "::mlir::ModuleOp"> {
 // lower: uoe and onnx -> what a runtime executes, or standard ONNX
 //===----------------------------------------------------------------------===//
 
+def PromoteHalfPass : Pass<"promote-half", "::mlir::ModuleOp"> {
+  let summary = "float16 models are computed in float32";
+  let description = [{
+    Every float16 value inside the graph becomes float32; weights are cast, which loading evaluates once; inputs and outputs keep their
+    types. A graph in which a value's element type is not known is left as it is. Run after infer-shapes.
+  }];
+}
+
 def LowerUoeToOnnxPass : Pass<"lower-uoe-to-onnx", "::mlir::ModuleOp"> {
   let summary = "uoe ops become standard ONNX operators: their reference meaning";
   let description = [{

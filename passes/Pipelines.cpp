@@ -42,6 +42,10 @@ static void executeReference(OpPassManager &passes) {
 }
 
 static void execute(OpPassManager &passes) {
+  passes.addPass(uoe::createInlineFunctionsPass());
+  passes.addPass(uoe::createNormalizeOpsetPass());
+  passes.addPass(uoe::createInferShapesPass());
+  passes.addPass(uoe::createPromoteHalfPass());
   uoe::buildRaisePipeline(passes);
   executeRaised(passes);
 }

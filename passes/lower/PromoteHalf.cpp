@@ -1,0 +1,129 @@
+// promote-half: float16 models are computed in float32. Their kernels would round after every operator, and fused entries know float32 only;
+// weights are widened once, at load. Inputs and outputs keep their types.
+#include "dialects/onnx/Onnx.h"
+#include "passes/Passes.h"
+
+namespace uoe {
+#define GEN_PASS_DEF_PROMOTEHALFPASS
+#include "passes/Passes.h.inc"
+} // namespace uoe
+
+using namespace mlir;
+using namespace uoe;
+
+static constexpr int64_t kFloat = 1, kFloat16 = 10;
+
+static bool isHalf(Type type) {
+  auto tensor = dyn_cast<TensorType>(type);
+  return tensor && tensor.getElementType().isF16();
+}
+
+static Type widened(Type type) {
+  if (auto tensor = dyn_cast<TensorType>(type); tensor && tensor.getElementType().isF16())
+    return tensor.clone(Float32Type::get(type.getContext()));
+  return type;
+}
+
+static Value cast(OpBuilder &builder, Location loc, Value value, Type type, int64_t to) {
+  return onnx::NodeOp::create(builder, loc, TypeRange{type}, "Cast", {value},
+                              {builder.getNamedAttr("to", builder.getI64IntegerAttr(to))})
+      .getResult(0);
+}
+
+namespace {
+
+struct PromoteHalfPass : uoe::impl::PromoteHalfPassBase<PromoteHalfPass> {
+  using PromoteHalfPassBase::PromoteHalfPassBase;
+
+  void runOnOperation() override {
+    auto main = getOperation().lookupSymbol<func::FuncOp>(onnx::kMainGraph);
+    if (!main || !safe(main))
+      return;
+    Block &body = main.getBody().front();
+    SmallVector<onnx::NodeOp> nodes;
+    SmallVector<onnx::WeightOp> weights;
+    main.walk([&](Operation *op) {
+      if (auto node = dyn_cast<onnx::NodeOp>(op))
+        nodes.push_back(node);
+      else if (auto weight = dyn_cast<onnx::WeightOp>(op); weight && isHalf(weight.getType()))
+        weights.push_back(weight);
+    });
+    for (onnx::NodeOp node : nodes)
+      promote(node);
+    for (onnx::WeightOp weight : weights) {
+      OpBuilder builder(weight->getContext());
+      builder.setInsertionPointAfter(weight);
+      widen(builder, weight.getResult());
+    }
+    OpBuilder builder = OpBuilder::atBlockBegin(&body);
+    for (BlockArgument argument : body.getArguments())
+      if (isHalf(argument.getType()))
+        widen(builder, argument);
+    main.walk([&](Operation *op) {
+      if (!isa<onnx::NodeOp>(op))
+        return;
+      for (Region &region : op->getRegions())
+        for (BlockArgument argument : region.getArguments())
+          argument.setType(widened(argument.getType()));
+    });
+    // Results leave in their own type.
+    Operation *end = body.getTerminator();
+    builder.setInsertionPoint(end);
+    for (auto [operand, type] : llvm::zip(end->getOpOperands(), main.getResultTypes()))
+      if (isHalf(type) && !isHalf(operand.get().getType()))
+        operand.set(cast(builder, end->getLoc(), operand.get(), type, kFloat16));
+  }
+
+  // Only models whose half-precision values all have types that are known: an operator of an unknown type may be anything.
+  static bool safe(func::FuncOp main) {
+    bool any = false, known = true;
+    main.walk([&](Operation *op) {
+      for (Type type : op->getResultTypes()) {
+        auto tensor = dyn_cast<TensorType>(type);
+        any |= isHalf(type);
+        known &= isa<NoneType>(type) || (tensor && !isa<onnx::AnyType>(tensor.getElementType()));
+      }
+      // Operators whose result depends on the storage of float16 itself.
+      if (auto node = dyn_cast<onnx::NodeOp>(op))
+        known &= !node.is("BitCast") && !node.getDomain().starts_with("com.microsoft.q");
+    });
+    return any && known;
+  }
+
+  void widen(OpBuilder &builder, Value value) {
+    Value wide = cast(builder, value.getLoc(), value, widened(value.getType()), kFloat);
+    value.replaceAllUsesExcept(wide, wide.getDefiningOp());
+  }
+
+  void promote(onnx::NodeOp node) {
+    bool changed = false;
+    for (Value result : node.getResults()) {
+      changed |= isHalf(result.getType());
+      result.setType(widened(result.getType()));
+    }
+    OpBuilder builder(node.getContext());
+    NamedAttrList attributes(node.getNodeAttrs());
+    for (StringRef name : {"to", "dtype", "output_dtype", "stash_type"})
+      if (changed && node.integer(name, 0) == kFloat16)
+        attributes.set(name, builder.getI64IntegerAttr(kFloat));
+    // Constants in attributes: Constant, ConstantOfShape.
+    if (auto value = dyn_cast_or_null<DenseFPElementsAttr>(attributes.get("value")); value && value.getElementType().isF16())
+      attributes.set("value", DenseElementsAttr(value.mapValues(builder.getF32Type(), [](const APFloat &half) {
+        APFloat wide = half;
+        bool lost;
+        wide.convert(APFloat::IEEEsingle(), APFloat::rmNearestTiesToEven, &lost);
+        return wide.bitcastToAPInt();
+      })));
+    else if (isa_and_nonnull<onnx::FileAttr>(attributes.get("value")) && changed) {
+      // Too large to convert here: cast behind it.
+      Value result = node.getResult(0);
+      auto type = llvm::cast<TensorType>(result.getType());
+      result.setType(type.clone(Float16Type::get(node.getContext())));
+      builder.setInsertionPointAfter(node);
+      widen(builder, result);
+    }
+    node.setNodeAttrsAttr(attributes.getDictionary(node.getContext()));
+  }
+};
+
+} // namespace
