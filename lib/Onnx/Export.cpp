@@ -275,6 +275,9 @@ LogicalResult Exporter::exportGraph(Block &block, DictionaryAttr fields, InfoAtt
   if (StringRef doc = stringIn(fields, "doc_string"); !doc.empty())
     graph.set_doc_string(doc.str());
   exportMetadata(in(fields, "metadata"), *graph.mutable_metadata_props());
+  for (Operation &op : block)
+    if (!isa<NodeOp, NoneOp, WeightOp, YieldOp, func::ReturnOp>(op))
+      return op.emitOpError("has no ONNX form: lower it to onnx.node before export");
   if (failed(nameValues(block, inputs, outputs, scope, graph)))
     return failure();
   for (auto [i, argument] : llvm::enumerate(block.getArguments())) {
@@ -317,11 +320,7 @@ LogicalResult Exporter::exportGraph(Block &block, DictionaryAttr fields, InfoAtt
   for (Operation &op : block) {
     if (isa<NoneOp, WeightOp>(op) || op.hasTrait<OpTrait::IsTerminator>())
       continue;
-    auto node = dyn_cast<NodeOp>(op);
-    if (!node)
-      return op.emitError() << "has no ONNX form: " << op.getName()
-                            << " is to be lowered to onnx.node before export";
-    if (failed(exportNode(node, scope, graph, outputNames)))
+    if (failed(exportNode(cast<NodeOp>(op), scope, graph, outputNames)))
       return failure();
   }
   for (auto &[from, to] : identities) {
