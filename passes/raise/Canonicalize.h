@@ -5,7 +5,8 @@
 
 namespace uoe::raise {
 
-/// The node that makes a value, if it is this operator of ONNX's own domain; `casts` looks through changes of float type.
+/// The node that makes a value, if it is this operator of ONNX's own domain; `casts` looks through
+/// changes of float type.
 onnx::NodeOp producer(mlir::Value value, llvm::StringRef op);
 /// The value before casts between float types.
 mlir::Value withoutCasts(Graph &graph, mlir::Value value);
@@ -16,7 +17,8 @@ mlir::Value otherOperand(onnx::NodeOp node, mlir::Value value);
 /// True if the value depends on constants alone (a few nodes deep).
 bool isConstantExpression(Graph &graph, mlir::Value value, int depth = 0);
 
-/// Each looks at a node as the last of a composite; value to use instead of its first result, or nothing.
+/// Each looks at a node as the last of a composite; value to use instead of its first result, or
+/// nothing.
 Simplified recogniseRms(Graph &graph, onnx::NodeOp root);
 Simplified recogniseLayerNorm(Graph &graph, onnx::NodeOp root);
 Simplified recogniseActivation(Graph &graph, onnx::NodeOp root);

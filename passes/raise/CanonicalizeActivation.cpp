@@ -1,7 +1,7 @@
 // GELU, SiLU and Softmax, spelled with arithmetic.
 //
-// An activation is a polynomial in x and S, where S is Erf, Tanh or Sigmoid of a polynomial in x: whatever the order of the
-// products, equal polynomials are equal functions.
+// An activation is a polynomial in x and S, where S is Erf, Tanh or Sigmoid of a polynomial in x:
+// whatever the order of the products, equal polynomials are equal functions.
 #include "passes/raise/Canonicalize.h"
 #include <cmath>
 
@@ -186,17 +186,17 @@ Simplified raise::recogniseActivation(Graph &graph, NodeOp root) {
     if (graph.element(x) != element || !graph.sameShape(x, root.getResult(0)))
       continue;
     if (op == "Swish")
-      return Simplified::with(
-          graph.make(root, "Swish", {x}, {graph.attribute("alpha", alpha)}));
+      return Simplified::with(graph.make(root, "Swish", {x}, {graph.attribute("alpha", alpha)}));
     if (op == "Gelu")
       return Simplified::with(graph.make(root, "Gelu", {x}));
-    return Simplified::with(graph.make(root, "Gelu", {x},
-                                       {graph.attribute("approximate", StringRef("tanh"))}));
+    return Simplified::with(
+        graph.make(root, "Gelu", {x}, {graph.attribute("approximate", StringRef("tanh"))}));
   }
   return Simplified::none();
 }
 
-/// exp(x - max(x)) / sum(exp(x - max(x))), with or without the maximum, which only guards against overflow.
+/// exp(x - max(x)) / sum(exp(x - max(x))), with or without the maximum, which only guards against
+/// overflow.
 Simplified raise::recogniseSoftmax(Graph &graph, NodeOp root) {
   if (!root.is("Div") || graph.opset(root) < 13)
     return Simplified::none();
@@ -215,10 +215,8 @@ Simplified raise::recogniseSoftmax(Graph &graph, NodeOp root) {
     if (NodeOp maximum = producer(shifted.input(1), "ReduceMax");
         maximum && maximum.input(0) == shifted.input(0) && maximum.integer("keepdims", 1) != 0) {
       auto over = graph.integersOf(maximum.input(1));
-      if (over && over->size() == 1 &&
-          ((*over)[0] < 0 ? (*over)[0] + rank : (*over)[0]) == axis)
+      if (over && over->size() == 1 && ((*over)[0] < 0 ? (*over)[0] + rank : (*over)[0]) == axis)
         x = shifted.input(0);
     }
-  return Simplified::with(
-      graph.make(root, "Softmax", {x}, {graph.attribute("axis", axis - rank)}));
+  return Simplified::with(graph.make(root, "Softmax", {x}, {graph.attribute("axis", axis - rank)}));
 }

@@ -42,8 +42,8 @@ static Simplified gemm(Graph &graph, NodeOp root) {
   if (!weight || (transposed && !isConstantExpression(graph, weight)))
     return Simplified::none();
   if (transposed)
-    weight = graph.make(root, "Transpose", {weight},
-                        {graph.attribute("perm", ArrayRef<int64_t>{1, 0})});
+    weight =
+        graph.make(root, "Transpose", {weight}, {graph.attribute("perm", ArrayRef<int64_t>{1, 0})});
   Value product = graph.make(root, "MatMul", {root.input(0), weight});
   if (!root.input(2))
     return Simplified::with(product);

@@ -158,8 +158,7 @@ Value ones(Graph &graph, NodeOp at, Value like, int64_t axes) {
   }
   Type element = graph.element(like);
   APFloat one = FloatAttr::get(element, 1.0).getValue();
-  return graph.constant(
-      at, DenseElementsAttr::get(RankedTensorType::get(shape, element), one));
+  return graph.constant(at, DenseElementsAttr::get(RankedTensorType::get(shape, element), one));
 }
 
 struct Scaled {
@@ -168,7 +167,8 @@ struct Scaled {
   bool casts = false; // the result is cast to the scale's type before it is scaled
 };
 
-/// The normalised value under `root`, scaled or not; `input` is what is normalised, before the centring.
+/// The normalised value under `root`, scaled or not; `input` is what is normalised, before the
+/// centring.
 std::optional<Scaled> scaled(Graph &graph, NodeOp root, bool centring) {
   auto finish = [&](Normalised norm, Value scale, Type wanted) -> std::optional<Scaled> {
     Scaled out;
@@ -222,24 +222,22 @@ Simplified raise::recogniseRms(Graph &graph, NodeOp root) {
     for (Value extra : llvm::drop_begin(root.getResults()))
       if (!extra.use_empty())
         return Simplified::none();
-    return Simplified::with(graph.make(
-        root, "RMSNormalization", {root.input(0), root.input(1)},
-        {graph.attribute("axis", root.integer("axis", -1)),
-         graph.attribute("epsilon", root.real("epsilon", 1e-5)),
-         graph.attribute("stash_type", root.integer("stash_type", 1))}));
+    return Simplified::with(
+        graph.make(root, "RMSNormalization", {root.input(0), root.input(1)},
+                   {graph.attribute("axis", root.integer("axis", -1)),
+                    graph.attribute("epsilon", root.real("epsilon", 1e-5)),
+                    graph.attribute("stash_type", root.integer("stash_type", 1))}));
   }
   auto found = scaled(graph, root, /*centring=*/false);
   if (!found)
     return Simplified::none();
-  Value scale =
-      found->scale ? found->scale : ones(graph, root, found->input, found->norm.axes);
+  Value scale = found->scale ? found->scale : ones(graph, root, found->input, found->norm.axes);
   if (!scale)
     return Simplified::none();
-  return Simplified::with(
-      graph.make(root, "RMSNormalization", {found->input, scale},
-                 {graph.attribute("axis", -found->norm.axes),
-                  graph.attribute("epsilon", found->norm.epsilon),
-                  graph.attribute("stash_type", int64_t(1))}));
+  return Simplified::with(graph.make(root, "RMSNormalization", {found->input, scale},
+                                     {graph.attribute("axis", -found->norm.axes),
+                                      graph.attribute("epsilon", found->norm.epsilon),
+                                      graph.attribute("stash_type", int64_t(1))}));
 }
 
 Simplified raise::recogniseLayerNorm(Graph &graph, NodeOp root) {
@@ -259,17 +257,16 @@ Simplified raise::recogniseLayerNorm(Graph &graph, NodeOp root) {
         continue;
       SmallVector<NamedAttribute> attributes(norm.getNodeAttrs().begin(),
                                              norm.getNodeAttrs().end());
-      return Simplified::with(
-          graph.make(root, "LayerNormalization",
-                     {norm.input(0), norm.input(1), root.input(1 - i)}, attributes));
+      return Simplified::with(graph.make(root, "LayerNormalization",
+                                         {norm.input(0), norm.input(1), root.input(1 - i)},
+                                         attributes));
     }
     return Simplified::none();
   }
   auto found = scaled(graph, root, /*centring=*/true);
   if (!found)
     return Simplified::none();
-  Value scale =
-      found->scale ? found->scale : ones(graph, root, found->input, found->norm.axes);
+  Value scale = found->scale ? found->scale : ones(graph, root, found->input, found->norm.axes);
   if (!scale)
     return Simplified::none();
   return Simplified::with(graph.make(root, "LayerNormalization", {found->input, scale},

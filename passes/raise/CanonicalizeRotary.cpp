@@ -1,4 +1,5 @@
-// Rotary position embedding: x * cos + rotate_half(x) * sin (Su et al., RoFormer, 2021), as exporters spell it.
+// Rotary position embedding: x * cos + rotate_half(x) * sin (Su et al., RoFormer, 2021), as
+// exporters spell it.
 #include "passes/raise/Canonicalize.h"
 
 using namespace mlir;
@@ -79,12 +80,10 @@ public:
     if (node.is("Concat")) {
       int64_t axis = node.integer("axis", 0);
       bool last = axis == -1 || axis == rank - 1;
-      return last && node.getInputs().size() == 2 && node.input(0) == node.input(1)
-                 ? node.input(0)
-                 : Value();
+      return last && node.getInputs().size() == 2 && node.input(0) == node.input(1) ? node.input(0)
+                                                                                    : Value();
     }
-    SmallVector<NamedAttribute> attributes(node.getNodeAttrs().begin(),
-                                           node.getNodeAttrs().end());
+    SmallVector<NamedAttribute> attributes(node.getNodeAttrs().begin(), node.getNodeAttrs().end());
     auto again = [&](ValueRange operands) {
       return graph.make(at, node.getOpType(), operands, attributes);
     };
@@ -99,9 +98,8 @@ public:
     }
     if (node.is("Unsqueeze")) {
       auto axes = graph.integersOf(node.input(1));
-      if (!axes || llvm::any_of(*axes, [&](int64_t axis) {
-            return axis == -1 || axis == rank - 1;
-          }))
+      if (!axes ||
+          llvm::any_of(*axes, [&](int64_t axis) { return axis == -1 || axis == rank - 1; }))
         return {};
       // Negative axes count from the end of the same rank: unchanged.
       Value inner = half(node.input(0), depth + 1);
@@ -116,9 +114,8 @@ public:
     }
     if (node.is("Slice")) {
       auto axes = graph.integersOf(node.input(3));
-      if (!axes || llvm::any_of(*axes, [&](int64_t axis) {
-            return axis == -1 || axis == rank - 1;
-          }))
+      if (!axes ||
+          llvm::any_of(*axes, [&](int64_t axis) { return axis == -1 || axis == rank - 1; }))
         return {};
       Value inner = half(node.input(0), depth + 1);
       SmallVector<Value> operands(node.getInputs());
@@ -143,8 +140,7 @@ private:
     }
     size_t row = *size * bitsOf(type.getElementType()) / 8;
     for (size_t offset = 0; offset + row <= data->bytes.size(); offset += row)
-      if (std::memcmp(data->bytes.data() + offset, data->bytes.data() + offset + row / 2,
-                      row / 2))
+      if (std::memcmp(data->bytes.data() + offset, data->bytes.data() + offset + row / 2, row / 2))
         return {};
     return graph.make(at, "Slice",
                       {value, graph.integers(at, {0}), graph.integers(at, {*size / 2}),
@@ -198,9 +194,9 @@ Simplified raise::recogniseRotary(Graph &graph, NodeOp root, WeightReader &weigh
     for (unsigned j : {0, 1}) {
       Value x = rotatedHalf(graph, turned.input(j)), sine = turned.input(1 - j);
       Value cosine = x ? otherOperand(straight, x) : Value();
-      if (!cosine || !sine || !graph.size(x, -1) ||
-          !graph.sameShape(x, root.getResult(0)) || !isTable(graph, cosine, x) ||
-          !isTable(graph, sine, x) || graph.element(sine) != graph.element(x))
+      if (!cosine || !sine || !graph.size(x, -1) || !graph.sameShape(x, root.getResult(0)) ||
+          !isTable(graph, cosine, x) || !isTable(graph, sine, x) ||
+          graph.element(sine) != graph.element(x))
         continue;
       Value cosCache = cacheOf(graph, root, cosine, x, weights);
       Value sinCache = cosCache ? cacheOf(graph, root, sine, x, weights) : Value();

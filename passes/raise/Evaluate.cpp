@@ -63,8 +63,7 @@ std::optional<SmallVector<TypedAttr>> raise::evaluate(NodeOp node, Inference &fa
                                                       WeightReader &weights, uint64_t limit) {
   const OperatorEntry *entry = OperatorTable::builtin().find(node.getDomain(), node.getOpType());
   StringRef domain = node.getDomain() == "ai.onnx" ? StringRef() : node.getDomain();
-  rt::Kernel kernel =
-      rt::KernelTable::builtin().find(domain.str(), node.getOpType().str());
+  rt::Kernel kernel = rt::KernelTable::builtin().find(domain.str(), node.getOpType().str());
   if (!entry || !entry->deterministic || !kernel || !node.getSubgraphs().empty())
     return std::nullopt;
   // The results' size before any work is done.

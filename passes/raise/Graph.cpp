@@ -12,10 +12,12 @@ bool raise::isOutput(Value value) {
   return llvm::any_of(value.getUsers(), [](Operation *user) { return isa<func::ReturnOp>(user); });
 }
 
-int64_t Graph::opset(Operation *at) { return opsetOf(at); }
+int64_t Graph::opset(Operation *at) {
+  return opsetOf(at);
+}
 
-/// Nodes of the model have unique names. A node that rewriting makes is only said to come from one; it takes the name over when it
-/// replaces the node (Graph::replace).
+/// Nodes of the model have unique names. A node that rewriting makes is only said to come from one;
+/// it takes the name over when it replaces the node (Graph::replace).
 static Location derived(Location loc) {
   MLIRContext *context = loc.getContext();
   if (isa<FusedLoc>(loc) || isa<UnknownLoc>(loc))
@@ -27,8 +29,8 @@ NodeOp Graph::create(Operation *at, StringRef op, ValueRange operands,
                      ArrayRef<NamedAttribute> attributes, StringRef domain, unsigned results) {
   OpBuilder builder(at);
   SmallVector<Type> types(results, AnyType::get(at->getContext()));
-  auto node = NodeOp::create(builder, derived(at->getLoc()), types, op, operands, attributes,
-                             domain);
+  auto node =
+      NodeOp::create(builder, derived(at->getLoc()), types, op, operands, attributes, domain);
   (void)facts.run(node.getOperation());
   for (Value result : node.getResults())
     result.setType(typeOf(facts.facts(result), facts.dims, result.getType()));
@@ -42,8 +44,8 @@ Value Graph::none(Operation *at) {
 
 Value Graph::constant(Operation *at, TypedAttr value) {
   OpBuilder builder(at);
-  auto node = NodeOp::create(builder, derived(at->getLoc()), TypeRange{value.getType()},
-                             "Constant", ValueRange{}, {builder.getNamedAttr("value", value)});
+  auto node = NodeOp::create(builder, derived(at->getLoc()), TypeRange{value.getType()}, "Constant",
+                             ValueRange{}, {builder.getNamedAttr("value", value)});
   (void)facts.run(node.getOperation());
   return node.getResult(0);
 }
@@ -67,7 +69,9 @@ Value Graph::scalar(Operation *at, Type element, double value) {
 NamedAttribute Graph::named(StringRef name, Attribute value) {
   return NamedAttribute(StringAttr::get(module.getContext(), name), value);
 }
-NamedAttribute Graph::attribute(StringRef name, Attribute value) { return named(name, value); }
+NamedAttribute Graph::attribute(StringRef name, Attribute value) {
+  return named(name, value);
+}
 NamedAttribute Graph::attribute(StringRef name, int64_t value) {
   return named(name, IntegerAttr::get(IntegerType::get(module.getContext(), 64), value));
 }
@@ -87,8 +91,8 @@ static void setResultName(OpResult result, StringRef name) {
   NamedAttrList fields(node.getFields().value_or(DictionaryAttr::get(context)));
   SmallVector<Attribute> names;
   for (unsigned i = 0; i < node.getNumResults(); ++i)
-    names.push_back(StringAttr::get(context, i == result.getResultNumber() ? name
-                                                                           : node.resultName(i)));
+    names.push_back(
+        StringAttr::get(context, i == result.getResultNumber() ? name : node.resultName(i)));
   fields.set("result_names", ArrayAttr::get(context, names));
   node.setFieldsAttr(fields.getDictionary(context));
 }
@@ -119,9 +123,8 @@ bool Graph::replace(Value old, Value by) {
       facts.set(identity.getResult(0), facts.facts(by));
       if (!name.empty())
         setResultName(identity->getResult(0), name);
-      old.replaceUsesWithIf(identity.getResult(0), [&](OpOperand &use) {
-        return isa<func::ReturnOp>(use.getOwner());
-      });
+      old.replaceUsesWithIf(identity.getResult(0),
+                            [&](OpOperand &use) { return isa<func::ReturnOp>(use.getOwner()); });
     } else {
       if (!name.empty())
         setResultName(result, name);
@@ -181,10 +184,9 @@ std::optional<SmallVector<int64_t>> Graph::integersOf(Value value) {
 }
 
 std::optional<double> Graph::scalarOf(Value value) {
-  auto dense = value ? dyn_cast_or_null<DenseElementsAttr>(facts.constant(value))
-                     : DenseElementsAttr();
-  if (!dense || dense.getNumElements() == 0 ||
-      (dense.getNumElements() > 1 && !dense.isSplat()))
+  auto dense =
+      value ? dyn_cast_or_null<DenseElementsAttr>(facts.constant(value)) : DenseElementsAttr();
+  if (!dense || dense.getNumElements() == 0 || (dense.getNumElements() > 1 && !dense.isSplat()))
     return std::nullopt;
   if (isa<FloatType>(dense.getElementType())) {
     APFloat element = *dense.value_begin<APFloat>();
@@ -258,8 +260,7 @@ struct NodeKeyInfo : DenseMapInfo<Operation *> {
     auto node = dyn_cast<NodeOp>(op);
     if (!node || !node.getSubgraphs().empty())
       return false;
-    const OperatorEntry *entry =
-        OperatorTable::builtin().find(node.getDomain(), node.getOpType());
+    const OperatorEntry *entry = OperatorTable::builtin().find(node.getDomain(), node.getOpType());
     return entry && entry->deterministic;
   }
   static unsigned getHashValue(const Operation *constOp) {

@@ -32,8 +32,8 @@ void raise::refineTypes(func::FuncOp function, Inference &analysis) {
   SmallVector<Type> results;
   for (Value value : function.getBody().front().getTerminator()->getOperands())
     results.push_back(value.getType());
-  function.setFunctionType(FunctionType::get(
-      function.getContext(), function.getFunctionType().getInputs(), results));
+  function.setFunctionType(
+      FunctionType::get(function.getContext(), function.getFunctionType().getInputs(), results));
 }
 
 namespace {

@@ -128,14 +128,14 @@ private:
         drop(node, name);
         APFloat value = bound.getValue();
         bool lost;
-        value.convert(cast<FloatType>(element).getFloatSemantics(),
-                      APFloat::rmNearestTiesToEven, &lost);
+        value.convert(cast<FloatType>(element).getFloatSemantics(), APFloat::rmNearestTiesToEven,
+                      &lost);
         // A bound beyond the type's range bounds nothing.
         if (value.isInfinity())
           continue;
         setOperand(node, i + 1,
-                   graph.constant(node, DenseElementsAttr::get(
-                                            RankedTensorType::get({}, element), value)));
+                   graph.constant(
+                       node, DenseElementsAttr::get(RankedTensorType::get({}, element), value)));
       }
   }
 
@@ -172,8 +172,8 @@ private:
     Value x = node.input(0);
     Value shape = graph.make(node, "Shape", {x});
     Value matrix = graph.make(node, "Flatten", {x}, {graph.attribute("axis", axis)});
-    Value soft = graph.make(node, node.getOpType(), {matrix},
-                            {graph.attribute("axis", int64_t(-1))});
+    Value soft =
+        graph.make(node, node.getOpType(), {matrix}, {graph.attribute("axis", int64_t(-1))});
     Value result = graph.make(node, "Reshape", {soft, shape});
     graph.replace(node.getResult(0), result);
   }
@@ -189,9 +189,9 @@ private:
     for (Value result : llvm::drop_begin(node.getResults()))
       if (!result.use_empty())
         return;
-    auto single = graph.create(node, "BatchNormalization", node.getInputs(),
-                               SmallVector<NamedAttribute>(node.getNodeAttrs().begin(),
-                                                           node.getNodeAttrs().end()));
+    auto single = graph.create(
+        node, "BatchNormalization", node.getInputs(),
+        SmallVector<NamedAttribute>(node.getNodeAttrs().begin(), node.getNodeAttrs().end()));
     graph.replace(node.getResult(0), single.getResult(0));
   }
 
@@ -202,12 +202,10 @@ private:
     if (from >= 21 || !channels || groups <= 0 || *channels % groups)
       return;
     for (unsigned i : {1, 2}) {
-      Value column =
-          graph.make(node, "Unsqueeze", {node.input(i), graph.integers(node, {1})});
-      Value wide = graph.make(
-          node, "Expand", {column, graph.integers(node, {groups, *channels / groups})});
-      setOperand(node, i,
-                 graph.make(node, "Reshape", {wide, graph.integers(node, {*channels})}));
+      Value column = graph.make(node, "Unsqueeze", {node.input(i), graph.integers(node, {1})});
+      Value wide =
+          graph.make(node, "Expand", {column, graph.integers(node, {groups, *channels / groups})});
+      setOperand(node, i, graph.make(node, "Reshape", {wide, graph.integers(node, {*channels})}));
     }
   }
 
@@ -255,8 +253,7 @@ private:
 
   void roiAlign(NodeOp node) {
     if (from < 16 && !node.attribute("coordinate_transformation_mode"))
-      set(node, graph.attribute("coordinate_transformation_mode",
-                                StringRef("output_half_pixel")));
+      set(node, graph.attribute("coordinate_transformation_mode", StringRef("output_half_pixel")));
   }
 
   Graph &graph;
@@ -272,7 +269,8 @@ struct NormalizeOpset : uoe::impl::NormalizeOpsetPassBase<NormalizeOpset> {
     NodeOp found;
     root->walk([&](NodeOp node) {
       bool scan = from < 9 && node.is("Scan");
-      bool perElement = from < 9 && node.is("BatchNormalization") && node.integer("spatial", 1) != 1;
+      bool perElement =
+          from < 9 && node.is("BatchNormalization") && node.integer("spatial", 1) != 1;
       bool reference = llvm::any_of(node.getNodeAttrs(), [](NamedAttribute attribute) {
         return isa<RefAttr>(attribute.getValue());
       });
@@ -284,8 +282,7 @@ struct NormalizeOpset : uoe::impl::NormalizeOpsetPassBase<NormalizeOpset> {
 
   static void setImport(Operation *holder, int64_t version) {
     NamedAttrList imports(holder->getAttrOfType<DictionaryAttr>("onnx.opset_import"));
-    imports.set("ai.onnx",
-                IntegerAttr::get(IntegerType::get(holder->getContext(), 64), version));
+    imports.set("ai.onnx", IntegerAttr::get(IntegerType::get(holder->getContext(), 64), version));
     holder->setAttr("onnx.opset_import", imports.getDictionary(holder->getContext()));
   }
 
@@ -313,8 +310,9 @@ struct NormalizeOpset : uoe::impl::NormalizeOpsetPassBase<NormalizeOpset> {
     }
     for (func::FuncOp function : functions)
       if (NodeOp node = obstacle(function, from)) {
-        node.emitWarning() << node.getOpType() << " \"" << node.nodeName() << "\" has no form in opset "
-                           << opset.getValue() << "; opset " << from << " is kept";
+        node.emitWarning() << node.getOpType() << " \"" << node.nodeName()
+                           << "\" has no form in opset " << opset.getValue() << "; opset " << from
+                           << " is kept";
         return;
       }
     ModuleOp module = getOperation();

@@ -27,7 +27,8 @@ public:
   }
 
 private:
-  /// Elements known but not all constant, 64-bit, and every symbol is a dimension of an argument of the graph.
+  /// Elements known but not all constant, 64-bit, and every symbol is a dimension of an argument of
+  /// the graph.
   bool isSymbolic(Value value) {
     const Facts &facts = graph.facts.facts(value);
     if (!facts.contents || !facts.element || !facts.element.isSignlessInteger(64) ||
@@ -71,7 +72,8 @@ private:
     return true;
   }
 
-  /// A symbolic vector that something other than shape arithmetic uses, and that is more than one reading.
+  /// A symbolic vector that something other than shape arithmetic uses, and that is more than one
+  /// reading.
   bool isRoot(OpResult value) {
     auto node = cast<NodeOp>(value.getOwner());
     if (value.use_empty() || node.is("Constant") || node.is("Identity") || built.contains(value) ||
@@ -203,8 +205,7 @@ private:
           remember(graph.make(insertion, "Concat", parts, {graph.attribute("axis", int64_t(0))}));
     }
     if (scalar)
-      result = remember(
-          graph.make(insertion, "Squeeze", {result, graph.integers(insertion, {0})}));
+      result = remember(graph.make(insertion, "Squeeze", {result, graph.integers(insertion, {0})}));
     // Written so already: nothing to do, now and for equal vectors.
     if (sameExpression(result, root))
       result = root;
@@ -218,8 +219,7 @@ private:
       return true;
     auto x = a.getDefiningOp<NodeOp>(), y = b.getDefiningOp<NodeOp>();
     if (!x || !y || depth > 16 || x.getOpTypeAttr() != y.getOpTypeAttr() ||
-        x.getNodeAttrsAttr() != y.getNodeAttrsAttr() ||
-        x->getNumOperands() != y->getNumOperands())
+        x.getNodeAttrsAttr() != y.getNodeAttrsAttr() || x->getNumOperands() != y->getNumOperands())
       return false;
     return llvm::all_of(llvm::zip(x->getOperands(), y->getOperands()), [&](auto pair) {
       return sameExpression(std::get<0>(pair), std::get<1>(pair), depth + 1);

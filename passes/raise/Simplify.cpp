@@ -6,7 +6,8 @@ using namespace uoe;
 using namespace uoe::onnx;
 using namespace uoe::raise;
 
-/// The operand, if the node's result has its shape and element type, so that it can stand for the result.
+/// The operand, if the node's result has its shape and element type, so that it can stand for the
+/// result.
 static Simplified keep(Graph &graph, NodeOp node, unsigned i) {
   Value operand = node.input(i), result = node.getResult(0);
   if (!operand || !graph.sameShape(operand, result) ||
@@ -26,7 +27,8 @@ static bool constantRight(Graph &graph, NodeOp node) {
   return true;
 }
 
-/// The value of a constant of one element. A vector of ones is a weight that happens to be one: it stays.
+/// The value of a constant of one element. A vector of ones is a weight that happens to be one: it
+/// stays.
 static std::optional<double> single(Graph &graph, Value value) {
   auto count = value ? graph.facts.facts(value).count() : std::nullopt;
   return count && *count == 1 ? graph.scalarOf(value) : std::nullopt;
@@ -41,8 +43,8 @@ static Simplified arithmetic(Graph &graph, NodeOp node) {
     return Simplified::none();
   auto right = single(graph, node.input(1));
   if (node.is("Div") && isa<FloatType>(element)) {
-    if (auto left = single(graph, node.input(0));
-        left && *left == 1 && !right && node.input(1) && graph.sameShape(node.input(1), node.getResult(0)))
+    if (auto left = single(graph, node.input(0)); left && *left == 1 && !right && node.input(1) &&
+                                                  graph.sameShape(node.input(1), node.getResult(0)))
       return Simplified::with(graph.make(node, "Reciprocal", {node.input(1)}));
   }
   if (!right)
@@ -95,8 +97,8 @@ static Simplified cast(Graph &graph, NodeOp node) {
   if (origin == to)
     return Simplified::with(inner.input(0));
   if (widens(from, to))
-    return Simplified::with(graph.make(node, "Cast", {inner.input(0)},
-                                       {graph.attribute("to", node.integer("to", 0))}));
+    return Simplified::with(
+        graph.make(node, "Cast", {inner.input(0)}, {graph.attribute("to", node.integer("to", 0))}));
   return Simplified::none();
 }
 
@@ -132,7 +134,8 @@ static Simplified dropout(Graph &graph, NodeOp node) {
 }
 
 Simplified raise::simplify(Graph &graph, NodeOp node) {
-  if (node.getNumResults() == 0 || !node.input(0) || (!node.getDomain().empty() && node.getDomain() != "ai.onnx"))
+  if (node.getNumResults() == 0 || !node.input(0) ||
+      (!node.getDomain().empty() && node.getDomain() != "ai.onnx"))
     return Simplified::none();
   StringRef op = node.getOpType();
   if (op == "Identity")

@@ -1,4 +1,5 @@
-// Reshape, Flatten, Squeeze, Unsqueeze, Transpose, Expand, Slice: no-ops, pairs, and one canonical spelling.
+// Reshape, Flatten, Squeeze, Unsqueeze, Transpose, Expand, Slice: no-ops, pairs, and one canonical
+// spelling.
 #include "passes/raise/Simplify.h"
 
 using namespace mlir;
@@ -28,8 +29,8 @@ std::optional<SmallVector<int64_t>> raise::reshapeTarget(ArrayRef<Dim> from, Arr
 }
 
 static bool isReshaping(NodeOp node) {
-  return node && (node.is("Reshape") || node.is("Flatten") || node.is("Squeeze") ||
-                  node.is("Unsqueeze"));
+  return node &&
+         (node.is("Reshape") || node.is("Flatten") || node.is("Squeeze") || node.is("Unsqueeze"));
 }
 
 static Simplified reshaping(Graph &graph, NodeOp node) {
@@ -67,8 +68,8 @@ static Simplified reshaping(Graph &graph, NodeOp node) {
     for (int64_t axis = 0; axis < rank; ++axis)
       if (made[axis] || below[next++])
         axes.push_back(axis);
-    return Simplified::with(graph.make(node, "Unsqueeze",
-                                       {producer.input(0), graph.integers(node, axes)}));
+    return Simplified::with(
+        graph.make(node, "Unsqueeze", {producer.input(0), graph.integers(node, axes)}));
   }
   // Reshape and Flatten: a Reshape to a constant, from the top of the chain.
   source = input;
@@ -77,8 +78,7 @@ static Simplified reshaping(Graph &graph, NodeOp node) {
     if (!isReshaping(producer) || !producer.input(0) ||
         !graph.facts.facts(producer.input(0)).ranked)
       break;
-    if (!reshapeTarget(graph.facts.facts(producer.input(0)).dims,
-                       graph.facts.facts(result).dims))
+    if (!reshapeTarget(graph.facts.facts(producer.input(0)).dims, graph.facts.facts(result).dims))
       break;
     source = producer.input(0);
   }
@@ -93,8 +93,7 @@ static Simplified reshaping(Graph &graph, NodeOp node) {
     if (dense && graph.integersOf(node.input(1)) == target && !node.attribute("allowzero"))
       return Simplified::none();
   }
-  return Simplified::with(
-      graph.make(node, "Reshape", {source, graph.integers(node, *target)}));
+  return Simplified::with(graph.make(node, "Reshape", {source, graph.integers(node, *target)}));
 }
 
 static Simplified transpose(Graph &graph, NodeOp node) {
@@ -167,7 +166,8 @@ Simplified raise::simplifyReshaping(Graph &graph, NodeOp node) {
   if (node.is("Concat"))
     return concat(graph, node);
   if (node.is("Expand") || node.is("Tile") || node.is("Pad")) {
-    // A Tile or Pad that keeps the shape may still move elements only with repeats or pads that cancel.
+    // A Tile or Pad that keeps the shape may still move elements only with repeats or pads that
+    // cancel.
     if (node.is("Pad")) {
       auto pads = graph.integersOf(node.input(1));
       if (!pads || llvm::any_of(*pads, [](int64_t pad) { return pad != 0; }))

@@ -31,7 +31,8 @@ bool biasGelu(Graph &graph, NodeOp node) {
   return graph.replace(node.getResult(0), graph.make(node, "Gelu", {sum}, attributes));
 }
 
-/// (input, skip, gamma, beta, bias), or (input, skip, gamma, bias) for the simplified form; results 0 and 3 (the sum).
+/// (input, skip, gamma, beta, bias), or (input, skip, gamma, bias) for the simplified form; results
+/// 0 and 3 (the sum).
 bool skipNorm(Graph &graph, NodeOp node) {
   bool simplified = node.isContrib("SkipSimplifiedLayerNormalization");
   if (graph.opset(node) < (simplified ? 23 : 17) || !usesOnly(node, {0, 3}))
@@ -52,7 +53,8 @@ bool skipNorm(Graph &graph, NodeOp node) {
   return true;
 }
 
-/// (ids, segment ids, word, position, segment tables, gamma, beta, mask, position ids); the mask index is not computed.
+/// (ids, segment ids, word, position, segment tables, gamma, beta, mask, position ids); the mask
+/// index is not computed.
 bool embedNorm(Graph &graph, NodeOp node) {
   if (graph.opset(node) < 17 || !usesOnly(node, {0, 2}) || !node.input(0) || !node.input(2) ||
       !node.input(3))
@@ -65,16 +67,17 @@ bool embedNorm(Graph &graph, NodeOp node) {
     position = graph.make(node, "Gather", {node.input(3), positions});
   } else {
     // Rows 0 to seq of the table.
-    Value length = graph.make(node, "Shape", {node.input(0)},
-                              {graph.attribute("start", int64_t(1)), graph.attribute("end", int64_t(2))});
-    position = graph.make(node, "Slice",
-                          {node.input(3), graph.integers(node, {0}), length,
-                           graph.integers(node, {0})});
+    Value length =
+        graph.make(node, "Shape", {node.input(0)},
+                   {graph.attribute("start", int64_t(1)), graph.attribute("end", int64_t(2))});
+    position =
+        graph.make(node, "Slice",
+                   {node.input(3), graph.integers(node, {0}), length, graph.integers(node, {0})});
   }
   sum = graph.make(node, "Add", {sum, position});
   if (node.input(1) && node.input(4))
-    sum = graph.make(node, "Add",
-                     {sum, graph.make(node, "Gather", {node.input(4), node.input(1)})});
+    sum =
+        graph.make(node, "Add", {sum, graph.make(node, "Gather", {node.input(4), node.input(1)})});
   Value norm = graph.make(node, "LayerNormalization", {sum, node.input(5), node.input(6)},
                           {graph.attribute("axis", int64_t(-1)),
                            graph.attribute("epsilon", node.real("epsilon", 1e-12f)),

@@ -7,7 +7,8 @@ using llvm::SmallVector;
 
 namespace {
 
-/// ONNX Attention: Q, K, V as (batch, heads, seq, size) or (batch, seq, heads * size) -> Y, present K and V, scores.
+/// ONNX Attention: Q, K, V as (batch, heads, seq, size) or (batch, seq, heads * size) -> Y, present
+/// K and V, scores.
 LogicalResult attention(NodeContext &c) {
   Type element = c.in(0).element;
   c.setElement(0, element);
@@ -40,9 +41,7 @@ LogicalResult attention(NodeContext &c) {
   } else {
     return c.fail("needs a query of rank 3 or 4, found " + c.describe(c.in(0)));
   }
-  Dim total = c.has(4) && c.ranked(4) ? d.add(c.size(4, 2), kvSeq)
-              : c.has(4)              ? c.unknown()
-                                      : kvSeq;
+  Dim total = c.has(4) && c.ranked(4) ? d.add(c.size(4, 2), kvSeq) : c.has(4) ? c.unknown() : kvSeq;
   c.set(1, c.in(1).element, {batch, kvHeads, total, size});
   c.set(2, c.in(2).element, {batch, kvHeads, total, vSize});
   c.set(3, element, {batch, heads, seq, total});
@@ -78,9 +77,9 @@ LogicalResult msAttention(NodeContext &c) {
   if (c.wants(1)) {
     Dim past = c.has(4) ? c.size(4, 3) : c.dim(0);
     bool shared = c.node.integer("past_present_share_buffer", 0) != 0;
-    c.set(1, element,
-          {c.dim(2), c.size(0, 0), c.dim(heads),
-           shared ? past : d.add(past, c.size(0, 1)), keySize});
+    c.set(
+        1, element,
+        {c.dim(2), c.size(0, 0), c.dim(heads), shared ? past : d.add(past, c.size(0, 1)), keySize});
   }
   return success();
 }
@@ -122,8 +121,9 @@ LogicalResult multiHead(NodeContext &c) {
   return success();
 }
 
-/// com.microsoft.GroupQueryAttention: query (batch, seq, heads * size), or packed with key and value; the caches are
-/// (batch, kv heads, seq, size). Whether past and present share a buffer, the graph does not tell.
+/// com.microsoft.GroupQueryAttention: query (batch, seq, heads * size), or packed with key and
+/// value; the caches are (batch, kv heads, seq, size). Whether past and present share a buffer, the
+/// graph does not tell.
 LogicalResult groupQuery(NodeContext &c) {
   Type element = c.in(0).element;
   for (unsigned i = 0; i < std::min(3u, c.results()); ++i)

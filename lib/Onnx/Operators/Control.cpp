@@ -76,7 +76,8 @@ Facts carried(const Facts &facts) {
   return result;
 }
 
-/// Runs a body until the carried values' facts hold for every iteration. `fixed` arguments precede them.
+/// Runs a body until the carried values' facts hold for every iteration. `fixed` arguments precede
+/// them.
 LogicalResult settle(NodeContext &c, Block &body, unsigned fixed, SmallVector<Facts> &state,
                      unsigned firstYield) {
   Operation *yield = body.getTerminator();
@@ -158,7 +159,8 @@ LogicalResult loop(NodeContext &c) {
     c.setElement(i, one.element);
     if (!one.ranked)
       continue;
-    // Sizes inside may change by iteration where they depend on carried values; stacking makes them equal.
+    // Sizes inside may change by iteration where they depend on carried values; stacking makes them
+    // equal.
     SmallVector<Dim> shape = {trips};
     for (Dim size : one.dims)
       shape.push_back(size.isConstant() || !c.dims.name(size).empty() ? size : c.unknown());
@@ -213,8 +215,7 @@ LogicalResult scan(NodeContext &c) {
     c.setElement(i, one.element);
     if (!one.ranked)
       continue;
-    int64_t axis =
-        outAxes && i - n < static_cast<int64_t>(outAxes->size()) ? (*outAxes)[i - n] : 0;
+    int64_t axis = outAxes && i - n < static_cast<int64_t>(outAxes->size()) ? (*outAxes)[i - n] : 0;
     auto at = c.axis(axis, one.rank() + 1);
     if (failed(at))
       return failure();

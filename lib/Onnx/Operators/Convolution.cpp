@@ -74,9 +74,15 @@ LogicalResult convShape(NodeContext &c, unsigned x, unsigned w, Type element) {
   return success();
 }
 
-LogicalResult conv(NodeContext &c) { return convShape(c, 0, 1, c.in(0).element); }
-LogicalResult convInteger(NodeContext &c) { return convShape(c, 0, 1, c.i32()); }
-LogicalResult qlinearConv(NodeContext &c) { return convShape(c, 0, 3, c.in(7).element); }
+LogicalResult conv(NodeContext &c) {
+  return convShape(c, 0, 1, c.in(0).element);
+}
+LogicalResult convInteger(NodeContext &c) {
+  return convShape(c, 0, 1, c.i32());
+}
+LogicalResult qlinearConv(NodeContext &c) {
+  return convShape(c, 0, 3, c.in(7).element);
+}
 
 LogicalResult convTranspose(NodeContext &c) {
   c.setElement(0, c.in(0).element);
@@ -102,8 +108,8 @@ LogicalResult convTranspose(NodeContext &c) {
       continue;
     }
     Dim size = dims.multiply(dims.subtract(shape[i + 2], c.dim(1)), c.dim(w.strides[i]));
-    size = dims.add(size, dims.multiply(dims.subtract(w.kernel[i], c.dim(1)),
-                                        c.dim(w.dilations[i])));
+    size =
+        dims.add(size, dims.multiply(dims.subtract(w.kernel[i], c.dim(1)), c.dim(w.dilations[i])));
     int64_t extra = 1 - (w.autoPad == "VALID" ? 0 : w.pads[i] + w.pads[i + n]);
     if (outputPadding && outputPadding->size() == n)
       extra += (*outputPadding)[i];
@@ -153,9 +159,9 @@ LogicalResult maxUnpool(NodeContext &c) {
     SmallVector<Dim> result(c.in(0).dims);
     Window w = windowOf(c, SmallVector<Dim>(kernel->size(), c.dim(1)));
     for (size_t i = 0; i < kernel->size() && i + 2 < result.size(); ++i)
-      result[i + 2] = c.dims.add(
-          c.dims.multiply(c.dims.subtract(result[i + 2], c.dim(1)), c.dim(w.strides[i])),
-          c.dim((*kernel)[i] - w.pads[i] - w.pads[i + kernel->size()]));
+      result[i + 2] =
+          c.dims.add(c.dims.multiply(c.dims.subtract(result[i + 2], c.dim(1)), c.dim(w.strides[i])),
+                     c.dim((*kernel)[i] - w.pads[i] - w.pads[i + kernel->size()]));
     c.set(0, c.in(0).element, result);
   } else if (c.ranked(0)) {
     c.setRank(0, c.in(0).element, c.in(0).rank());

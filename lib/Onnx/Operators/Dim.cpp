@@ -248,7 +248,8 @@ Dim DimTable::broadcast(Dim a, Dim b) {
     return a;
   if (b.isConstant())
     return b;
-  // A slice of at most c > 1 elements beside the whole: where they broadcast at all, they are equal.
+  // A slice of at most c > 1 elements beside the whole: where they broadcast at all, they are
+  // equal.
   for (auto [x, y] : {std::pair(a, b), std::pair(b, a)})
     if (auto index = x.atom(); index && atoms[*index].kind == DimAtom::Min)
       for (auto [limit, whole] : {std::pair(atoms[*index].left, atoms[*index].right),
@@ -286,8 +287,7 @@ std::optional<bool> DimTable::equal(Dim a, Dim b) {
     return true;
   Dim difference = subtract(a, b);
   Dim one = constant(1);
-  if (difference.isConstant() || provablyAtLeast(a, add(b, one)) ||
-      provablyAtLeast(b, add(a, one)))
+  if (difference.isConstant() || provablyAtLeast(a, add(b, one)) || provablyAtLeast(b, add(a, one)))
     return false;
   return std::nullopt;
 }
@@ -428,8 +428,8 @@ struct Reader {
       rest = rest.drop_front(number.size());
       return number.getAsInteger(10, value) ? Dim() : table.constant(value);
     }
-    StringRef word =
-        rest.take_while([](char c) { return std::isalnum((unsigned char)c) || c == '_' || c == '.'; });
+    StringRef word = rest.take_while(
+        [](char c) { return std::isalnum((unsigned char)c) || c == '_' || c == '.'; });
     rest = rest.drop_front(word.size());
     return word.empty() ? Dim() : symbol(word);
   }

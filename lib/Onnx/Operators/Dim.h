@@ -13,8 +13,9 @@
 
 namespace uoe::onnx {
 
-/// A polynomial with integer coefficients over atoms. Interned by its DimTable: equal pointers are equal polynomials, so
-/// that a Dim is compared by pointer. Two Dims that differ may still have the same value at run time.
+/// A polynomial with integer coefficients over atoms. Interned by its DimTable: equal pointers are
+/// equal polynomials, so that a Dim is compared by pointer. Two Dims that differ may still have the
+/// same value at run time.
 struct DimNode {
   struct Term {
     int64_t coefficient;
@@ -40,8 +41,8 @@ public:
   }
   /// The atom, if the polynomial is exactly that.
   std::optional<unsigned> atom() const {
-    if (!node || node->constant || node->terms.size() != 1 ||
-        node->terms[0].coefficient != 1 || node->terms[0].atoms.size() != 1)
+    if (!node || node->constant || node->terms.size() != 1 || node->terms[0].coefficient != 1 ||
+        node->terms[0].atoms.size() != 1)
       return std::nullopt;
     return node->terms[0].atoms[0];
   }
@@ -53,9 +54,9 @@ private:
 /// What a polynomial is made of.
 struct DimAtom {
   enum Kind { Named, Anonymous, FloorDiv, Mod, Max, Min, Broadcast } kind;
-  std::string name;         // Named
-  Dim left, right;          // the functions' operands
-  bool nonNegative = true;  // sizes are; elements of an integer tensor may not be
+  std::string name;        // Named
+  Dim left, right;         // the functions' operands
+  bool nonNegative = true; // sizes are; elements of an integer tensor may not be
 };
 
 /// Makes and owns Dims. Overflow of 64 bits gives an anonymous atom, never a wrong number.
@@ -66,8 +67,8 @@ public:
   DimTable &operator=(const DimTable &) = delete;
 
   Dim constant(int64_t value);
-  /// The symbol of this name. Exporters name dimensions by expressions ("past + seq", "Min(128, seq)", "2*batch*seq"); a name
-  /// that reads as one is that expression.
+  /// The symbol of this name. Exporters name dimensions by expressions ("past + seq", "Min(128,
+  /// seq)", "2*batch*seq"); a name that reads as one is that expression.
   Dim named(llvm::StringRef name);
   /// A symbol that equals nothing else.
   Dim anonymous(bool nonNegative = true);
@@ -93,7 +94,8 @@ public:
   /// Whether a < b, where that is certain.
   std::optional<bool> less(Dim a, Dim b);
 
-  /// As `named` reads it; "" if an anonymous symbol occurs, for constants, and where the text would be long.
+  /// As `named` reads it; "" if an anonymous symbol occurs, for constants, and where the text would
+  /// be long.
   std::string name(Dim dim);
   const DimAtom &atom(unsigned index) const { return atoms[index]; }
   /// The polynomial that is this atom.

@@ -53,8 +53,7 @@ LogicalResult neg(NodeContext &c) {
 
 LogicalResult abs(NodeContext &c) {
   c.setLike(0, 0);
-  return unaryContents(
-      c, [&](Dim x) { return c.dims.max(x, c.dims.multiply(x, c.dim(-1))); });
+  return unaryContents(c, [&](Dim x) { return c.dims.max(x, c.dims.multiply(x, c.dim(-1))); });
 }
 
 LogicalResult logicalNot(NodeContext &c) {
@@ -62,7 +61,9 @@ LogicalResult logicalNot(NodeContext &c) {
   return unaryContents(c, [&](Dim x) { return c.dims.subtract(c.dim(1), x); });
 }
 
-bool isInteger(Type type) { return type && type.isInteger() && !type.isInteger(1); }
+bool isInteger(Type type) {
+  return type && type.isInteger() && !type.isInteger(1);
+}
 
 LogicalResult castTo(NodeContext &c, Type to) {
   c.setLike(0, 0, to);
@@ -70,7 +71,8 @@ LogicalResult castTo(NodeContext &c, Type to) {
   if (!from || !to)
     return success();
   bool wide = to.isInteger(64) || to.isInteger(32);
-  // Sizes are taken to fit 32 bits, as the exporters that narrow them do; nothing smaller is followed.
+  // Sizes are taken to fit 32 bits, as the exporters that narrow them do; nothing smaller is
+  // followed.
   if ((isInteger(from) || from.isInteger(1)) && wide)
     return unaryContents(c, [](Dim x) { return x; });
   if (isInteger(from) && to.isInteger(1))
@@ -81,14 +83,19 @@ LogicalResult castTo(NodeContext &c, Type to) {
   return success();
 }
 
-LogicalResult cast(NodeContext &c) { return castTo(c, c.elementOf(c.node.integer("to", 0))); }
-LogicalResult castLike(NodeContext &c) { return castTo(c, c.in(1).element); }
+LogicalResult cast(NodeContext &c) {
+  return castTo(c, c.elementOf(c.node.integer("to", 0)));
+}
+LogicalResult castLike(NodeContext &c) {
+  return castTo(c, c.in(1).element);
+}
 
 //===----------------------------------------------------------------------===//
 // Binary and variadic
 //===----------------------------------------------------------------------===//
 
-/// The index into an operand of shape `shape` for each element of the broadcast result, for small constant shapes.
+/// The index into an operand of shape `shape` for each element of the broadcast result, for small
+/// constant shapes.
 SmallVector<int64_t> broadcastIndices(ArrayRef<Dim> shape, ArrayRef<Dim> result) {
   SmallVector<int64_t> indices = {0};
   int64_t stride = 1;
@@ -108,7 +115,8 @@ SmallVector<int64_t> broadcastIndices(ArrayRef<Dim> shape, ArrayRef<Dim> result)
   return indices;
 }
 
-/// Applies `compute` to the operands' elements where all are small integer tensors. A null Dim gives a fresh symbol.
+/// Applies `compute` to the operands' elements where all are small integer tensors. A null Dim
+/// gives a fresh symbol.
 template <typename F>
 void broadcastContents(NodeContext &c, ArrayRef<unsigned> operands, F compute) {
   auto count = c.out(0).count();
@@ -170,14 +178,13 @@ LogicalResult div(NodeContext &c) {
     if (a && b && !(*a == INT64_MIN && *b == -1))
       return c.dim(*a / *b);
     return c.dims.isNonNegative(x[0]) && c.dims.isNonNegative(x[1]) ? c.dims.floorDiv(x[0], x[1])
-                                                                     : Dim();
+                                                                    : Dim();
   });
 }
 LogicalResult mod(NodeContext &c) {
   bool fmod = c.node.integer("fmod", 0) != 0;
   return binary(c, c.in(0).element, [&](Arguments x) -> Dim {
-    if (x[1].is(0) ||
-        (fmod && !(c.dims.isNonNegative(x[0]) && c.dims.isNonNegative(x[1]))))
+    if (x[1].is(0) || (fmod && !(c.dims.isNonNegative(x[0]) && c.dims.isNonNegative(x[1]))))
       return {};
     return c.dims.mod(x[0], x[1]);
   });
@@ -279,17 +286,54 @@ LogicalResult randomShape(NodeContext &c) {
 } // namespace
 
 void uoe::onnx::addElementwise(OperatorTable &table) {
-  for (const char *name :
-       {"Acos",        "Acosh",      "Asin",        "Asinh",       "Atan",
-        "Atanh",       "BitwiseNot", "Ceil",        "Celu",        "Cos",
-        "Cosh",        "Elu",        "Erf",         "Exp",         "Floor",
-        "Gelu",        "HardSigmoid", "HardSwish",  "LeakyRelu",   "Log",
-        "Mish",        "Reciprocal", "Relu",        "Round",       "Selu",
-        "Shrink",      "Sigmoid",    "Sign",        "Sin",         "Sinh",
-        "Softplus",    "Softsign",   "Sqrt",        "Swish",       "Tan",
-        "Tanh",        "ThresholdedRelu", "Affine", "ParametricSoftplus", "ScaledTanh",
-        "PRelu",       "Hardmax",    "Softmax",     "LogSoftmax",  "CumSum",
-        "CumProd",     "Trilu",      "TensorScatter"})
+  for (const char *name : {"Acos",
+                           "Acosh",
+                           "Asin",
+                           "Asinh",
+                           "Atan",
+                           "Atanh",
+                           "BitwiseNot",
+                           "Ceil",
+                           "Celu",
+                           "Cos",
+                           "Cosh",
+                           "Elu",
+                           "Erf",
+                           "Exp",
+                           "Floor",
+                           "Gelu",
+                           "HardSigmoid",
+                           "HardSwish",
+                           "LeakyRelu",
+                           "Log",
+                           "Mish",
+                           "Reciprocal",
+                           "Relu",
+                           "Round",
+                           "Selu",
+                           "Shrink",
+                           "Sigmoid",
+                           "Sign",
+                           "Sin",
+                           "Sinh",
+                           "Softplus",
+                           "Softsign",
+                           "Sqrt",
+                           "Swish",
+                           "Tan",
+                           "Tanh",
+                           "ThresholdedRelu",
+                           "Affine",
+                           "ParametricSoftplus",
+                           "ScaledTanh",
+                           "PRelu",
+                           "Hardmax",
+                           "Softmax",
+                           "LogSoftmax",
+                           "CumSum",
+                           "CumProd",
+                           "Trilu",
+                           "TensorScatter"})
     table.add(name, like);
   for (const char *name : {"Gelu", "FastGelu", "BiasGelu", "QuickGelu", "BiasSoftmax",
                            "BiasDropout", "Rfft", "Inverse", "Trilu", "Irfft", "BiasAdd"})

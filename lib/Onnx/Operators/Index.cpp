@@ -71,7 +71,8 @@ LogicalResult scatter(NodeContext &c) {
   return success();
 }
 
-/// ScatterND into a small vector of integers happens where slices are assigned in shape computations.
+/// ScatterND into a small vector of integers happens where slices are assigned in shape
+/// computations.
 LogicalResult scatterND(NodeContext &c) {
   c.setLike(0, 0);
   if (c.in(0).rank() != 1 || c.node.string("reduction", "none") != "none")
@@ -169,8 +170,8 @@ LogicalResult gatherBlockQuantized(NodeContext &c) {
   SmallVector<Dim> data(c.in(0).dims);
   // uint8 data packs several values of `bits` bits along the last axis.
   if (c.in(0).element && c.in(0).element.isUnsignedInteger(8))
-    data.back() = c.dims.multiply(data.back(), c.dim(8 / std::max<int64_t>(
-                                                        1, c.node.integer("bits", 4))));
+    data.back() =
+        c.dims.multiply(data.back(), c.dim(8 / std::max<int64_t>(1, c.node.integer("bits", 4))));
   SmallVector<Dim> shape(ArrayRef<Dim>(data).take_front(*axis));
   shape.append(c.in(1).dims.begin(), c.in(1).dims.end());
   llvm::append_range(shape, ArrayRef<Dim>(data).drop_front(*axis + 1));

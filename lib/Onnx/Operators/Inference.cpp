@@ -61,7 +61,8 @@ Type uoe::onnx::typeOf(const Facts &facts, DimTable &dims, Type otherwise, bool 
     std::optional<int64_t> size = dim.constant();
     std::string name = size ? "" : dims.name(dim);
     StringRef old = size ? "" : dimName(otherwise, axis);
-    // A name that is not part of the declared type may not be ours to choose, one that is none says nothing.
+    // A name that is not part of the declared type may not be ours to choose, one that is none says
+    // nothing.
     if (!old.empty() && (keepNames || name.empty()))
       name = old.str();
     // A negative size is a contradiction at run time only; the type can't say it.
@@ -77,8 +78,8 @@ std::optional<SmallVector<int64_t>> uoe::onnx::integersOf(Attribute constant) {
   if (!dense || !dense.getElementType().isInteger() || dense.getNumElements() > kMaxContents)
     return std::nullopt;
   SmallVector<int64_t> values;
-  bool isSigned = !dense.getElementType().isInteger(1) &&
-                  !dense.getElementType().isUnsignedInteger();
+  bool isSigned =
+      !dense.getElementType().isInteger(1) && !dense.getElementType().isUnsignedInteger();
   for (const APInt &value : dense.getValues<APInt>())
     values.push_back(isSigned ? value.getSExtValue() : static_cast<int64_t>(value.getZExtValue()));
   return values;
@@ -149,8 +150,8 @@ void Inference::recordOrigins(Value value, const Facts &facts) {
                           DimOrigin{lasting ? argument : Value(), static_cast<int64_t>(axis)});
 }
 
-// Inferred facts and the declared type, brought together. The declared type fills in what inference leaves open; where both
-// say something and differ, inference is right.
+// Inferred facts and the declared type, brought together. The declared type fills in what inference
+// leaves open; where both say something and differ, inference is right.
 void Inference::adopt(Value value, Facts inferred, bool trustDeclared) {
   Facts declared = factsOf(value.getType(), dims);
   auto warn = [&](const llvm::Twine &what) {
@@ -284,8 +285,8 @@ LogicalResult Inference::run(Operation *op) {
 //===----------------------------------------------------------------------===//
 
 NodeContext::NodeContext(Inference &analysis, NodeOp node)
-    : analysis(analysis), node(node), dims(analysis.dims),
-      version(opsetOf(node, node.getDomain())), outputs(node.getNumResults()) {}
+    : analysis(analysis), node(node), dims(analysis.dims), version(opsetOf(node, node.getDomain())),
+      outputs(node.getNumResults()) {}
 
 const Facts &NodeContext::in(unsigned i) {
   static const Facts nothing;
@@ -339,8 +340,8 @@ std::optional<SmallVector<int64_t>> NodeContext::integers(StringRef attribute, u
 
 std::optional<SmallVector<double>> NodeContext::reals(unsigned i) {
   Value value = node.input(i);
-  auto dense = value ? dyn_cast_or_null<DenseElementsAttr>(analysis.constant(value))
-                     : DenseElementsAttr();
+  auto dense =
+      value ? dyn_cast_or_null<DenseElementsAttr>(analysis.constant(value)) : DenseElementsAttr();
   if (!dense || !isa<FloatType>(dense.getElementType()) || dense.getNumElements() > kMaxContents)
     return std::nullopt;
   SmallVector<double> result;
@@ -372,7 +373,9 @@ void NodeContext::setRank(unsigned i, Type element, int64_t rank) {
   set(i, element, shape);
 }
 
-void NodeContext::setLike(unsigned i, unsigned j) { setLike(i, j, in(j).element); }
+void NodeContext::setLike(unsigned i, unsigned j) {
+  setLike(i, j, in(j).element);
+}
 
 void NodeContext::setLike(unsigned i, unsigned j, Type element) {
   if (in(j).ranked)
@@ -387,8 +390,8 @@ Type NodeContext::elementOf(int64_t dataType) {
 
 FailureOr<int64_t> NodeContext::axis(int64_t axis, int64_t rank) {
   if (axis < -rank || axis >= rank)
-    return fail("needs an axis in [" + llvm::Twine(-rank) + ", " + llvm::Twine(rank) +
-                "), found " + llvm::Twine(axis));
+    return fail("needs an axis in [" + llvm::Twine(-rank) + ", " + llvm::Twine(rank) + "), found " +
+                llvm::Twine(axis));
   return axis < 0 ? axis + rank : axis;
 }
 

@@ -7,11 +7,12 @@ namespace uoe::onnx {
 
 /// What is known of a value.
 struct Facts {
-  mlir::Type element;                  // null: unknown
-  bool ranked = false;                 // whether `dims` says anything
-  llvm::SmallVector<Dim> dims;      // never null Dims: an unknown size is an anonymous symbol
-  std::optional<llvm::SmallVector<Dim>> contents; // elements, row-major, of a small integer or bool tensor
-  mlir::Type other;                    // the type if it is no tensor (sequence, optional, none)
+  mlir::Type element;          // null: unknown
+  bool ranked = false;         // whether `dims` says anything
+  llvm::SmallVector<Dim> dims; // never null Dims: an unknown size is an anonymous symbol
+  std::optional<llvm::SmallVector<Dim>>
+      contents;     // elements, row-major, of a small integer or bool tensor
+  mlir::Type other; // the type if it is no tensor (sequence, optional, none)
 
   int64_t rank() const { return static_cast<int64_t>(dims.size()); }
   /// Number of elements, if it is a constant.
@@ -20,10 +21,12 @@ struct Facts {
 
 /// The facts of a type as a model declares it. Names in `#onnx.dims` are symbols.
 Facts factsOf(mlir::Type type, DimTable &dims);
-/// The tensor type that says `facts`; `otherwise` where nothing is known. Names that `otherwise` gives are kept if `keepNames`.
+/// The tensor type that says `facts`; `otherwise` where nothing is known. Names that `otherwise`
+/// gives are kept if `keepNames`.
 mlir::Type typeOf(const Facts &facts, DimTable &dims, mlir::Type otherwise, bool keepNames = false);
 
-/// Where a symbol can be read at run time: an axis of a function's argument, or nowhere that lasts (null).
+/// Where a symbol can be read at run time: an axis of a function's argument, or nowhere that lasts
+/// (null).
 struct DimOrigin {
   mlir::Value value;
   int64_t axis = 0;
@@ -51,9 +54,10 @@ public:
   const llvm::SmallVector<Dim> *contents(unsigned i);
   /// The same, all constants.
   std::optional<llvm::SmallVector<int64_t>> integers(unsigned i);
-  /// From the attribute of older opsets or operand i of newer ones. Null if neither is there; `known` is false where the
-  /// operand is there and not constant.
-  std::optional<llvm::SmallVector<int64_t>> integers(llvm::StringRef attribute, unsigned i, bool &known);
+  /// From the attribute of older opsets or operand i of newer ones. Null if neither is there;
+  /// `known` is false where the operand is there and not constant.
+  std::optional<llvm::SmallVector<int64_t>> integers(llvm::StringRef attribute, unsigned i,
+                                                     bool &known);
   /// Attribute INTS.
   std::optional<llvm::SmallVector<int64_t>> list(llvm::StringRef attribute);
   /// The floating-point elements of operand i, if it is constant.
@@ -87,7 +91,8 @@ public:
   /// Numpy-style broadcast of two shapes; fails naming both.
   mlir::LogicalResult broadcast(llvm::ArrayRef<Dim> a, llvm::ArrayRef<Dim> b,
                                 llvm::SmallVectorImpl<Dim> &result);
-  /// Broadcast of operands [first, last) into result 0's shape with this element type. Unknown rank if one is.
+  /// Broadcast of operands [first, last) into result 0's shape with this element type. Unknown rank
+  /// if one is.
   mlir::LogicalResult broadcastOperands(unsigned first, unsigned last, mlir::Type element);
 
   llvm::SmallVector<Facts, 4> outputs;
@@ -101,7 +106,8 @@ inline constexpr int64_t kMaxContents = 128;
 /// Walks functions in order and keeps the facts of every value, those in subgraphs included.
 class Inference {
 public:
-  /// `diagnose`: report contradictions; otherwise an operator that cannot be inferred has unknown results.
+  /// `diagnose`: report contradictions; otherwise an operator that cannot be inferred has unknown
+  /// results.
   explicit Inference(mlir::ModuleOp module, bool diagnose = false);
 
   mlir::LogicalResult run(mlir::func::FuncOp function);

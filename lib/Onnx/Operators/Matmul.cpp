@@ -40,15 +40,21 @@ LogicalResult matmulShapes(NodeContext &c, unsigned ia, unsigned ib, Type elemen
   return success();
 }
 
-LogicalResult matmul(NodeContext &c) { return matmulShapes(c, 0, 1, c.in(0).element); }
-LogicalResult matmulInteger(NodeContext &c) { return matmulShapes(c, 0, 1, c.i32()); }
+LogicalResult matmul(NodeContext &c) {
+  return matmulShapes(c, 0, 1, c.in(0).element);
+}
+LogicalResult matmulInteger(NodeContext &c) {
+  return matmulShapes(c, 0, 1, c.i32());
+}
 LogicalResult matmulIntegerToFloat(NodeContext &c) {
   return matmulShapes(c, 0, 1, c.in(2).element);
 }
 LogicalResult dynamicQuantizeMatmul(NodeContext &c) {
   return matmulShapes(c, 0, 1, c.in(0).element);
 }
-LogicalResult qlinearMatmul(NodeContext &c) { return matmulShapes(c, 0, 3, c.in(7).element); }
+LogicalResult qlinearMatmul(NodeContext &c) {
+  return matmulShapes(c, 0, 3, c.in(7).element);
+}
 LogicalResult fusedMatmul(NodeContext &c) {
   if (c.node.integer("transBatchA", 0) || c.node.integer("transBatchB", 0)) {
     c.setElement(0, c.in(0).element);
@@ -62,8 +68,7 @@ LogicalResult gemm(NodeContext &c) {
   c.setElement(0, c.in(0).element);
   for (unsigned i : {0, 1})
     if (c.ranked(i) && c.in(i).rank() != 2)
-      return c.fail("needs matrices, found " + c.describe(c.in(0)) + " and " +
-                    c.describe(c.in(1)));
+      return c.fail("needs matrices, found " + c.describe(c.in(0)) + " and " + c.describe(c.in(1)));
   bool transA = c.node.integer("transA", 0), transB = c.node.integer("transB", 0);
   if (c.ranked(0) && c.ranked(1)) {
     if (c.dims.equal(c.size(0, transA ? 0 : 1), c.size(1, transB ? 1 : 0)) == false)

@@ -6,7 +6,8 @@ using namespace uoe::onnx;
 
 namespace {
 
-/// Tokens (rows, hidden) or (batch, seq, hidden), router probabilities, experts' weights -> the tokens' shape.
+/// Tokens (rows, hidden) or (batch, seq, hidden), router probabilities, experts' weights -> the
+/// tokens' shape.
 LogicalResult moe(NodeContext &c) {
   c.setLike(0, 0);
   return success();

@@ -33,8 +33,7 @@ LogicalResult checkScale(NodeContext &c, unsigned scale, int64_t axis) {
   auto at = c.axis(axis, c.in(0).rank());
   if (failed(at))
     return failure();
-  if (*at == c.in(0).rank() - 1 &&
-      c.dims.equal(c.in(0).dims[*at], c.in(scale).dims[0]) == false &&
+  if (*at == c.in(0).rank() - 1 && c.dims.equal(c.in(0).dims[*at], c.in(scale).dims[0]) == false &&
       !c.in(scale).dims[0].is(1))
     return c.fail("needs a scale of the normalised size, found " + c.describe(c.in(0)) + " and " +
                   c.describe(c.in(scale)));
@@ -71,7 +70,8 @@ LogicalResult skipNorm(NodeContext &c) {
   return success();
 }
 
-/// EmbedLayerNormalization: ids (batch, seq), tables -> (batch, seq, width), mask index (batch), sum.
+/// EmbedLayerNormalization: ids (batch, seq), tables -> (batch, seq, width), mask index (batch),
+/// sum.
 LogicalResult embedNorm(NodeContext &c) {
   Type element = c.in(2).element;
   SmallVector<Dim> shape = {c.size(0, 0), c.size(0, 1), c.size(2, 1)};

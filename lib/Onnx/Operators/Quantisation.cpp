@@ -7,7 +7,9 @@ using llvm::SmallVector;
 
 namespace {
 
-Type uint8(NodeContext &c) { return c.elementOf(2); }
+Type uint8(NodeContext &c) {
+  return c.elementOf(2);
+}
 
 LogicalResult quantize(NodeContext &c) {
   int64_t dtype = c.node.integer("output_dtype", 0);

@@ -101,8 +101,8 @@ LogicalResult topK(NodeContext &c) {
 } // namespace
 
 void uoe::onnx::addReduction(OperatorTable &table) {
-  for (const char *name : {"ReduceMean", "ReduceL1", "ReduceL2", "ReduceLogSum",
-                           "ReduceLogSumExp", "ReduceSumSquare"})
+  for (const char *name :
+       {"ReduceMean", "ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceSumSquare"})
     table.add(name, reduce);
   table.add("ReduceSum", reduceBy<&DimTable::add>);
   table.add("ReduceProd", reduceBy<&DimTable::multiply>);

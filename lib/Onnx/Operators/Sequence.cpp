@@ -11,7 +11,8 @@ Type tensorType(NodeContext &c, const Facts &facts) {
   return typeOf(facts, c.dims, AnyType::get(c.node.getContext()));
 }
 
-/// The type of a sequence whose elements have these facts: sizes may differ from element to element, so none is told.
+/// The type of a sequence whose elements have these facts: sizes may differ from element to
+/// element, so none is told.
 void setSequence(NodeContext &c, unsigned i, const Facts &facts) {
   Type element = facts.other;
   if (!element) {

@@ -17,9 +17,7 @@ LogicalResult shape(NodeContext &c) {
   }
   ArrayRef<Dim> dims = c.in(0).dims;
   int64_t rank = dims.size();
-  auto clamp = [&](int64_t x) {
-    return std::clamp<int64_t>(x < 0 ? x + rank : x, 0, rank);
-  };
+  auto clamp = [&](int64_t x) { return std::clamp<int64_t>(x < 0 ? x + rank : x, 0, rank); };
   int64_t start = clamp(c.node.integer("start", 0)), end = clamp(c.node.integer("end", rank));
   dims = dims.slice(start, std::max<int64_t>(end - start, 0));
   c.set(0, c.i64(), {c.dim(dims.size())});
@@ -125,8 +123,7 @@ LogicalResult flatten(NodeContext &c) {
                   "], found " + llvm::Twine(axis));
   axis = axis < 0 ? axis + x.rank() : axis;
   ArrayRef<Dim> dims = x.dims;
-  c.set(0, element,
-        {c.dims.product(dims.take_front(axis)), c.dims.product(dims.drop_front(axis))});
+  c.set(0, element, {c.dims.product(dims.take_front(axis)), c.dims.product(dims.drop_front(axis))});
   keepContents(c);
   return success();
 }
@@ -449,7 +446,8 @@ LogicalResult pad(NodeContext &c) {
   return success();
 }
 
-/// One end of a slice as an offset from the front in [0, size] (or [-1, size-1] for negative steps); null if not known.
+/// One end of a slice as an offset from the front in [0, size] (or [-1, size-1] for negative
+/// steps); null if not known.
 Dim clampIndex(NodeContext &c, Dim index, Dim size, bool backward) {
   DimTable &d = c.dims;
   if (!index)
@@ -462,7 +460,8 @@ Dim clampIndex(NodeContext &c, Dim index, Dim size, bool backward) {
     return c.dim(backward ? -1 : 0);
   Dim low = c.dim(backward ? -1 : 0), high = backward ? d.subtract(size, c.dim(1)) : size;
   Dim shifted = index;
-  // -n for a size n counts from the end. For n = 0 it would be the front; such graphs mean "the last n" and fail elsewhere.
+  // -n for a size n counts from the end. For n = 0 it would be the front; such graphs mean "the
+  // last n" and fail elsewhere.
   if (d.less(index, c.dim(0)) == true ||
       (!index.isConstant() && d.isNonNegative(d.multiply(index, c.dim(-1)))))
     shifted = d.add(index, size);
@@ -583,11 +582,10 @@ LogicalResult range(NodeContext &c) {
     if (!by || *by == 0 || *by == INT64_MIN)
       return success();
     DimTable &d = c.dims;
-    Dim span = *by > 0 ? d.subtract((*limit)[0], (*start)[0])
-                       : d.subtract((*start)[0], (*limit)[0]);
+    Dim span =
+        *by > 0 ? d.subtract((*limit)[0], (*start)[0]) : d.subtract((*start)[0], (*limit)[0]);
     int64_t stride = std::abs(*by);
-    Dim length =
-        stride == 1 ? span : d.floorDiv(d.add(span, c.dim(stride - 1)), c.dim(stride));
+    Dim length = stride == 1 ? span : d.floorDiv(d.add(span, c.dim(stride - 1)), c.dim(stride));
     length = d.max(length, c.dim(0));
     c.set(0, element, {length});
     auto count = length.constant();
@@ -651,8 +649,7 @@ LogicalResult col2im(NodeContext &c) {
   const Contents *image = c.contents(1), *block = c.contents(2);
   if (!image || !block)
     return success();
-  SmallVector<Dim> shape = {c.size(0, 0),
-                            c.dims.floorDiv(c.size(0, 1), c.dims.product(*block))};
+  SmallVector<Dim> shape = {c.size(0, 0), c.dims.floorDiv(c.size(0, 1), c.dims.product(*block))};
   shape.append(image->begin(), image->end());
   c.set(0, c.in(0).element, shape);
   return success();

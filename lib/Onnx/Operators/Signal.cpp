@@ -32,8 +32,8 @@ LogicalResult dft(NodeContext &c) {
   bool inverse = c.node.integer("inverse", 0) != 0;
   bool onesided = c.node.integer("onesided", 0) != 0;
   if (onesided && inverse)
-    shape[*at] = c.has(1) ? shape[*at]
-                          : c.dims.multiply(c.dims.subtract(shape[*at], c.dim(1)), c.dim(2));
+    shape[*at] =
+        c.has(1) ? shape[*at] : c.dims.multiply(c.dims.subtract(shape[*at], c.dim(1)), c.dim(2));
   else if (onesided)
     shape[*at] = c.dims.add(c.dims.floorDiv(shape[*at], c.dim(2)), c.dim(1));
   shape.back() = c.dim(onesided && inverse ? 1 : 2);
@@ -53,11 +53,10 @@ LogicalResult stft(NodeContext &c) {
   if (!step || step->size() != 1 || !(*step)[0].isConstant() || (*step)[0].is(0) || !frame ||
       !c.ranked(0))
     return success();
-  Dim frames = c.dims.add(
-      c.dims.floorDiv(c.dims.subtract(c.size(0, 1), frame), (*step)[0]), c.dim(1));
-  Dim bins = c.node.integer("onesided", 1)
-                 ? c.dims.add(c.dims.floorDiv(frame, c.dim(2)), c.dim(1))
-                 : frame;
+  Dim frames =
+      c.dims.add(c.dims.floorDiv(c.dims.subtract(c.size(0, 1), frame), (*step)[0]), c.dim(1));
+  Dim bins = c.node.integer("onesided", 1) ? c.dims.add(c.dims.floorDiv(frame, c.dim(2)), c.dim(1))
+                                           : frame;
   c.set(0, element, {c.size(0, 0), frames, bins, c.dim(2)});
   return success();
 }
