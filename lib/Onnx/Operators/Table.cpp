@@ -21,9 +21,9 @@ const OperatorEntry *OperatorTable::find(llvm::StringRef domain, llvm::StringRef
 const OperatorTable &OperatorTable::builtin() {
   static const OperatorTable table = [] {
     OperatorTable made;
-    for (auto add : {addElementwise, addReduction, addMatmul, addConvolution, addShape, addIndex,
-                     addNormalisation, addAttention, addQuantisation, addRecurrent, addSignal,
-                     addControl, addSequence, addMoe})
+    for (auto add : {addElementwise, addReduction, addMatmul, addConvolution, addShape, addParts,
+                     addIndex, addNormalisation, addAttention, addQuantisation, addRecurrent,
+                     addSignal, addControl, addSequence, addMoe})
       add(made);
     return made;
   }();

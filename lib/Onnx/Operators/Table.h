@@ -27,6 +27,7 @@ void addReduction(OperatorTable &table);
 void addMatmul(OperatorTable &table);
 void addConvolution(OperatorTable &table);
 void addShape(OperatorTable &table);
+void addParts(OperatorTable &table);
 void addIndex(OperatorTable &table);
 void addNormalisation(OperatorTable &table);
 void addAttention(OperatorTable &table);
