@@ -65,8 +65,8 @@ void dequantise(const Weights &w, int64_t row, float *out) {
   }
 }
 
-/// Rounds each block of each row to 8 bits with its own scale, as accuracy_level 4 asks for (ONNX Runtime multiplies
-/// the integers; the float products of the rounded values are the same numbers).
+/// Rounds each block of each row to 8 bits with its own scale, as accuracy_level 4 asks for (ONNX
+/// Runtime multiplies the integers; the float products of the rounded values are the same numbers).
 void roundBlocks(const Weights &w, Tensor &x) {
   float *data = x.data<float>();
   int64_t rows = x.size() / w.k;
