@@ -66,8 +66,9 @@ TEST_P(NormTest, LayerAndRms) {
         }
         // One element has variance 0: what is left of it is rounding, scaled by 1/sqrt(eps).
         ASSERT_NO_FATAL_FAILURE(expectClose(y, expected, n == 1 ? 1e-3f : 5e-6f));
-        if (a.sum)
+        if (a.sum) {
           ASSERT_NO_FATAL_FAILURE(expectClose(sum, sums));
+        }
       }
 }
 

@@ -1,0 +1,294 @@
+// RUN: uoe-opt %s --split-input-file --verify-diagnostics
+
+// uoe.ffn (C1)
+func.func @f(%x: tensor<?x8xf32>, %u: tensor<9x16xf32>, %d: tensor<16x8xf32>) {
+  // expected-error @below {{needs up's rows to be the input's last dimension}}
+  %0 = uoe.ffn relu %x up(%u) down(%d) : tensor<?x8xf32>, tensor<9x16xf32> down tensor<16x8xf32> -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// uoe.ffn (C1)
+func.func @f(%x: tensor<?x8xf32>, %u: tensor<8x16xf32>, %d: tensor<15x8xf32>) {
+  // expected-error @below {{needs down's rows to be up's columns}}
+  %0 = uoe.ffn relu %x up(%u) down(%d) : tensor<?x8xf32>, tensor<8x16xf32> down tensor<15x8xf32> -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// uoe.ffn (C2)
+func.func @f(%x: tensor<?x8xf32>, %u: tensor<8x16xf32>, %g: tensor<8x12xf32>, %d: tensor<16x8xf32>) {
+  // expected-error @below {{needs a gate matrix of up's shape}}
+  %0 = uoe.ffn silu %x up(%u) gate(%g) down(%d) : tensor<?x8xf32>, tensor<8x16xf32> gate tensor<8x12xf32> down tensor<16x8xf32> -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// uoe.ffn (C3)
+func.func @f(%x: tensor<?x8xf32>, %u: tensor<8x16xf32>, %b: tensor<8xf32>, %d: tensor<16x8xf32>) {
+  // expected-error @below {{needs a bias with one element per column}}
+  %0 = uoe.ffn relu %x up(%u + %b) down(%d) : tensor<?x8xf32>, tensor<8x16xf32>, tensor<8xf32> down tensor<16x8xf32> -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// uoe.ffn (C4)
+func.func @f(%x: tensor<?x8xf32>, %u: tensor<8x16xf32>, %d: tensor<16x8xf32>) {
+  // expected-error @below {{needs a spelling that yields the result}}
+  %0 = uoe.ffn relu %x up(%u) down(%d) spelled {
+    uoe.yield %u : tensor<8x16xf32>
+  } : tensor<?x8xf32>, tensor<8x16xf32> down tensor<16x8xf32> -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// uoe.attention (C1)
+func.func @f() {
+  // expected-error @below {{without query, key and value needs a spelling}}
+  %0 = uoe.attention : -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// uoe.attention (C2)
+func.func @f(%q: tensor<?x6x?x4xf32>, %k: tensor<?x4x?x4xf32>, %v: tensor<?x4x?x4xf32>) {
+  // expected-error @below {{needs a number of query heads that is a multiple of the key heads'}}
+  %0 = uoe.attention %q, %k, %v : (tensor<?x6x?x4xf32>, tensor<?x4x?x4xf32>, tensor<?x4x?x4xf32>) -> tensor<?x6x?x4xf32>
+  return
+}
+
+// -----
+
+// uoe.attention (C2)
+func.func @f(%q: tensor<?x6x?x4xf32>, %k: tensor<?x6x?x5xf32>, %v: tensor<?x6x?x4xf32>) {
+  // expected-error @below {{needs query and key to agree in batch and head size}}
+  %0 = uoe.attention %q, %k, %v : (tensor<?x6x?x4xf32>, tensor<?x6x?x5xf32>, tensor<?x6x?x4xf32>) -> tensor<?x6x?x4xf32>
+  return
+}
+
+// -----
+
+// uoe.attention (C3)
+func.func @f(%q: tensor<?x6x?x4xf32>, %k: tensor<?x6x?x4xf32>, %v: tensor<?x6x?x4xf32>) {
+  // expected-error @below {{needs a spelling that yields the results}}
+  %0 = uoe.attention %q, %k, %v spelled {
+    uoe.yield
+  } : (tensor<?x6x?x4xf32>, tensor<?x6x?x4xf32>, tensor<?x6x?x4xf32>) -> tensor<?x6x?x4xf32>
+  return
+}
+
+// -----
+
+// uoe.attention (C4)
+func.func @f(%b: tensor<?x1x?x?xf32>) {
+  // expected-error @below {{has a bias but no query, key and value}}
+  %0 = uoe.attention bias(%b) spelled {
+    uoe.yield %b : tensor<?x1x?x?xf32>
+  } : bias tensor<?x1x?x?xf32> -> tensor<?x1x?x?xf32>
+  return
+}
+
+// -----
+
+// uoe.score (C1)
+func.func @f(%x: tensor<?x8xf32>, %w: tensor<7x4xf32>) {
+  // expected-error @below {{needs a weight [d, experts] for its input}}
+  %0 = uoe.score linear %x, %w : tensor<?x8xf32>, tensor<7x4xf32> -> tensor<?x4xf32>
+  return
+}
+
+// -----
+
+// uoe.score (C2)
+func.func @f(%x: tensor<?x8xf32>, %w: tensor<7xf32>) {
+  // expected-error @below {{needs one weight per channel of its input}}
+  %0 = uoe.score magnitude %x, %w : tensor<?x8xf32>, tensor<7xf32> -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// uoe.score (C2)
+func.func @f(%x: tensor<?x8xf32>, %w: tensor<8xf32>, %b: tensor<8xf32>) {
+  // expected-error @below {{of magnitude has no bias}}
+  %0 = uoe.score magnitude %x, %w bias(%b) : tensor<?x8xf32>, tensor<8xf32>, tensor<8xf32> -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// uoe.score (C3)
+func.func @f(%x: tensor<?x8xf32>, %w: tensor<8x4xf32>, %b: tensor<3xf32>) {
+  // expected-error @below {{needs one bias per expert}}
+  %0 = uoe.score linear %x, %w bias(%b) : tensor<?x8xf32>, tensor<8x4xf32>, tensor<3xf32> -> tensor<?x4xf32>
+  return
+}
+
+// -----
+
+// uoe.select (C1)
+func.func @f(%s: tensor<?x4xf32>) {
+  // expected-error @below {{needs scores for 5 experts}}
+  %0 = uoe.select %s all : tensor<?x4xf32> -> <5>
+  return
+}
+
+// -----
+
+// uoe.select (C2)
+func.func @f(%s: tensor<?x4xf32>) {
+  // expected-error @below {{needs k from 1 to 4 for token_topk}}
+  %0 = uoe.select %s token_topk {k = 5 : i64} : tensor<?x4xf32> -> <4>
+  return
+}
+
+// -----
+
+// uoe.select (C2)
+func.func @f(%s: tensor<?x4xf32>) {
+  // expected-error @below {{has a k, which only token_topk takes}}
+  %0 = uoe.select %s all {k = 2 : i64} : tensor<?x4xf32> -> <4>
+  return
+}
+
+// -----
+
+// uoe.select (C3)
+func.func @f(%s: tensor<?x4xf32>) {
+  // expected-error @below {{needs tau, a number, for threshold}}
+  %0 = uoe.select %s threshold : tensor<?x4xf32> -> <4>
+  return
+}
+
+// -----
+
+// uoe.select (C3)
+func.func @f(%s: tensor<?x4xf32>) {
+  // expected-error @below {{has a tau, which only threshold takes}}
+  %0 = uoe.select %s all {tau = 0.5 : f32} : tensor<?x4xf32> -> <4>
+  return
+}
+
+// -----
+
+// uoe.select (C4)
+func.func @f(%s: tensor<?x4xf32>) {
+  // expected-error @below {{chooses all experts, so no choice is empty}}
+  %0 = uoe.select %s all {empty = #uoe<empty argmax>} : tensor<?x4xf32> -> <4>
+  return
+}
+
+// -----
+
+// uoe.experts (C1)
+func.func @f(%x: tensor<?x8xf32>, %w: tensor<8x16xf32>) {
+  // expected-error @below {{needs one axis per sliced operand}}
+  %0 = uoe.experts() sliced(%x, %w) axes [1] sizes [8 x 1] combine sum {
+  ^bb0(%a: tensor<?x1xf32>, %b: tensor<1x16xf32>):
+    %o = onnx.node "MatMul"(%a, %b) : (tensor<?x1xf32>, tensor<1x16xf32>) -> tensor<?x16xf32>
+    uoe.yield %o : tensor<?x16xf32>
+  } : sliced tensor<?x8xf32>, tensor<8x16xf32> -> tensor<?x16xf32>
+  return
+}
+
+// -----
+
+// uoe.experts (C2)
+func.func @f(%x: tensor<?x8xf32>, %w: tensor<8x16xf32>) {
+  // expected-error @below {{has sizes that add up to 7, the sliced dimension is 8}}
+  %0 = uoe.experts() sliced(%x, %w) axes [1, 0] sizes [7 x 1] combine sum {
+  ^bb0(%a: tensor<?x1xf32>, %b: tensor<1x16xf32>):
+    %o = onnx.node "MatMul"(%a, %b) : (tensor<?x1xf32>, tensor<1x16xf32>) -> tensor<?x16xf32>
+    uoe.yield %o : tensor<?x16xf32>
+  } : sliced tensor<?x8xf32>, tensor<8x16xf32> -> tensor<?x16xf32>
+  return
+}
+
+// -----
+
+// uoe.experts (C2)
+func.func @f(%x: tensor<?x8xf32>) {
+  // expected-error @below {{needs positive sizes, found 0}}
+  %0 = uoe.experts() sliced(%x) axes [1] sizes [8, 0] combine concat {
+  ^bb0(%a: tensor<?x?xf32>):
+    uoe.yield %a : tensor<?x?xf32>
+  } : sliced tensor<?x8xf32> -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// uoe.experts (C3)
+func.func @f(%x: tensor<?x8xf32>, %s: tensor<?x4xf32>) {
+  %r = uoe.select %s all : tensor<?x4xf32> -> <4>
+  // expected-error @below {{has 8 experts, its routing 4}}
+  %0 = uoe.experts() sliced(%x) axes [1] sizes [8 x 1] routing(%r) combine concat {
+  ^bb0(%a: tensor<?x1xf32>):
+    uoe.yield %a : tensor<?x1xf32>
+  } : sliced tensor<?x8xf32> routing !uoe.routing<4> -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// uoe.experts (C4)
+func.func @f(%x: tensor<?x8xf32>) {
+  // expected-error @below {{needs a body argument of type 'tensor<?x2xf32>'}}
+  %0 = uoe.experts() sliced(%x) axes [1] sizes [4 x 2] combine concat {
+  ^bb0(%a: tensor<?x1xf32>):
+    uoe.yield %a : tensor<?x1xf32>
+  } : sliced tensor<?x8xf32> -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// uoe.experts (C4)
+func.func @f(%x: tensor<?x8xf32>) {
+  // expected-error @below {{needs one body argument per operand, found 0}}
+  %0 = uoe.experts(%x) sliced(%x) axes [1] sizes [4 x 2] combine concat {
+    %c = onnx.node "Constant"() {value_float = 1.0 : f32} : () -> tensor<f32>
+    uoe.yield %c : tensor<f32>
+  } : shared tensor<?x8xf32> sliced tensor<?x8xf32> -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// uoe.experts (C5)
+func.func @f(%x: tensor<?x8xf32>, %s: tensor<4x8xf32>) {
+  // expected-error @below {{has skip rows, which need a routing and combine sum}}
+  %0 = uoe.experts() sliced(%x) axes [1] sizes [4 x 2] skip(%s) combine concat {
+  ^bb0(%a: tensor<?x2xf32>):
+    uoe.yield %a : tensor<?x2xf32>
+  } : sliced tensor<?x8xf32> skip tensor<4x8xf32> -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// uoe.experts (C6)
+func.func @f(%x: tensor<?x8xf32>, %y: tensor<?x2xf32>) {
+  // expected-error @below {{has a body that uses values from outside}}
+  %0 = uoe.experts() sliced(%x) axes [1] sizes [4 x 2] combine concat {
+  ^bb0(%a: tensor<?x2xf32>):
+    uoe.yield %y : tensor<?x2xf32>
+  } : sliced tensor<?x8xf32> -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// uoe.ffn (C5): the short form cannot say it.
+func.func @f(%x: tensor<?x8xf32>, %u: tensor<8x16xf32>, %b: tensor<16xf32>, %d: tensor<16x8xf32>) {
+  // expected-error @below {{has a bias of a gate but no gate}}
+  %0 = "uoe.ffn"(%x, %u, %d, %b) <{activation = #uoe<activation relu>, operandSegmentSizes = array<i32: 1, 1, 0, 1, 0, 1, 0>}> ({
+  }) : (tensor<?x8xf32>, tensor<8x16xf32>, tensor<16x8xf32>, tensor<16xf32>) -> tensor<?x8xf32>
+  return
+}
