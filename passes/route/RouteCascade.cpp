@@ -1,5 +1,5 @@
 // route-cascade: experts of single input channels and single neurons, selected by exact thresholds on their own magnitudes. No router, no
-// predictor (docs/rationale/routing.md gives the equations; the thresholds come from lib/Calibration).
+// predictor (lib/Calibration/README.md gives the equations).
 #include "include/uoe/calibration/Cascade.h"
 #include "lib/Conversion/Calibrate.h"
 #include "lib/Report/Progress.h"

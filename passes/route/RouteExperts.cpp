@@ -1,5 +1,5 @@
 // route-experts: a dense block becomes an always-on core and routed experts with a linear router and one threshold, everything from closed
-// form on a profile (docs/rationale/routing.md; the recipe's numerics are in lib/Calibration).
+// form on a profile (the numerics: lib/Calibration/README.md).
 #include "include/uoe/calibration/Experts.h"
 #include "lib/Conversion/Calibrate.h"
 #include "lib/Report/Progress.h"
