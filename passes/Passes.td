@@ -161,6 +161,23 @@ def DecomposeFfnPass : Pass<"decompose-ffn", "::mlir::ModuleOp"> {
   let dependentDialects = ["::uoe::UoeDialect"];
 }
 
+def DecomposeAttentionPass : Pass<"decompose-attention", "::mlir::ModuleOp"> {
+  let summary = "attention blocks become sums of experts over groups of heads, exactly";
+  let description = [{
+    Each `uoe.attention`, with its projections, becomes `uoe.experts` over key and value heads with the query heads that read them: columns of the
+    query, key and value matrices (biases with them) and rows of the output matrix. The way between them is followed through nodes that treat
+    heads alike (regrouping, rotary embedding, normalisation of a head, past keys and values); a block with any other node on it is left dense,
+    with a remark that names it. A block's own attribute `uoe.groups` (integer) goes before the option. What else uses keys and values, such as
+    a cache, keeps the dense ones. `keep-dense` keeps the dense block beside its experts and probes both, for a proof.
+  }];
+  let options = [
+    Option<"groups", "groups", "int64_t", "2", "number of experts; at most one per key and value head, need not divide them">,
+    Option<"keepDense", "keep-dense", "bool", "false", "keep the dense block and probe both results">
+  ];
+  let statistics = [Statistic<"decomposed", "blocks-decomposed", "blocks that became experts">];
+  let dependentDialects = ["::uoe::UoeDialect"];
+}
+
 //===----------------------------------------------------------------------===//
 // route: which experts run
 //===----------------------------------------------------------------------===//
@@ -199,6 +216,20 @@ def RouteExpertsPass : Pass<"route-experts", "::mlir::ModuleOp"> {
 //===----------------------------------------------------------------------===//
 // merge: neurons that duplicate each other
 //===----------------------------------------------------------------------===//
+
+def MergeNeuronsPass : Pass<"merge-neurons", "::mlir::ModuleOp"> {
+  let summary = "neurons that duplicate each other become one";
+  let description = [{
+    Per dense `uoe.ffn`: neurons with equal gate and up columns (and multiples of them, where the activation allows it) are merged, their
+    rows of the down matrix added. Exact; with a tolerance above 0, near duplicates by least squares on a profile.
+  }];
+  let options = [
+    Option<"tolerance", "tolerance", "double", "0.0", "largest distance of two directions that are taken for one">,
+    Option<"profile", "profile", "std::string", "", "profile written by a calibration run, for tolerances above 0">
+  ];
+  let statistics = [Statistic<"removed", "neurons-removed", "neurons that were merged into others">];
+  let dependentDialects = ["::uoe::UoeDialect"];
+}
 
 //===----------------------------------------------------------------------===//
 // plan: the budget over the layers

@@ -71,6 +71,11 @@ LogicalResult uoe::convert(ModuleOp raised, const ConvertOptions &options) {
     decompose.experts = options.experts;
     passes.addPass(createDecomposeFfnPass(decompose));
   }
+  if (options.attentionGroups > 0) {
+    DecomposeAttentionPassOptions decompose;
+    decompose.groups = options.attentionGroups;
+    passes.addPass(createDecomposeAttentionPass(decompose));
+  }
   return passes.run(raised);
 }
 

@@ -10,6 +10,7 @@ struct ConvertOptions {
   std::string recipe;        // "experts", "cascade"; empty: decompose only
   double budget = 0.75;      // share of the FFNs' multiply-adds to execute, router counted
   int64_t experts = 0;       // decompose into so many, without routing; 0: don't
+  int64_t attentionGroups = 0; // decompose attention into so many experts, by heads; 0: don't
   int64_t expertSize = 16;   // neurons per routed expert
   std::string profile;       // read it if it exists, else write it there; empty: a temporary
   CalibrationOptions calibration;

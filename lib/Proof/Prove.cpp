@@ -8,6 +8,7 @@
 #include "passes/Passes.h"
 #include "passes/decompose/Decompose.h"
 #include "passes/lower/Lower.h"
+#include "passes/raise/Match.h"
 #include "llvm/Support/FormatVariadic.h"
 #include <cmath>
 
@@ -87,6 +88,112 @@ static std::string checkStructure(FfnOp dense, ExpertsOp experts, int64_t &weigh
   return "";
 }
 
+// The constant matrices that the dense block multiplies by: where its queries, keys and values come from, and where its result goes.
+static llvm::SetVector<Value> matricesOf(AttentionOp dense, raise::Facts &facts) {
+  llvm::SetVector<Value> matrices;
+  auto product = [&](onnx::NodeOp node) {
+    return (node.is("MatMul") || node.is("Gemm")) && facts.isConstant(node.input(1)) && raise::rankOf(node.input(1)) == 2;
+  };
+  llvm::SetVector<Value> back;
+  back.insert(dense.getQuery());
+  back.insert(dense.getKey());
+  back.insert(dense.getValue());
+  for (size_t i = 0; i < back.size(); ++i) {
+    auto node = back[i].getDefiningOp<onnx::NodeOp>();
+    if (!node)
+      continue;
+    if (product(node)) {
+      matrices.insert(node.input(1));
+      continue;
+    }
+    // Angles and shapes come in beside the first operand; past keys and values have no matrix behind them.
+    if (node.is("Concat") || node.is("Add") || node.is("Mul") || node.is("Sub"))
+      back.insert(node.getInputs().begin(), node.getInputs().end());
+    else if (!node.getInputs().empty())
+      back.insert(node.input(0));
+  }
+  Value forward = dense.getResult(0);
+  while (forward) {
+    Value next;
+    for (Operation *user : forward.getUsers())
+      if (auto node = dyn_cast<onnx::NodeOp>(user); node && node->getNumResults() == 1) {
+        if (product(node) && node.input(0) == forward) {
+          matrices.insert(node.input(1));
+          return matrices;
+        }
+        next = node.getResult(0);
+      }
+    forward = next;
+  }
+  return matrices;
+}
+
+// Empty if the experts' parts of each weight lie side by side: a slice of it (or all), seen as [.., groups, ..], cut between groups.
+// Matrices of the dense block that products took apart otherwise (packed with something else) are used once where they are used.
+static std::string checkStructure(AttentionOp dense, ExpertsOp experts, int64_t &weights) {
+  raise::Facts facts;
+  std::map<void *, std::vector<int64_t>> uses; // per index of the axis that is cut
+  std::map<void *, int64_t> axisOf;
+  llvm::SetVector<Value> wholes;
+  int64_t groups = 0;
+  for (int64_t size : experts.getSizes())
+    groups += size;
+  for (auto [sliced, cutAxis] : llvm::zip(experts.getSliced(), experts.getAxes())) {
+    if (!facts.isConstant(sliced))
+      continue;
+    if (raise::sizeOf(sliced, cutAxis) != groups)
+      return llvm::formatv("the experts cover {0} of {1} groups of heads", groups, raise::sizeOf(sliced, cutAxis)).str();
+    Value base = sliced;
+    int64_t axis = cutAxis, before = 1, each = 1, offset = 0;
+    auto node = base.getDefiningOp<onnx::NodeOp>();
+    if (node && node.is("Reshape")) {
+      base = node.input(0);
+      auto view = cast<RankedTensorType>(sliced.getType()).getShape(), from = cast<RankedTensorType>(base.getType()).getShape();
+      axis = 0;
+      while (axis < static_cast<int64_t>(from.size()) && from[axis] == view[axis])
+        ++axis;
+      // [.., before, groups, each, ..] of [.., before * groups * each, ..]
+      for (int64_t i = axis; i < cutAxis; ++i)
+        before *= view[i];
+      if (axis == static_cast<int64_t>(from.size()) || from[axis] % (before * groups) != 0)
+        return "a weight is not seen by groups of heads";
+      each = from[axis] / (before * groups);
+      node = base.getDefiningOp<onnx::NodeOp>();
+    }
+    int64_t extent = before * groups * each;
+    if (node && node.is("Slice")) {
+      auto starts = facts.integers(node.input(1)), axes = facts.integers(node.input(3));
+      if (starts && axes && axes->size() == 1 && (*axes)[0] == axis && raise::sizeOf(node.input(0), axis) > extent) {
+        offset = (*starts)[0];
+        base = node.input(0);
+      }
+    }
+    auto type = dyn_cast<RankedTensorType>(base.getType());
+    if (!type || !type.hasStaticShape() || offset < 0 || offset + extent > type.getDimSize(axis))
+      return "a part of a weight does not lie within it";
+    void *key = base.getAsOpaquePointer();
+    auto [at, fresh] = axisOf.try_emplace(key, axis);
+    if (!fresh && at->second != axis)
+      return "a weight is cut along two axes";
+    std::vector<int64_t> &counts = uses[key];
+    counts.resize(type.getDimSize(axis));
+    for (int64_t i = offset; i < offset + extent; ++i)
+      ++counts[i];
+    wholes.insert(base);
+  }
+  for (Value matrix : matricesOf(dense, facts))
+    if (!wholes.contains(matrix))
+      return "a matrix of the dense block is not cut into the experts";
+  for (Value weight : wholes) {
+    const std::vector<int64_t> &counts = uses[weight.getAsOpaquePointer()];
+    for (auto [i, count] : llvm::enumerate(counts))
+      if (count != 1)
+        return llvm::formatv("index {0} of a weight is used {1} times", i, count).str();
+    weights += cast<RankedTensorType>(weight.getType()).getNumElements();
+  }
+  return wholes.empty() ? "the experts have no weights" : "";
+}
+
 //===----------------------------------------------------------------------===//
 // Numbers
 //===----------------------------------------------------------------------===//
@@ -150,24 +257,37 @@ FailureOr<Proof> uoe::prove(ModuleOp raised, const ProofOptions &options) {
   decompose.experts = options.experts;
   decompose.keepDense = true;
   passes.addPass(createDecomposeFfnPass(decompose));
+  DecomposeAttentionPassOptions attention;
+  attention.groups = options.attentionGroups;
+  attention.keepDense = true;
+  passes.addPass(createDecomposeAttentionPass(attention));
   if (failed(passes.run(*decomposed)))
     return failure();
 
   Proof proof;
   std::map<std::string, size_t> index;
-  std::map<std::string, FfnOp> dense;
+  std::map<std::string, Operation *> dense;
   decomposed->walk([&](FfnOp ffn) {
     if (!ffn->getParentOfType<ExpertsOp>())
       dense[blockName(ffn, "ffn")] = ffn;
   });
+  decomposed->walk([&](AttentionOp attention) {
+    if (!attention->getParentOfType<ExpertsOp>())
+      dense[blockName(attention, "attention")] = attention;
+  });
   decomposed->walk([&](ExpertsOp experts) {
     BlockProof block;
-    block.name = blockName(experts, "ffn");
-    block.kind = "ffn";
+    bool heads = !experts.getBody().getOps<AttentionOp>().empty();
+    block.kind = heads ? "attention" : "ffn";
+    block.name = blockName(experts, block.kind);
     block.experts = experts.numExperts();
     auto it = dense.find(block.name);
-    block.structure = it == dense.end() ? "there is no dense block of this name"
-                                        : checkStructure(it->second, experts, block.weights);
+    if (it == dense.end())
+      block.structure = "there is no dense block of this name";
+    else if (auto attention = dyn_cast<AttentionOp>(it->second))
+      block.structure = checkStructure(attention, experts, block.weights);
+    else
+      block.structure = checkStructure(cast<FfnOp>(it->second), experts, block.weights);
     index[block.name] = proof.blocks.size();
     proof.blocks.push_back(std::move(block));
   });

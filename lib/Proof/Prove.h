@@ -7,7 +7,8 @@
 namespace uoe {
 
 struct ProofOptions {
-  int64_t experts = 8;
+  int64_t experts = 8;           // of a feed-forward block
+  int64_t attentionGroups = 2;   // experts of an attention block; at most its key and value heads
   std::string tokens;            // .npy of token ids; empty: random inputs only
   int64_t windows = 4;           // of the token file
   int64_t windowLength = 128;

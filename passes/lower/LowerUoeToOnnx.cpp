@@ -81,18 +81,27 @@ struct LowerUoeToOnnxPass : uoe::impl::LowerUoeToOnnxPassBase<LowerUoeToOnnxPass
       return success();
     Value q = op.getQuery(), k = op.getKey(), v = op.getValue();
     auto qt = dyn_cast<RankedTensorType>(q.getType()), kt = dyn_cast<RankedTensorType>(k.getType());
-    if (!qt || !kt || qt.isDynamicDim(1) || kt.isDynamicDim(1))
-      return op.emitOpError("needs known numbers of heads to be spelled in ONNX, found ") << q.getType() << " and "
-                                                                                          << k.getType();
-    int64_t heads = qt.getDimSize(1), groups = kt.getDimSize(1);
+    // Zero where it is not known: inside experts of different sizes.
+    int64_t heads = qt && !qt.isDynamicDim(1) ? qt.getDimSize(1) : 0, groups = kt && !kt.isDynamicDim(1) ? kt.getDimSize(1) : 0;
+    auto regrouped = [&](Value count) {
+      return b.node("Concat", {b.ints({0}), count, b.ints({-1, 0})}, {b.attr("axis", 0)}, IntegerType::get(op.getContext(), 64));
+    };
+    auto grouping = [&](Value of, int64_t count) {
+      if (count > 0)
+        return b.ints({0, count, -1, 0});
+      Value shape = b.node("Shape", {of}, {}, IntegerType::get(op.getContext(), 64));
+      return regrouped(b.node("Slice", {shape, b.ints({1}), b.ints({2}), b.ints({0})}));
+    };
+    bool grouped = heads == 0 || groups == 0 || heads != groups;
+    Value byGroup = grouped ? grouping(k, groups) : Value(), byHead = grouped ? grouping(q, heads) : Value();
     Value neg = b.scalar(-std::numeric_limits<float>::infinity(), q), zero = b.scalar(0, q);
     Value scores;
     Value kT = b.node("Transpose", {k}, {NamedAttribute(StringAttr::get(op.getContext(), "perm"),
                                                         DenseI64ArrayAttr::get(op.getContext(), {0, 1, 3, 2}))});
     Value scaled = op.getScale().convertToFloat() == 1.0f ? q : b.mul(q, b.scalar(op.getScale().convertToDouble(), q));
     // Grouped queries: the heads of a group are stacked along the query axis.
-    auto fold = [&](Value x) { return groups == heads ? x : b.node("Reshape", {x, b.ints({0, groups, -1, 0})}); };
-    auto unfold = [&](Value x) { return groups == heads ? x : b.node("Reshape", {x, b.ints({0, heads, -1, 0})}); };
+    auto fold = [&](Value x) { return grouped ? b.node("Reshape", {x, byGroup}) : x; };
+    auto unfold = [&](Value x) { return grouped ? b.node("Reshape", {x, byHead}) : x; };
     scores = unfold(b.matmul(fold(scaled), kT));
     if (float cap = op.getSoftcap().convertToFloat(); cap > 0)
       scores = b.mul(b.node("Tanh", {b.node("Div", {scores, b.scalar(cap, q)})}), b.scalar(cap, q));

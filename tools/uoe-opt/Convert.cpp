@@ -20,6 +20,10 @@ static cl::opt<double> budget("budget", cl::desc("Share of the FFNs' multiply-ad
                               cl::init(0.75), cl::cat(category));
 static cl::opt<int64_t> experts("experts", cl::desc("Decompose every FFN into this many experts, exactly, without routing"),
                                 cl::value_desc("n"), cl::init(0), cl::cat(category));
+static cl::opt<int64_t> attentionGroups("attention-groups",
+                                        cl::desc("Decompose every attention block into this many experts by heads, exactly (default with "
+                                                 "--prove: 2)"),
+                                        cl::value_desc("n"), cl::init(0), cl::cat(category));
 static cl::opt<int64_t> expertSize("expert-size", cl::desc("Neurons per routed expert (default 16)"), cl::init(16), cl::cat(category));
 static cl::opt<std::string> tokens("calibrate", cl::desc("Text to calibrate with: token ids, a stream or sentences padded with 0"),
                                    cl::value_desc("file.npy"), cl::cat(category));
@@ -33,7 +37,7 @@ static cl::opt<std::string> report("report", cl::desc("Write the report as JSON 
                                    cl::cat(category));
 static cl::opt<int> threads("num-threads", cl::desc("Threads of calibration and proof (default: all cores)"), cl::init(0), cl::cat(category));
 
-static bool wanted() { return !recipe.empty() || experts > 0 || proveFlag; }
+static bool wanted() { return !recipe.empty() || experts > 0 || attentionGroups > 0 || proveFlag; }
 
 static LogicalResult addPasses(PassManager &passes, const Invocation &) {
   if (wanted())
@@ -45,6 +49,7 @@ static LogicalResult finish(ModuleOp module, const Invocation &run) {
   if (proveFlag) {
     ProofOptions options;
     options.experts = experts > 0 ? experts : 8;
+    options.attentionGroups = attentionGroups > 0 ? attentionGroups : 2;
     options.tokens = tokens;
     options.threads = threads;
     FailureOr<Proof> proof = prove(module, options);
@@ -54,11 +59,12 @@ static LogicalResult finish(ModuleOp module, const Invocation &run) {
     if (!proof->passed)
       return module.emitError("the decomposed form does not equal the dense model");
   }
-  if (!recipe.empty() || experts > 0) {
+  if (!recipe.empty() || experts > 0 || attentionGroups > 0) {
     ConvertOptions options;
     options.recipe = recipe;
     options.budget = budget;
     options.experts = experts;
+    options.attentionGroups = attentionGroups;
     options.expertSize = expertSize;
     options.profile = profile;
     options.planned = !uniform;
