@@ -63,12 +63,7 @@ public:
   double compileSeconds() const override { return seconds; }
   const rt::Program &program() const override { return *compiled; }
 
-  size_t weightBytes() const override {
-    size_t bytes = 0;
-    for (const auto &entry : compiled->constants)
-      bytes += entry.second.bytes();
-    return bytes;
-  }
+  size_t weightBytes() const override { return weights; }
 
   std::vector<rt::Value> run(const std::vector<rt::Value> &values) override {
     rt::check(values.size() == inputPorts.size(), "the model takes ", inputPorts.size(), " inputs, given ",
@@ -165,6 +160,7 @@ public:
   std::unique_ptr<rt::Executor> executor;
   std::map<std::string, KindTime> times;
   double seconds = 0;
+  size_t weights = 0;
 };
 
 LogicalResult runPipeline(ModuleOp module, const SessionOptions &options) {
@@ -209,6 +205,9 @@ std::unique_ptr<Session> build(ModuleOp module, const SessionOptions &options, C
             return nullptr;
           }
   session->compiled = *program;
+  // Before folding and packing take them over.
+  for (const auto &entry : session->compiled->constants)
+    session->weights += entry.second.bytes();
   try {
     session->compiled->finish(rt::KernelTable::builtin());
     session->executor = std::make_unique<rt::Executor>(*session->compiled);

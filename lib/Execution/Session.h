@@ -48,7 +48,7 @@ public:
   virtual std::vector<rt::Value> run(const std::vector<rt::Value> &inputs) = 0;
 
   virtual double compileSeconds() const = 0;  // file to ready, import included
-  virtual size_t weightBytes() const = 0;     // bytes of the constants that the program holds
+  virtual size_t weightBytes() const = 0;     // bytes of the weights that the model uses
   virtual void setProfiling(bool on) = 0;     // resets the counters as well
   virtual std::vector<KindTime> profile() const = 0; // most expensive first
   /// Called with (probe name, value) for every value that carries a probe, in order; for calibration.
