@@ -9,7 +9,8 @@ namespace uoe {
 #define GEN_PASS_DECL
 #include "passes/Passes.h.inc"
 
-/// Normalised, folded, canonical: what raising expects. Results differ from the model's by rounding.
+/// Normalised, folded, canonical: what raising expects. Results differ from the model's by
+/// rounding.
 void buildCanonicalPipeline(mlir::OpPassManager &passes);
 /// Canonical forms, then blocks: raise-attention, raise-moe, raise-ffn.
 void buildRaisePipeline(mlir::OpPassManager &passes);

@@ -1,7 +1,7 @@
 // The named pipelines, and the registration of all passes.
-#include "passes/Passes.h"
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Pass/PassRegistry.h"
+#include "passes/Passes.h"
 
 namespace uoe {
 #define GEN_PASS_REGISTRATION
@@ -52,10 +52,17 @@ static void execute(OpPassManager &passes) {
 
 void uoe::registerAllPasses() {
   registerUoePasses();
-  PassPipelineRegistration<>("canonical", "one spelling per function: normalize-opset, infer-shapes, fold-constants, canonicalize-onnx",
-                             buildCanonicalPipeline);
-  PassPipelineRegistration<>("raise", "canonical forms, then feed-forward, mixture and attention blocks", buildRaisePipeline);
-  PassPipelineRegistration<>("execute", "an ONNX model to calls of the runtime, blocks raised and fused", execute);
-  PassPipelineRegistration<>("execute-raised", "a raised model to calls of the runtime, blocks fused", executeRaised);
-  PassPipelineRegistration<>("execute-reference", "a model to calls of the runtime, node by node", executeReference);
+  PassPipelineRegistration<>(
+      "canonical",
+      "one spelling per function: normalize-opset, infer-shapes, fold-constants, canonicalize-onnx",
+      buildCanonicalPipeline);
+  PassPipelineRegistration<>("raise",
+                             "canonical forms, then feed-forward, mixture and attention blocks",
+                             buildRaisePipeline);
+  PassPipelineRegistration<>(
+      "execute", "an ONNX model to calls of the runtime, blocks raised and fused", execute);
+  PassPipelineRegistration<>("execute-raised",
+                             "a raised model to calls of the runtime, blocks fused", executeRaised);
+  PassPipelineRegistration<>("execute-reference", "a model to calls of the runtime, node by node",
+                             executeReference);
 }

@@ -22,7 +22,8 @@ LogicalResult CallOp::verify() {
   // (C1)
   size_t names = getRegionNames() ? getRegionNames()->size() : 0;
   if (names != getSubprograms().size())
-    return emitOpError("has ") << getSubprograms().size() << " regions but " << names << " region names";
+    return emitOpError("has ") << getSubprograms().size() << " regions but " << names
+                               << " region names";
   // (C2)
   for (Region &region : getSubprograms())
     if (!region.hasOneBlock() || region.front().empty() || !isa<YieldOp>(region.front().back()))

@@ -11,15 +11,21 @@
 using namespace mlir;
 using namespace uoe;
 
-std::string uoe::inputProbe(const std::string &block) { return block + ":input"; }
+std::string uoe::inputProbe(const std::string &block) {
+  return block + ":input";
+}
 
 // Token windows that together hold at least `samples` tokens, spread evenly over the file.
-static std::vector<std::vector<int64_t>> chooseWindows(const TokenFile &file, const CalibrationOptions &options) {
+static std::vector<std::vector<int64_t>> chooseWindows(const TokenFile &file,
+                                                       const CalibrationOptions &options) {
   std::vector<std::vector<int64_t>> windows;
   if (file.stream) {
     const std::vector<int64_t> &ids = file.sentences.front();
-    int64_t length = static_cast<int64_t>(ids.size()), window = std::min<int64_t>(options.window, length);
-    int64_t count = window > 0 ? std::min<int64_t>((options.samples + window - 1) / window, length / window) : 0;
+    int64_t length = static_cast<int64_t>(ids.size()),
+            window = std::min<int64_t>(options.window, length);
+    int64_t count =
+        window > 0 ? std::min<int64_t>((options.samples + window - 1) / window, length / window)
+                   : 0;
     for (int64_t i = 0; i < count; ++i) {
       auto begin = ids.begin() + (count > 1 ? i * (length - window) / (count - 1) : 0);
       windows.emplace_back(begin, begin + window);
@@ -30,8 +36,10 @@ static std::vector<std::vector<int64_t>> chooseWindows(const TokenFile &file, co
   for (const auto &sentence : file.sentences)
     total += static_cast<int64_t>(sentence.size());
   // Slightly too dense, so that sentences of uneven length still give enough.
-  double stride = std::max(1.0, 0.9 * static_cast<double>(total) / static_cast<double>(std::max<int64_t>(options.samples, 1)));
-  for (double at = 0; at < static_cast<double>(file.sentences.size()) && taken < options.samples; at += stride) {
+  double stride = std::max(1.0, 0.9 * static_cast<double>(total) /
+                                    static_cast<double>(std::max<int64_t>(options.samples, 1)));
+  for (double at = 0; at < static_cast<double>(file.sentences.size()) && taken < options.samples;
+       at += stride) {
     const auto &sentence = file.sentences[static_cast<size_t>(at)];
     taken += static_cast<int64_t>(sentence.size());
     if (!sentence.empty())
@@ -40,12 +48,14 @@ static std::vector<std::vector<int64_t>> chooseWindows(const TokenFile &file, co
   return windows;
 }
 
-LogicalResult uoe::calibrate(ModuleOp raised, const CalibrationOptions &options, const std::string &path) {
+LogicalResult uoe::calibrate(ModuleOp raised, const CalibrationOptions &options,
+                             const std::string &path) {
   OwningOpRef<ModuleOp> probed = raised.clone();
   std::vector<std::pair<std::string, int64_t>> probes;
   probed->walk([&](FfnOp ffn) {
     auto type = dyn_cast<RankedTensorType>(ffn.getInput().getType());
-    if (!type || type.getRank() == 0 || type.isDynamicDim(type.getRank() - 1) || !type.getElementType().isF32())
+    if (!type || type.getRank() == 0 || type.isDynamicDim(type.getRank() - 1) ||
+        !type.getElementType().isF32())
       return;
     std::string name = inputProbe(blockName(ffn, "ffn"));
     if (llvm::any_of(probes, [&](const auto &probe) { return probe.first == name; }))
@@ -75,7 +85,8 @@ LogicalResult uoe::calibrate(ModuleOp raised, const CalibrationOptions &options,
     int ids = inputOf(*session, Role::Ids);
     rt::check(ids >= 0, "the model has no input of token ids");
     const PortInfo &port = session->inputs()[ids];
-    checkTokens(file, options.tokens, vocabularyOf(session->program(), session->program().inputSlots[ids]));
+    checkTokens(file, options.tokens,
+                vocabularyOf(session->program(), session->program().inputSlots[ids]));
     std::unique_ptr<ProfileWriter> writer = ProfileWriter::create(path, "", rows, probes, error);
     rt::check(writer != nullptr, error);
     session->setProbe([&](const std::string &name, const rt::Tensor &value) {
@@ -85,7 +96,8 @@ LogicalResult uoe::calibrate(ModuleOp raised, const CalibrationOptions &options,
     report::Progress progress("calibration run", static_cast<int64_t>(windows.size()));
     for (const auto &window : windows) {
       InputOptions inputs;
-      inputs.given[port.name] = integerTensor(port.dtype, {1, static_cast<int64_t>(window.size())}, window);
+      inputs.given[port.name] =
+          integerTensor(port.dtype, {1, static_cast<int64_t>(window.size())}, window);
       session->run(bindInputs(*session, inputs).values);
       progress.step();
     }

@@ -1,4 +1,5 @@
-// The calibration run: a raised model is executed on the user's text, and what its blocks receive goes into a profile.
+// The calibration run: a raised model is executed on the user's text, and what its blocks receive
+// goes into a profile.
 #pragma once
 #include "mlir/IR/BuiltinOps.h"
 #include <string>
@@ -6,16 +7,18 @@
 namespace uoe {
 
 struct CalibrationOptions {
-  std::string tokens;       // .npy: a stream of token ids, or rows of them padded with 0
-  int64_t samples = 8192;   // tokens kept for each block
-  int64_t window = 512;     // length of the windows cut out of a stream, evenly spread over it
+  std::string tokens;     // .npy: a stream of token ids, or rows of them padded with 0
+  int64_t samples = 8192; // tokens kept for each block
+  int64_t window = 512;   // length of the windows cut out of a stream, evenly spread over it
   int threads = 0;
 };
 
 /// Name of the probe at a block's input.
 std::string inputProbe(const std::string &block);
 
-/// Runs the model and writes `profile`. Every uoe.ffn of known width is probed. Fails with a diagnostic.
-mlir::LogicalResult calibrate(mlir::ModuleOp raised, const CalibrationOptions &options, const std::string &profile);
+/// Runs the model and writes `profile`. Every uoe.ffn of known width is probed. Fails with a
+/// diagnostic.
+mlir::LogicalResult calibrate(mlir::ModuleOp raised, const CalibrationOptions &options,
+                              const std::string &profile);
 
 } // namespace uoe

@@ -20,12 +20,14 @@ struct ProfileFile {
 };
 } // namespace
 
-static LogicalResult obtainProfile(ModuleOp raised, const ConvertOptions &options, ProfileFile &file) {
+static LogicalResult obtainProfile(ModuleOp raised, const ConvertOptions &options,
+                                   ProfileFile &file) {
   file.path = options.profile;
   if (!file.path.empty() && llvm::sys::fs::exists(file.path))
     return success();
   if (options.calibration.tokens.empty())
-    return raised.emitError("routing needs a profile: give --calibrate FILE.npy, or --profile with a file that exists");
+    return raised.emitError(
+        "routing needs a profile: give --calibrate FILE.npy, or --profile with a file that exists");
   if (file.path.empty()) {
     llvm::SmallString<128> path;
     if (std::error_code code = llvm::sys::fs::createTemporaryFile("uoe", "profile", path))
@@ -41,7 +43,8 @@ LogicalResult uoe::convert(ModuleOp raised, const ConvertOptions &options) {
   ProfileFile profile;
   if (options.recipe == "experts" || options.recipe == "cascade") {
     if (!(options.budget > 0 && options.budget <= 1))
-      return raised.emitError("the budget is a share above 0 and at most 1, found ") << options.budget;
+      return raised.emitError("the budget is a share above 0 and at most 1, found ")
+             << options.budget;
     if (failed(obtainProfile(raised, options, profile)))
       return failure();
     if (options.planned) {
@@ -65,7 +68,8 @@ LogicalResult uoe::convert(ModuleOp raised, const ConvertOptions &options) {
       passes.addPass(createRouteCascadePass(route));
     }
   } else if (!options.recipe.empty()) {
-    return raised.emitError("unknown recipe '") << options.recipe << "': expected experts or cascade";
+    return raised.emitError("unknown recipe '")
+           << options.recipe << "': expected experts or cascade";
   } else if (options.experts > 0) {
     DecomposeFfnPassOptions decompose;
     decompose.experts = options.experts;

@@ -7,20 +7,21 @@
 namespace uoe {
 
 struct ConvertOptions {
-  std::string recipe;        // "experts", "cascade"; empty: decompose only
-  double budget = 0.75;      // share of the FFNs' multiply-adds to execute, router counted
-  int64_t experts = 0;       // decompose into so many, without routing; 0: don't
+  std::string recipe;          // "experts", "cascade"; empty: decompose only
+  double budget = 0.75;        // share of the FFNs' multiply-adds to execute, router counted
+  int64_t experts = 0;         // decompose into so many, without routing; 0: don't
   int64_t attentionGroups = 0; // decompose attention into so many experts, by heads; 0: don't
-  int64_t expertSize = 16;   // neurons per routed expert
-  std::string profile;       // read it if it exists, else write it there; empty: a temporary
+  int64_t expertSize = 16;     // neurons per routed expert
+  std::string profile;         // read it if it exists, else write it there; empty: a temporary
   CalibrationOptions calibration;
-  bool planned = true;       // spread the budget over the layers by measured sensitivity
+  bool planned = true; // spread the budget over the layers by measured sensitivity
 };
 
 /// Converts a raised module in place. Fails with a diagnostic.
 mlir::LogicalResult convert(mlir::ModuleOp raised, const ConvertOptions &options);
 
-/// From raised or converted form to standard ONNX operators, weights evaluated: ready for writeOnnx.
+/// From raised or converted form to standard ONNX operators, weights evaluated: ready for
+/// writeOnnx.
 mlir::LogicalResult toOnnx(mlir::ModuleOp module);
 
 } // namespace uoe

@@ -5,17 +5,20 @@
 using namespace mlir;
 using namespace uoe;
 
-FailureOr<Value> uoe::addInitializer(OpBuilder &builder, ModuleOp module, StringRef name, RankedTensorType type,
-                                     ArrayRef<char> raw, WeightWriter &store) {
+FailureOr<Value> uoe::addInitializer(OpBuilder &builder, ModuleOp module, StringRef name,
+                                     RankedTensorType type, ArrayRef<char> raw,
+                                     WeightWriter &store) {
   auto value = store.add(type, raw);
   if (!value)
-    return module.emitError("cannot store the weight '") << name << "': " << llvm::toString(value.takeError()), failure();
+    return module.emitError("cannot store the weight '")
+               << name << "': " << llvm::toString(value.takeError()),
+           failure();
   std::string unique = name.str();
   for (int i = 1; module.lookupSymbol(unique); ++i)
     unique = (name + "." + Twine(i)).str();
   OpBuilder top = OpBuilder::atBlockBegin(module.getBody());
-  onnx::InitializerOp::create(top, module.getLoc(), top.getStringAttr(unique), TypeAttr::get(type), *value,
-                              DictionaryAttr());
+  onnx::InitializerOp::create(top, module.getLoc(), top.getStringAttr(unique), TypeAttr::get(type),
+                              *value, DictionaryAttr());
   return onnx::WeightOp::create(builder, module.getLoc(), type, unique).getResult();
 }
 
@@ -37,13 +40,14 @@ LogicalResult uoe::evaluateWeights(ModuleOp module, WeightReader &weights, Weigh
   SmallVector<Value> values;
   module.walk([&](onnx::NodeOp node) {
     for (Value result : node.getResults()) {
-      if (isa<NoneType>(result.getType()) || !isConstantExpression(result, cache) || (wanted && !wanted(result)) ||
-          node.is("Constant"))
+      if (isa<NoneType>(result.getType()) || !isConstantExpression(result, cache) ||
+          (wanted && !wanted(result)) || node.is("Constant"))
         continue;
       // Only where the expression ends: a user that is no constant itself.
       bool ends = llvm::any_of(result.getUsers(), [&](Operation *user) {
         auto next = dyn_cast<onnx::NodeOp>(user);
-        return !next || !llvm::all_of(next.getResults(), [&](Value r) { return isConstantExpression(r, cache); });
+        return !next || !llvm::all_of(next.getResults(),
+                                      [&](Value r) { return isConstantExpression(r, cache); });
       });
       if (ends)
         values.push_back(result);
@@ -55,15 +59,18 @@ LogicalResult uoe::evaluateWeights(ModuleOp module, WeightReader &weights, Weigh
       return failure();
     RankedTensorType type = tensorTypeOf(*tensor, module.getContext());
     if (!type)
-      return value.getDefiningOp()->emitError("has a constant value of a type that cannot be stored");
+      return value.getDefiningOp()->emitError(
+          "has a constant value of a type that cannot be stored");
     OpBuilder builder(value.getDefiningOp());
-    auto stored = addInitializer(builder, module, nameOf(value) + ".folded", type,
-                                 {static_cast<const char *>(tensor->raw()), tensor->bytes()}, store);
+    auto stored =
+        addInitializer(builder, module, nameOf(value) + ".folded", type,
+                       {static_cast<const char *>(tensor->raw()), tensor->bytes()}, store);
     if (failed(stored))
       return failure();
     value.replaceUsesWithIf(*stored, [&](OpOperand &use) {
       auto next = dyn_cast<onnx::NodeOp>(use.getOwner());
-      return !next || !llvm::all_of(next.getResults(), [&](Value r) { return isConstantExpression(r, cache); });
+      return !next || !llvm::all_of(next.getResults(),
+                                    [&](Value r) { return isConstantExpression(r, cache); });
     });
   }
   // What only fed the expressions.
@@ -73,7 +80,8 @@ LogicalResult uoe::evaluateWeights(ModuleOp module, WeightReader &weights, Weigh
       ops.push_back(op);
   });
   for (Operation *op : llvm::reverse(ops)) {
-    bool constant = op->getNumResults() > 0 && llvm::all_of(op->getResults(), [&](Value r) { return cache.lookup(r); });
+    bool constant = op->getNumResults() > 0 &&
+                    llvm::all_of(op->getResults(), [&](Value r) { return cache.lookup(r); });
     if (op->use_empty() && (constant || isa<onnx::WeightOp, onnx::NoneOp>(op)))
       op->erase();
   }

@@ -5,13 +5,17 @@
 
 namespace uoe {
 
-/// Evaluates every value that depends on weights alone and is used by an op that does not, one at a time, and stores it in `store` as an
-/// initializer of its own; then drops initializers that nothing uses. Only values for which `wanted` holds (null: all).
-mlir::LogicalResult evaluateWeights(mlir::ModuleOp module, WeightReader &weights, WeightWriter &store,
+/// Evaluates every value that depends on weights alone and is used by an op that does not, one at a
+/// time, and stores it in `store` as an initializer of its own; then drops initializers that
+/// nothing uses. Only values for which `wanted` holds (null: all).
+mlir::LogicalResult evaluateWeights(mlir::ModuleOp module, WeightReader &weights,
+                                    WeightWriter &store,
                                     llvm::function_ref<bool(mlir::Value)> wanted = nullptr);
 
-/// Adds an initializer of this name (made unique) to the module and gives the onnx.weight op, built at `builder`, that reads it.
-mlir::FailureOr<mlir::Value> addInitializer(mlir::OpBuilder &builder, mlir::ModuleOp module, llvm::StringRef name,
-                                            mlir::RankedTensorType type, llvm::ArrayRef<char> raw, WeightWriter &store);
+/// Adds an initializer of this name (made unique) to the module and gives the onnx.weight op, built
+/// at `builder`, that reads it.
+mlir::FailureOr<mlir::Value> addInitializer(mlir::OpBuilder &builder, mlir::ModuleOp module,
+                                            llvm::StringRef name, mlir::RankedTensorType type,
+                                            llvm::ArrayRef<char> raw, WeightWriter &store);
 
 } // namespace uoe

@@ -23,7 +23,8 @@ static double realAttr(Operation *op, StringRef name, double otherwise) {
 static double denseCost(ExpertsOp experts) {
   double sum = 0;
   for (Value value : experts.getSliced())
-    if (auto type = cast<RankedTensorType>(value.getType()); type.getRank() == 2 && type.hasStaticShape())
+    if (auto type = cast<RankedTensorType>(value.getType());
+        type.getRank() == 2 && type.hasStaticShape())
       sum += static_cast<double>(type.getNumElements());
   return sum;
 }
@@ -37,7 +38,8 @@ ConversionReport uoe::measureModel(ModuleOp module) {
   module.walk([&](onnx::WeightOp weight) {
     auto init = initializers.lookup(weight.getNameAttr().getAttr());
     auto type = init ? dyn_cast<RankedTensorType>(init.getType()) : RankedTensorType();
-    if (type && isa<FloatType>(type.getElementType()) && type.hasStaticShape() && counted.insert(init.getSymNameAttr()).second)
+    if (type && isa<FloatType>(type.getElementType()) && type.hasStaticShape() &&
+        counted.insert(init.getSymNameAttr()).second)
       report.parameters += static_cast<double>(type.getNumElements());
   });
   std::map<std::string, double> coreWork; // of a routed block, by its experts' name
@@ -47,7 +49,8 @@ ConversionReport uoe::measureModel(ModuleOp module) {
       if (op->hasAttr("uoe.core"))
         return WalkResult::skip(); // counted with its experts
       auto type = dyn_cast<RankedTensorType>(ffn.getUp().getType());
-      report.blocks.push_back({blockName(op, "ffn"), "dense", type ? type.getDimSize(1) : 0, 0, 0, work, 1, 0});
+      report.blocks.push_back(
+          {blockName(op, "ffn"), "dense", type ? type.getDimSize(1) : 0, 0, 0, work, 1, 0});
       report.matmulMultiplyAdds += work;
       return WalkResult::skip();
     }
@@ -71,7 +74,8 @@ ConversionReport uoe::measureModel(ModuleOp module) {
       report.blocks.push_back(block);
       return WalkResult::skip();
     }
-    if (auto node = dyn_cast<onnx::NodeOp>(op); node && (node.is("MatMul") || node.is("Gemm")) && node.getInputs().size() > 1) {
+    if (auto node = dyn_cast<onnx::NodeOp>(op);
+        node && (node.is("MatMul") || node.is("Gemm")) && node.getInputs().size() > 1) {
       Operation *source = node.getInputs()[1].getDefiningOp();
       while (auto next = dyn_cast_or_null<onnx::NodeOp>(source))
         source = next.getInputs().empty() ? nullptr : next.getInputs()[0].getDefiningOp();
@@ -94,17 +98,21 @@ std::string uoe::toText(const ConversionReport &before, const ConversionReport &
   std::ostringstream out;
   report::Table table({"block", "form", ">neurons", ">core", ">experts", ">cost", ">error"});
   for (const BlockReport &block : after.blocks)
-    table.row({block.name, block.recipe, std::to_string(block.neurons), block.core ? std::to_string(block.core) : "",
-               block.experts ? std::to_string(block.experts) : "", report::percent(block.cost), report::number(block.error, 3)});
+    table.row({block.name, block.recipe, std::to_string(block.neurons),
+               block.core ? std::to_string(block.core) : "",
+               block.experts ? std::to_string(block.experts) : "", report::percent(block.cost),
+               report::number(block.error, 3)});
   table.print(out);
   double dense = ffnWork(before), now = ffnWork(after);
-  out << "\nparameters " << report::quantity(before.parameters) << " -> " << report::quantity(after.parameters)
-      << ", multiply-adds per token in products with weights " << report::quantity(before.matmulMultiplyAdds) << " -> "
-      << report::quantity(after.matmulMultiplyAdds) << ", of which FFN " << report::quantity(dense) << " -> "
-      << report::quantity(now);
+  out << "\nparameters " << report::quantity(before.parameters) << " -> "
+      << report::quantity(after.parameters) << ", multiply-adds per token in products with weights "
+      << report::quantity(before.matmulMultiplyAdds) << " -> "
+      << report::quantity(after.matmulMultiplyAdds) << ", of which FFN " << report::quantity(dense)
+      << " -> " << report::quantity(now);
   if (dense > 0)
     out << " (" << report::percent(now / dense) << ")";
-  out << "\nCosts are measured on held-out calibration tokens, the router counted; error is the block's relative squared error there.\n";
+  out << "\nCosts are measured on held-out calibration tokens, the router counted; error is the "
+         "block's relative squared error there.\n";
   return out.str();
 }
 
@@ -125,9 +133,10 @@ static report::Json toJson(const ConversionReport &report) {
           {"blocks", blocks}};
 }
 
-LogicalResult uoe::writeJson(const ConversionReport &before, const ConversionReport &after, const std::string &path,
-                             ModuleOp module) {
-  std::string text = report::Json{{"dense", toJson(before)}, {"converted", toJson(after)}}.dump(2) + "\n";
+LogicalResult uoe::writeJson(const ConversionReport &before, const ConversionReport &after,
+                             const std::string &path, ModuleOp module) {
+  std::string text =
+      report::Json{{"dense", toJson(before)}, {"converted", toJson(after)}}.dump(2) + "\n";
   AtomicFile file(path);
   if (!file.open() || !file.write({text.data(), text.size()}) || !file.finish())
     return module.emitError("report: ") << file.error;

@@ -9,7 +9,7 @@ namespace uoe {
 struct PerplexityOptions {
   int64_t window = 1024; // tokens; the longest for sentences
   int64_t windows = 0;   // at most; 0: all
-  int64_t chunk = 0;     // tokens that the model (not the reference) takes at a time; 0: whole windows
+  int64_t chunk = 0; // tokens that the model (not the reference) takes at a time; 0: whole windows
 };
 
 struct Perplexity {

@@ -86,7 +86,8 @@ FailureOr<rt::Tensor> uoe::evaluateConstant(Value value, WeightReader &weights) 
     (*program)->finish(rt::KernelTable::builtin());
     rt::Executor executor(**program);
     std::vector<rt::Value> results = executor.run({});
-    rt::check(results.size() == 1 && results[0].kind == rt::Value::Kind::Tensor, "no tensor came out");
+    rt::check(results.size() == 1 && results[0].kind == rt::Value::Kind::Tensor,
+              "no tensor came out");
     return results[0].tensor;
   } catch (const std::exception &error) {
     return root->emitError("cannot be evaluated: ") << error.what(), failure();

@@ -5,8 +5,8 @@
 
 namespace uoe {
 
-/// True if `value` is computed from initializers and constants alone (subgraphs and random operators excluded). `cache` is shared between
-/// calls on one module.
+/// True if `value` is computed from initializers and constants alone (subgraphs and random
+/// operators excluded). `cache` is shared between calls on one module.
 bool isConstantExpression(mlir::Value value, llvm::DenseMap<mlir::Value, bool> &cache);
 
 /// Evaluates a constant expression. Weights stay mapped; intermediate results are freed on the way.

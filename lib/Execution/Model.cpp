@@ -15,13 +15,16 @@ void uoe::loadModelDialects(MLIRContext &context) {
 }
 
 OwningOpRef<ModuleOp> uoe::readModel(StringRef path, MLIRContext &context) {
-  auto buffer = llvm::MemoryBuffer::getFile(path, /*IsText=*/false, /*RequiresNullTerminator=*/false);
+  auto buffer =
+      llvm::MemoryBuffer::getFile(path, /*IsText=*/false, /*RequiresNullTerminator=*/false);
   if (!buffer) {
-    emitError(UnknownLoc::get(&context)) << "cannot read '" << path << "': " << buffer.getError().message();
+    emitError(UnknownLoc::get(&context))
+        << "cannot read '" << path << "': " << buffer.getError().message();
     return {};
   }
   StringRef bytes = (*buffer)->getBuffer();
-  // A suffix that tells the form wins over a guess, so that a broken file is reported as what it is meant to be.
+  // A suffix that tells the form wins over a guess, so that a broken file is reported as what it is
+  // meant to be.
   bool isMlir = path.ends_with(".mlir") || path.ends_with(".mlirbc");
   if (path.ends_with(".onnx") || (!isMlir && looksLikeOnnx(bytes)))
     return readOnnx(path, &context);

@@ -1,8 +1,8 @@
 #include "lib/Execution/Session.h"
 #include "dialects/rt/Rt.h"
 #include "dialects/uoe/Uoe.h"
-#include "lib/Execution/Translate.h"
 #include "lib/Execution/Model.h"
+#include "lib/Execution/Translate.h"
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Pass/PassRegistry.h"
@@ -66,8 +66,8 @@ public:
   size_t weightBytes() const override { return weights; }
 
   std::vector<rt::Value> run(const std::vector<rt::Value> &values) override {
-    rt::check(values.size() == inputPorts.size(), "the model takes ", inputPorts.size(), " inputs, given ",
-              values.size());
+    rt::check(values.size() == inputPorts.size(), "the model takes ", inputPorts.size(),
+              " inputs, given ", values.size());
     checkInputs(values);
     std::vector<rt::Value> results;
     bool anyDefault = false;
@@ -128,28 +128,33 @@ public:
     for (size_t i = 0; i < values.size(); ++i) {
       const PortInfo &port = inputPorts[i];
       if (!values[i]) {
-        rt::check(port.optional || port.dtype == rt::DType::None, "input '", port.name, "' is missing");
+        rt::check(port.optional || port.dtype == rt::DType::None, "input '", port.name,
+                  "' is missing");
         continue;
       }
       if (values[i].kind != rt::Value::Kind::Tensor)
         continue;
       const rt::Tensor &tensor = values[i].tensor;
       rt::check(port.dtype == rt::DType::None || tensor.dtype() == port.dtype, "input '", port.name,
-                "': expected element type ", rt::nameOf(port.dtype), ", found ", rt::nameOf(tensor.dtype()));
+                "': expected element type ", rt::nameOf(port.dtype), ", found ",
+                rt::nameOf(tensor.dtype()));
       if (!port.ranked)
         continue;
-      rt::check(tensor.rank() == static_cast<int64_t>(port.dims.size()), "input '", port.name, "': expected rank ",
-                port.dims.size(), ", found shape ", rt::toString(tensor.shape()));
+      rt::check(tensor.rank() == static_cast<int64_t>(port.dims.size()), "input '", port.name,
+                "': expected rank ", port.dims.size(), ", found shape ",
+                rt::toString(tensor.shape()));
       for (size_t axis = 0; axis < port.dims.size(); ++axis) {
         int64_t size = tensor.shape()[axis];
-        rt::check(port.dims[axis] < 0 || size == port.dims[axis], "input '", port.name, "': expected ",
-                  port.dims[axis], " in dimension ", axis, ", found shape ", rt::toString(tensor.shape()));
+        rt::check(port.dims[axis] < 0 || size == port.dims[axis], "input '", port.name,
+                  "': expected ", port.dims[axis], " in dimension ", axis, ", found shape ",
+                  rt::toString(tensor.shape()));
         const std::string &name = port.dimNames[axis];
         if (name.empty())
           continue;
         auto [entry, fresh] = named.try_emplace(name, size, port.name);
-        rt::check(fresh || entry->second.first == size, "input '", port.name, "': dimension '", name, "' is ", size,
-                  ", but it is ", entry->second.first, " in input '", entry->second.second, "'");
+        rt::check(fresh || entry->second.first == size, "input '", port.name, "': dimension '",
+                  name, "' is ", size, ", but it is ", entry->second.first, " in input '",
+                  entry->second.second, "'");
       }
     }
   }
@@ -174,15 +179,18 @@ LogicalResult runPipeline(ModuleOp module, const SessionOptions &options) {
   return passes.run(module);
 }
 
-std::unique_ptr<Session> build(ModuleOp module, const SessionOptions &options, Clock::time_point start) {
+std::unique_ptr<Session> build(ModuleOp module, const SessionOptions &options,
+                               Clock::time_point start) {
   auto function = module.lookupSymbol<func::FuncOp>(onnx::kMainGraph);
   if (!function)
     return module.emitError("has no function '") << onnx::kMainGraph << "' to run", nullptr;
   auto session = std::make_unique<ProgramSession>();
   for (unsigned i = 0; i < function.getNumArguments(); ++i)
-    session->inputPorts.push_back(portInfo(function.getArgumentTypes()[i], function.getArgAttrDict(i)));
+    session->inputPorts.push_back(
+        portInfo(function.getArgumentTypes()[i], function.getArgAttrDict(i)));
   for (unsigned i = 0; i < function.getNumResults(); ++i)
-    session->outputPorts.push_back(portInfo(function.getResultTypes()[i], function.getResultAttrDict(i)));
+    session->outputPorts.push_back(
+        portInfo(function.getResultTypes()[i], function.getResultAttrDict(i)));
   if (failed(runPipeline(module, options)))
     return nullptr;
   function = module.lookupSymbol<func::FuncOp>(onnx::kMainGraph);
@@ -197,9 +205,9 @@ std::unique_ptr<Session> build(ModuleOp module, const SessionOptions &options, C
         if (auto value = dyn_cast<TypedAttr>(init.getValue()))
           if (auto data = weights.read(value, 16)) {
             rt::Shape shape(data->type.getShape().begin(), data->type.getShape().end());
-            session->defaults[i] =
-                rt::Tensor(dtypeOf(data->type.getElementType()), shape, const_cast<char *>(data->bytes.data()),
-                           std::make_shared<std::shared_ptr<const void>>(data->owner));
+            session->defaults[i] = rt::Tensor(
+                dtypeOf(data->type.getElementType()), shape, const_cast<char *>(data->bytes.data()),
+                std::make_shared<std::shared_ptr<const void>>(data->owner));
           } else {
             init.emitError("cannot read the default: ") << llvm::toString(data.takeError());
             return nullptr;
@@ -222,14 +230,16 @@ std::unique_ptr<Session> build(ModuleOp module, const SessionOptions &options, C
 LogicalResult checkDevice(const SessionOptions &options, std::string &error) {
   if (options.device == "cpu")
     return success();
-  error = options.device == "cuda" ? "this build has no CUDA runtime; use --device cpu"
-                                   : "unknown device '" + options.device + "': expected cpu or cuda";
+  error = options.device == "cuda"
+              ? "this build has no CUDA runtime; use --device cpu"
+              : "unknown device '" + options.device + "': expected cpu or cuda";
   return failure();
 }
 
 } // namespace
 
-std::unique_ptr<Session> Session::load(const std::string &path, const SessionOptions &options, std::string &error) {
+std::unique_ptr<Session> Session::load(const std::string &path, const SessionOptions &options,
+                                       std::string &error) {
   Clock::time_point start = Clock::now();
   if (failed(checkDevice(options, error)))
     return nullptr;
@@ -246,8 +256,8 @@ std::unique_ptr<Session> Session::load(const std::string &path, const SessionOpt
   return session;
 }
 
-std::unique_ptr<Session> Session::create(OwningOpRef<ModuleOp> module, const SessionOptions &options,
-                                         std::string &error) {
+std::unique_ptr<Session> Session::create(OwningOpRef<ModuleOp> module,
+                                         const SessionOptions &options, std::string &error) {
   Clock::time_point start = Clock::now();
   if (failed(checkDevice(options, error)))
     return nullptr;

@@ -1,17 +1,18 @@
-// A session: a model file, compiled in memory and ready to run. What uoe-run, the calibration run and tests stand on.
+// A session: a model file, compiled in memory and ready to run. What uoe-run, the calibration run
+// and tests stand on.
 #pragma once
-#include "runtime/core/Program.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/OwningOpRef.h"
+#include "runtime/core/Program.h"
 #include <memory>
 
 namespace uoe {
 
 struct SessionOptions {
-  int threads = 0;          // 0: all cores of the process
-  bool fuse = true;         // raise blocks and use fused kernels; false runs node by node (the reference)
+  int threads = 0;  // 0: all cores of the process
+  bool fuse = true; // raise blocks and use fused kernels; false runs node by node (the reference)
   std::string device = "cpu";
-  std::string pipeline;     // a textual pass pipeline instead of the built-in one, for experiments
+  std::string pipeline; // a textual pass pipeline instead of the built-in one, for experiments
 };
 
 /// A graph input or output as the model declares it.
@@ -24,7 +25,8 @@ struct PortInfo {
   bool optional = false;             // an input with a default (an initializer of the same name)
 };
 
-/// Time spent in one kind of operation ("MatMul", "uoe.Attention") over the runs since the profile was reset.
+/// Time spent in one kind of operation ("MatMul", "uoe.Attention") over the runs since the profile
+/// was reset.
 struct KindTime {
   std::string kind;
   int64_t calls = 0;
@@ -35,23 +37,27 @@ class Session {
 public:
   virtual ~Session() = default;
 
-  /// Loads .onnx, .mlir or .mlirbc. On failure returns null and sets `error` to the diagnostics' text.
-  static std::unique_ptr<Session> load(const std::string &path, const SessionOptions &options, std::string &error);
+  /// Loads .onnx, .mlir or .mlirbc. On failure returns null and sets `error` to the diagnostics'
+  /// text.
+  static std::unique_ptr<Session> load(const std::string &path, const SessionOptions &options,
+                                       std::string &error);
   /// The same from a module in memory, which is consumed.
-  static std::unique_ptr<Session> create(mlir::OwningOpRef<mlir::ModuleOp> module, const SessionOptions &options,
-                                         std::string &error);
+  static std::unique_ptr<Session> create(mlir::OwningOpRef<mlir::ModuleOp> module,
+                                         const SessionOptions &options, std::string &error);
 
   virtual const std::vector<PortInfo> &inputs() const = 0;
   virtual const std::vector<PortInfo> &outputs() const = 0;
-  /// Runs once. Inputs in order of inputs(); a None value for an optional one. Checks types, ranks, static sizes and that
-  /// equal dimension names are equal sizes. Raises rt::Error with a message that names the input or node.
+  /// Runs once. Inputs in order of inputs(); a None value for an optional one. Checks types, ranks,
+  /// static sizes and that equal dimension names are equal sizes. Raises rt::Error with a message
+  /// that names the input or node.
   virtual std::vector<rt::Value> run(const std::vector<rt::Value> &inputs) = 0;
 
-  virtual double compileSeconds() const = 0;  // file to ready, import included
-  virtual size_t weightBytes() const = 0;     // bytes of the weights that the model uses
-  virtual void setProfiling(bool on) = 0;     // resets the counters as well
+  virtual double compileSeconds() const = 0;         // file to ready, import included
+  virtual size_t weightBytes() const = 0;            // bytes of the weights that the model uses
+  virtual void setProfiling(bool on) = 0;            // resets the counters as well
   virtual std::vector<KindTime> profile() const = 0; // most expensive first
-  /// Called with (probe name, value) for every value that carries a probe, in order; for calibration.
+  /// Called with (probe name, value) for every value that carries a probe, in order; for
+  /// calibration.
   virtual void setProbe(std::function<void(const std::string &, const rt::Tensor &)> probe) = 0;
   virtual const rt::Program &program() const = 0;
 };

@@ -6,13 +6,17 @@ using namespace mlir;
 using namespace uoe;
 
 // The runtime numbers its types as ONNX does.
-rt::DType uoe::dtypeOf(Type type) { return static_cast<rt::DType>(onnx::dataTypeOf(type)); }
+rt::DType uoe::dtypeOf(Type type) {
+  return static_cast<rt::DType>(onnx::dataTypeOf(type));
+}
 
 namespace {
 
-// Keeps a weight's bytes; when the last tensor over them goes, say after packing, so do their pages: a model is in memory once.
+// Keeps a weight's bytes; when the last tensor over them goes, say after packing, so do their
+// pages: a model is in memory once.
 struct MappedWeight {
-  explicit MappedWeight(const WeightData &data) : owner(data.owner), file(data.file), offset(data.offset), length(data.bytes.size()) {}
+  explicit MappedWeight(const WeightData &data)
+      : owner(data.owner), file(data.file), offset(data.offset), length(data.bytes.size()) {}
   ~MappedWeight() {
     if (file)
       file->advise(offset, length, MappedFile::Advice::DontNeed);
@@ -77,15 +81,16 @@ private:
       program.inputNames.push_back(i < inputNames.size() ? inputNames[i] : "");
     }
     for (Operation &op : body.without_terminator()) {
-      LogicalResult ok = llvm::TypeSwitch<Operation *, LogicalResult>(&op)
-                             .Case([&](onnx::NoneOp) { return success(); })
-                             .Case([&](onnx::WeightOp weight) { return constant(scope, weight); })
-                             .Case([&](rtir::CallOp call) { return step(scope, call); })
-                             .Case([&](ProbeOp probe) { return step(scope, probe); })
-                             .Default([](Operation *other) {
-                               return other->emitOpError("is not part of a runtime program; run pass "
-                                                         "lower-to-rt first");
-                             });
+      LogicalResult ok =
+          llvm::TypeSwitch<Operation *, LogicalResult>(&op)
+              .Case([&](onnx::NoneOp) { return success(); })
+              .Case([&](onnx::WeightOp weight) { return constant(scope, weight); })
+              .Case([&](rtir::CallOp call) { return step(scope, call); })
+              .Case([&](ProbeOp probe) { return step(scope, probe); })
+              .Default([](Operation *other) {
+                return other->emitOpError("is not part of a runtime program; run pass "
+                                          "lower-to-rt first");
+              });
       if (failed(ok))
         return failure();
     }
@@ -150,7 +155,8 @@ private:
     } else if (isa<onnx::ProtoAttr>(value)) {
       return success(); // a type or a sparse tensor: the kernels that need one refuse by themselves
     } else {
-      return call.emitOpError("has attribute '") << name << "' of a kind that the runtime does not read: " << value;
+      return call.emitOpError("has attribute '")
+             << name << "' of a kind that the runtime does not read: " << value;
     }
     node.attributes[name] = std::move(out);
     return success();
@@ -181,7 +187,8 @@ private:
           std::shared_ptr<const rt::Program>(*inner);
     }
     for (Value result : call.getResults())
-      step.outputs.push_back(isa<NoneType>(result.getType()) || result.use_empty() ? -1 : define(scope, result));
+      step.outputs.push_back(
+          isa<NoneType>(result.getType()) || result.use_empty() ? -1 : define(scope, result));
     scope.program->steps.push_back(std::move(step));
     return success();
   }
@@ -224,7 +231,8 @@ private:
 
 } // namespace
 
-FailureOr<std::shared_ptr<rt::Program>> uoe::translateToProgram(func::FuncOp function, WeightReader &weights) {
+FailureOr<std::shared_ptr<rt::Program>> uoe::translateToProgram(func::FuncOp function,
+                                                                WeightReader &weights) {
   if (!function.getBody().hasOneBlock())
     return function.emitOpError("needs a body of one block to run");
   std::vector<std::string> inputs, outputs;

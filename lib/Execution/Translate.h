@@ -9,12 +9,15 @@ namespace uoe {
 /// The runtime's element type for an MLIR one; None if it has none.
 rt::DType dtypeOf(mlir::Type elementType);
 
-/// Builds the program of a function of rt.call, onnx.weight, onnx.none and uoe.probe (pass `lower-to-rt`). Inputs and outputs take
-/// the names of the attributes `onnx.name`. Weights stay mapped. The program is not finished (see Program::finish).
-/// Fails with a diagnostic at the op that cannot be translated.
-mlir::FailureOr<std::shared_ptr<rt::Program>> translateToProgram(mlir::func::FuncOp function, WeightReader &weights);
+/// Builds the program of a function of rt.call, onnx.weight, onnx.none and uoe.probe (pass
+/// `lower-to-rt`). Inputs and outputs take the names of the attributes `onnx.name`. Weights stay
+/// mapped. The program is not finished (see Program::finish). Fails with a diagnostic at the op
+/// that cannot be translated.
+mlir::FailureOr<std::shared_ptr<rt::Program>> translateToProgram(mlir::func::FuncOp function,
+                                                                 WeightReader &weights);
 
-/// Domain of the pseudo entry that shows a value to Executor::observe; its attribute "name" is the probe's.
+/// Domain of the pseudo entry that shows a value to Executor::observe; its attribute "name" is the
+/// probe's.
 inline constexpr const char *kProbeEntry = "Probe";
 
 } // namespace uoe

@@ -21,7 +21,9 @@ struct Section {
 constexpr const char *kFormat = "uoe-profile";
 constexpr uint64_t kAlignment = 64;
 
-uint64_t aligned(uint64_t n) { return (n + kAlignment - 1) / kAlignment * kAlignment; }
+uint64_t aligned(uint64_t n) {
+  return (n + kAlignment - 1) / kAlignment * kAlignment;
+}
 
 } // namespace
 
@@ -57,9 +59,10 @@ ProfileWriter::~ProfileWriter() {
     ::unlink(impl->temporary.c_str());
 }
 
-std::unique_ptr<ProfileWriter> ProfileWriter::create(const std::string &path, const std::string &model, int64_t rows,
-                                                     const std::vector<std::pair<std::string, int64_t>> &probes,
-                                                     std::string &error) {
+std::unique_ptr<ProfileWriter>
+ProfileWriter::create(const std::string &path, const std::string &model, int64_t rows,
+                      const std::vector<std::pair<std::string, int64_t>> &probes,
+                      std::string &error) {
   std::unique_ptr<ProfileWriter> writer(new ProfileWriter);
   Impl &impl = *writer->impl;
   impl.path = path;
@@ -70,16 +73,19 @@ std::unique_ptr<ProfileWriter> ProfileWriter::create(const std::string &path, co
     return nullptr;
   }
   impl.temporary = temporary;
-  // The header's size depends on the offsets, whose digits depend on the header: leave room for the longest.
+  // The header's size depends on the offsets, whose digits depend on the header: leave room for the
+  // longest.
   auto header = [&](uint64_t base) {
     json list = json::array();
     uint64_t offset = base;
     for (const auto &[name, width] : probes) {
       impl.sections[name] = {width, rows, 0, offset};
       list.push_back({{"name", name}, {"width", width}, {"rows", rows}, {"offset", offset}});
-      offset = aligned(offset + static_cast<uint64_t>(rows) * static_cast<uint64_t>(width) * sizeof(float));
+      offset = aligned(offset +
+                       static_cast<uint64_t>(rows) * static_cast<uint64_t>(width) * sizeof(float));
     }
-    return json{{"format", kFormat}, {"version", 1}, {"model", model}, {"probes", list}}.dump() + "\n";
+    return json{{"format", kFormat}, {"version", 1}, {"model", model}, {"probes", list}}.dump() +
+           "\n";
   };
   uint64_t base = aligned(header(0).size() + 20 * probes.size() + kAlignment);
   std::string text = header(base);
@@ -95,7 +101,8 @@ bool ProfileWriter::append(const std::string &probe, const float *data, int64_t 
   Section &section = it->second;
   rows = std::min(rows, section.rows - section.written);
   size_t rowBytes = static_cast<size_t>(section.width) * sizeof(float);
-  impl->write(section.offset + static_cast<uint64_t>(section.written) * rowBytes, data, static_cast<size_t>(rows) * rowBytes);
+  impl->write(section.offset + static_cast<uint64_t>(section.written) * rowBytes, data,
+              static_cast<size_t>(rows) * rowBytes);
   section.written += rows;
   return impl->failure == 0;
 }
@@ -108,8 +115,8 @@ int64_t ProfileWriter::rowsOf(const std::string &probe) const {
 bool ProfileWriter::finish(std::string &error) {
   for (const auto &[name, section] : impl->sections)
     if (section.written < section.rows) {
-      error = "the calibration run gave " + std::to_string(section.written) + " of " + std::to_string(section.rows) +
-              " rows for '" + name + "'";
+      error = "the calibration run gave " + std::to_string(section.written) + " of " +
+              std::to_string(section.rows) + " rows for '" + name + "'";
       return false;
     }
   if (!impl->failure && ::fsync(impl->descriptor) != 0 && errno != EINVAL)
@@ -158,9 +165,11 @@ std::shared_ptr<Profile> Profile::open(const std::string &path, std::string &err
     return nullptr;
   }
   const char *bytes = static_cast<const char *>(impl.mapped);
-  const char *end = static_cast<const char *>(std::memchr(bytes, '\n', std::min<size_t>(impl.size, 16 << 20)));
+  const char *end =
+      static_cast<const char *>(std::memchr(bytes, '\n', std::min<size_t>(impl.size, 16 << 20)));
   json header = end ? json::parse(bytes, end, nullptr, false) : json();
-  if (!header.is_object() || header.value("format", "") != kFormat || header.value("version", 0) != 1) {
+  if (!header.is_object() || header.value("format", "") != kFormat ||
+      header.value("version", 0) != 1) {
     error = "'" + path + "' is no profile of version 1";
     return nullptr;
   }
@@ -171,7 +180,8 @@ std::shared_ptr<Profile> Profile::open(const std::string &path, std::string &err
       auto width = probe.at("width").get<int64_t>(), rows = probe.at("rows").get<int64_t>();
       auto offset = probe.at("offset").get<uint64_t>();
       rt::check(width > 0 && rows >= 0 && offset % kAlignment == 0 && offset <= impl.size &&
-                    static_cast<uint64_t>(rows) <= (impl.size - offset) / sizeof(float) / static_cast<uint64_t>(width),
+                    static_cast<uint64_t>(rows) <=
+                        (impl.size - offset) / sizeof(float) / static_cast<uint64_t>(width),
                 "the rows of '", name, "' lie beyond the end of the file");
       calibration::MatrixView view(reinterpret_cast<const float *>(bytes + offset), rows, width);
       impl.names.push_back(name);
@@ -188,5 +198,9 @@ const calibration::Tokens *Profile::tokens(const std::string &probe) const {
   auto it = impl->probes.find(probe);
   return it == impl->probes.end() ? nullptr : it->second.get();
 }
-std::vector<std::string> Profile::probes() const { return impl->names; }
-const std::string &Profile::model() const { return impl->model; }
+std::vector<std::string> Profile::probes() const {
+  return impl->names;
+}
+const std::string &Profile::model() const {
+  return impl->model;
+}

@@ -1,7 +1,7 @@
 // Profiles: what a calibration run saw at the inputs of the blocks, in a file that passes read.
 //
-// The file is a line of JSON (format, version, model, tokens, per probe its name, width, rows and offset), padded to 64 bytes, then per probe
-// rows x width float32, row-major, little-endian.
+// The file is a line of JSON (format, version, model, tokens, per probe its name, width, rows and
+// offset), padded to 64 bytes, then per probe rows x width float32, row-major, little-endian.
 #pragma once
 #include "include/uoe/calibration/Tokens.h"
 #include <map>
@@ -15,14 +15,15 @@ namespace uoe {
 class ProfileWriter {
 public:
   /// `rows`: how many rows every probe is going to have. Empty error on success.
-  static std::unique_ptr<ProfileWriter> create(const std::string &path, const std::string &model, int64_t rows,
-                                               const std::vector<std::pair<std::string, int64_t>> &probes,
-                                               std::string &error);
+  static std::unique_ptr<ProfileWriter>
+  create(const std::string &path, const std::string &model, int64_t rows,
+         const std::vector<std::pair<std::string, int64_t>> &probes, std::string &error);
   ~ProfileWriter();
   /// Appends rows to a probe; surplus rows are ignored.
   bool append(const std::string &probe, const float *data, int64_t rows);
   int64_t rowsOf(const std::string &probe) const;
-  /// Completes the file under its final name; fails if a probe has too few rows, or the disk is full.
+  /// Completes the file under its final name; fails if a probe has too few rows, or the disk is
+  /// full.
   bool finish(std::string &error);
 
 private:

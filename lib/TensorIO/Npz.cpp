@@ -1,5 +1,5 @@
-#include "OutputFile.h"
 #include "Npy.h"
+#include "OutputFile.h"
 #include <memory>
 #include <zip.h>
 

@@ -93,7 +93,8 @@ llvm::Expected<WeightData> WeightReader::read(TypedAttr value, size_t alignment)
   const char *data = bytes.data() + file.getOffset();
   if (reinterpret_cast<uintptr_t>(data) % alignment)
     return own({data, data + file.getLength()}, type);
-  return WeightData{{data, static_cast<size_t>(file.getLength())}, *mapped, type, *mapped, file.getOffset()};
+  return WeightData{
+      {data, static_cast<size_t>(file.getLength())}, *mapped, type, *mapped, file.getOffset()};
 }
 
 void WeightReader::advise(TypedAttr value, MappedFile::Advice advice) {

@@ -9,14 +9,17 @@ Type uoe::elementTypeOf(Value value) {
   return tensor ? tensor.getElementType() : Type(onnx::AnyType::get(value.getContext()));
 }
 
-Value NodeBuilder::node(StringRef op, ValueRange operands, ArrayRef<NamedAttribute> attrs, Type element, StringRef domain) {
+Value NodeBuilder::node(StringRef op, ValueRange operands, ArrayRef<NamedAttribute> attrs,
+                        Type element, StringRef domain) {
   if (!element)
     element = elementTypeOf(operands.front());
-  return onnx::NodeOp::create(builder, loc, TypeRange{UnrankedTensorType::get(element)}, op, operands, attrs, domain)
+  return onnx::NodeOp::create(builder, loc, TypeRange{UnrankedTensorType::get(element)}, op,
+                              operands, attrs, domain)
       .getResult(0);
 }
 
-ResultRange NodeBuilder::nodes(StringRef op, ValueRange operands, TypeRange results, ArrayRef<NamedAttribute> attrs) {
+ResultRange NodeBuilder::nodes(StringRef op, ValueRange operands, TypeRange results,
+                               ArrayRef<NamedAttribute> attrs) {
   return onnx::NodeOp::create(builder, loc, results, op, operands, attrs).getResults();
 }
 
@@ -32,7 +35,8 @@ Value NodeBuilder::ints(ArrayRef<int64_t> values) {
 }
 
 Value NodeBuilder::scalarInt(int64_t value) {
-  return constant(builder, loc, DenseElementsAttr::get(RankedTensorType::get({}, builder.getI64Type()), value));
+  return constant(builder, loc,
+                  DenseElementsAttr::get(RankedTensorType::get({}, builder.getI64Type()), value));
 }
 
 Value NodeBuilder::scalar(double value, Value like) {
@@ -40,10 +44,13 @@ Value NodeBuilder::scalar(double value, Value like) {
   if (!isa<FloatType>(element))
     element = builder.getF32Type();
   auto type = RankedTensorType::get({}, element);
-  return constant(builder, loc, DenseElementsAttr::get(type, Attribute(builder.getFloatAttr(element, value))));
+  return constant(builder, loc,
+                  DenseElementsAttr::get(type, Attribute(builder.getFloatAttr(element, value))));
 }
 
-Value NodeBuilder::none() { return onnx::NoneOp::create(builder, loc, builder.getNoneType()); }
+Value NodeBuilder::none() {
+  return onnx::NoneOp::create(builder, loc, builder.getNoneType());
+}
 
 NamedAttribute NodeBuilder::attr(StringRef name, int64_t value) {
   return builder.getNamedAttr(name, builder.getI64IntegerAttr(value));
@@ -66,10 +73,12 @@ Value NodeBuilder::activation(Activation activation, Value x) {
   case Activation::gelu:
     if (version >= 20)
       return node("Gelu", {x});
-    return mul(mul(x, scalar(0.5, x)), add(node("Erf", {mul(x, scalar(0.70710678118654752, x))}), scalar(1, x)));
+    return mul(mul(x, scalar(0.5, x)),
+               add(node("Erf", {mul(x, scalar(0.70710678118654752, x))}), scalar(1, x)));
   case Activation::gelu_tanh: {
     if (version >= 20)
-      return node("Gelu", {x}, {builder.getNamedAttr("approximate", builder.getStringAttr("tanh"))});
+      return node("Gelu", {x},
+                  {builder.getNamedAttr("approximate", builder.getStringAttr("tanh"))});
     Value cube = mul(mul(x, x), mul(x, scalar(0.044715, x)));
     Value inner = mul(add(x, cube), scalar(0.79788456080286536, x));
     return mul(mul(x, scalar(0.5, x)), add(node("Tanh", {inner}), scalar(1, x)));
@@ -100,8 +109,8 @@ bool uoe::inlineSpelling(Operation *block, Region &spelling) {
 }
 
 static bool isElementwise(onnx::NodeOp node) {
-  static const llvm::StringSet<> names{"Add", "Sub",  "Mul",  "Div",     "Relu", "Gelu", "Tanh",
-                                       "Erf", "Sqrt", "Neg",  "Sigmoid", "Abs",  "Pow",  "Swish"};
+  static const llvm::StringSet<> names{"Add", "Sub",  "Mul", "Div",     "Relu", "Gelu", "Tanh",
+                                       "Erf", "Sqrt", "Neg", "Sigmoid", "Abs",  "Pow",  "Swish"};
   return node.getDomain().empty() && names.contains(node.getOpType()) && node.getNumResults() == 1;
 }
 
@@ -117,13 +126,16 @@ ExpertBody uoe::classify(ExpertsOp experts) {
     if (auto ffn = dyn_cast<FfnOp>(only)) {
       auto axisOf = [&](Value value) -> int64_t {
         auto arg = dyn_cast_if_present<BlockArgument>(value);
-        return arg && arg.getArgNumber() >= shared ? experts.getAxes()[arg.getArgNumber() - shared] : -1;
+        return arg && arg.getArgNumber() >= shared ? experts.getAxes()[arg.getArgNumber() - shared]
+                                                   : -1;
       };
       bool input = shared == 1 && ffn.getInput() == args[0];
-      bool matrices = axisOf(ffn.getUp()) == 1 && axisOf(ffn.getDown()) == 0 && (!ffn.getGate() || axisOf(ffn.getGate()) == 1);
+      bool matrices = axisOf(ffn.getUp()) == 1 && axisOf(ffn.getDown()) == 0 &&
+                      (!ffn.getGate() || axisOf(ffn.getGate()) == 1);
       bool biases = (!ffn.getBiasUp() || axisOf(ffn.getBiasUp()) == 0) &&
                     (!ffn.getBiasGate() || axisOf(ffn.getBiasGate()) == 0) && !ffn.getBiasDown();
-      return input && matrices && biases && ffn.getSpelling().empty() ? ExpertBody::Ffn : ExpertBody::Other;
+      return input && matrices && biases && ffn.getSpelling().empty() ? ExpertBody::Ffn
+                                                                      : ExpertBody::Other;
     }
     if (auto node = dyn_cast<onnx::NodeOp>(only)) {
       if (!node.is("MatMul") || shared != 0 || args.size() != 2 || node.getInputs()[0] != args[0] ||
@@ -131,8 +143,9 @@ ExpertBody uoe::classify(ExpertsOp experts) {
         return ExpertBody::Other;
       int64_t rank = cast<RankedTensorType>(experts.getSliced()[0].getType()).getRank();
       int64_t weightRank = cast<RankedTensorType>(experts.getSliced()[1].getType()).getRank();
-      return experts.getAxes()[0] == rank - 1 && weightRank == 2 && experts.getAxes()[1] == 0 ? ExpertBody::Rows
-                                                                                              : ExpertBody::Other;
+      return experts.getAxes()[0] == rank - 1 && weightRank == 2 && experts.getAxes()[1] == 0
+                 ? ExpertBody::Rows
+                 : ExpertBody::Other;
     }
     return ExpertBody::Other;
   }

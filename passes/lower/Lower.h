@@ -6,14 +6,16 @@
 
 namespace uoe {
 
-/// Builds ONNX nodes at one place. Results have the element type of their first operand and no rank unless told otherwise; pass
-/// `infer-shapes` fills in the rest.
+/// Builds ONNX nodes at one place. Results have the element type of their first operand and no rank
+/// unless told otherwise; pass `infer-shapes` fills in the rest.
 class NodeBuilder {
 public:
-  NodeBuilder(mlir::OpBuilder &builder, mlir::Location loc, int64_t opset) : builder(builder), loc(loc), version(opset) {}
+  NodeBuilder(mlir::OpBuilder &builder, mlir::Location loc, int64_t opset)
+      : builder(builder), loc(loc), version(opset) {}
 
-  mlir::Value node(llvm::StringRef op, mlir::ValueRange operands, llvm::ArrayRef<mlir::NamedAttribute> attrs = {},
-                   mlir::Type element = {}, llvm::StringRef domain = "");
+  mlir::Value node(llvm::StringRef op, mlir::ValueRange operands,
+                   llvm::ArrayRef<mlir::NamedAttribute> attrs = {}, mlir::Type element = {},
+                   llvm::StringRef domain = "");
   /// The same for any number of results.
   mlir::ResultRange nodes(llvm::StringRef op, mlir::ValueRange operands, mlir::TypeRange results,
                           llvm::ArrayRef<mlir::NamedAttribute> attrs = {});
@@ -29,7 +31,9 @@ public:
   mlir::Value mul(mlir::Value a, mlir::Value b) { return node("Mul", {a, b}); }
   mlir::Value matmul(mlir::Value a, mlir::Value b) { return node("MatMul", {a, b}); }
   /// `value` plus `bias` if there is one.
-  mlir::Value biased(mlir::Value value, mlir::Value bias) { return bias ? add(value, bias) : value; }
+  mlir::Value biased(mlir::Value value, mlir::Value bias) {
+    return bias ? add(value, bias) : value;
+  }
   mlir::Value activation(Activation activation, mlir::Value value);
   /// Elements begin..end of an axis.
   mlir::Value slice(mlir::Value value, int64_t axis, int64_t begin, int64_t end);
@@ -42,7 +46,8 @@ private:
 
 mlir::Type elementTypeOf(mlir::Value value);
 
-/// Moves a raised block's spelling in place of the block; its results take over. False if the region is empty.
+/// Moves a raised block's spelling in place of the block; its results take over. False if the
+/// region is empty.
 bool inlineSpelling(mlir::Operation *block, mlir::Region &spelling);
 
 /// The body of an experts op, where it is one of the forms that need no loop over experts.

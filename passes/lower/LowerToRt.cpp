@@ -51,11 +51,13 @@ struct LowerToRtPass : uoe::impl::LowerToRtPassBase<LowerToRtPass> {
       diag << "node '" << node.nodeName() << "': ";
       describe(diag, node);
       return diag << " cannot be executed: the runtime has no kernel for operator "
-                  << (domain.empty() ? node.getOpType() : StringRef((domain + "." + node.getOpType()).str()));
+                  << (domain.empty() ? node.getOpType()
+                                     : StringRef((domain + "." + node.getOpType()).str()));
     }
     OpBuilder builder(node);
-    auto call = rtir::CallOp::create(builder, node.getLoc(), node.getResultTypes(), builder.getStringAttr(domain),
-                                     node.getOpTypeAttr(), builder.getI64IntegerAttr(version(node)), node.getInputs(),
+    auto call = rtir::CallOp::create(builder, node.getLoc(), node.getResultTypes(),
+                                     builder.getStringAttr(domain), node.getOpTypeAttr(),
+                                     builder.getI64IntegerAttr(version(node)), node.getInputs(),
                                      node.getNodeAttrs(), node.getSubgraphNamesAttr(),
                                      static_cast<unsigned>(node.getSubgraphs().size()));
     for (auto [from, to] : llvm::zip(node.getSubgraphs(), call.getSubprograms())) {

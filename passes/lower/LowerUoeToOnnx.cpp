@@ -1,5 +1,6 @@
-// lower-uoe-to-onnx: the reference meaning of every uoe op in standard ONNX operators. Dense and masked, so it saves nothing; it is what
-// fused paths are tested against, the fallback of execution, and the export that runs anywhere.
+// lower-uoe-to-onnx: the reference meaning of every uoe op in standard ONNX operators. Dense and
+// masked, so it saves nothing; it is what fused paths are tested against, the fallback of
+// execution, and the export that runs anywhere.
 #include "mlir/IR/IRMapping.h"
 #include "passes/Passes.h"
 #include "passes/lower/Lower.h"
@@ -57,8 +58,8 @@ struct LowerUoeToOnnxPass : uoe::impl::LowerUoeToOnnxPassBase<LowerUoeToOnnxPass
     return success();
   }
 
-  Value ffn(NodeBuilder &b, Activation act, Value x, Value up, Value biasUp, Value gate, Value biasGate, Value mask,
-            Value down, Value biasDown) {
+  Value ffn(NodeBuilder &b, Activation act, Value x, Value up, Value biasUp, Value gate,
+            Value biasGate, Value mask, Value down, Value biasDown) {
     Value h = b.biased(b.matmul(x, up), biasUp);
     if (gate)
       h = b.mul(b.activation(act, b.biased(b.matmul(x, gate), biasGate)), h);
@@ -72,8 +73,8 @@ struct LowerUoeToOnnxPass : uoe::impl::LowerUoeToOnnxPassBase<LowerUoeToOnnxPass
   LogicalResult lower(FfnOp op, NodeBuilder &b) {
     if (inlineSpelling(op, op.getSpelling()))
       return success();
-    return replace(op, ffn(b, op.getActivation(), op.getInput(), op.getUp(), op.getBiasUp(), op.getGate(),
-                           op.getBiasGate(), {}, op.getDown(), op.getBiasDown()));
+    return replace(op, ffn(b, op.getActivation(), op.getInput(), op.getUp(), op.getBiasUp(),
+                           op.getGate(), op.getBiasGate(), {}, op.getDown(), op.getBiasDown()));
   }
 
   LogicalResult lower(AttentionOp op, NodeBuilder &b) {
@@ -82,9 +83,11 @@ struct LowerUoeToOnnxPass : uoe::impl::LowerUoeToOnnxPassBase<LowerUoeToOnnxPass
     Value q = op.getQuery(), k = op.getKey(), v = op.getValue();
     auto qt = dyn_cast<RankedTensorType>(q.getType()), kt = dyn_cast<RankedTensorType>(k.getType());
     // Zero where it is not known: inside experts of different sizes.
-    int64_t heads = qt && !qt.isDynamicDim(1) ? qt.getDimSize(1) : 0, groups = kt && !kt.isDynamicDim(1) ? kt.getDimSize(1) : 0;
+    int64_t heads = qt && !qt.isDynamicDim(1) ? qt.getDimSize(1) : 0,
+            groups = kt && !kt.isDynamicDim(1) ? kt.getDimSize(1) : 0;
     auto regrouped = [&](Value count) {
-      return b.node("Concat", {b.ints({0}), count, b.ints({-1, 0})}, {b.attr("axis", 0)}, IntegerType::get(op.getContext(), 64));
+      return b.node("Concat", {b.ints({0}), count, b.ints({-1, 0})}, {b.attr("axis", 0)},
+                    IntegerType::get(op.getContext(), 64));
     };
     auto grouping = [&](Value of, int64_t count) {
       if (count > 0)
@@ -93,19 +96,25 @@ struct LowerUoeToOnnxPass : uoe::impl::LowerUoeToOnnxPassBase<LowerUoeToOnnxPass
       return regrouped(b.node("Slice", {shape, b.ints({1}), b.ints({2}), b.ints({0})}));
     };
     bool grouped = heads == 0 || groups == 0 || heads != groups;
-    Value byGroup = grouped ? grouping(k, groups) : Value(), byHead = grouped ? grouping(q, heads) : Value();
+    Value byGroup = grouped ? grouping(k, groups) : Value(),
+          byHead = grouped ? grouping(q, heads) : Value();
     Value neg = b.scalar(-std::numeric_limits<float>::infinity(), q), zero = b.scalar(0, q);
     Value scores;
-    Value kT = b.node("Transpose", {k}, {NamedAttribute(StringAttr::get(op.getContext(), "perm"),
-                                                        DenseI64ArrayAttr::get(op.getContext(), {0, 1, 3, 2}))});
-    Value scaled = op.getScale().convertToFloat() == 1.0f ? q : b.mul(q, b.scalar(op.getScale().convertToDouble(), q));
+    Value kT = b.node("Transpose", {k},
+                      {NamedAttribute(StringAttr::get(op.getContext(), "perm"),
+                                      DenseI64ArrayAttr::get(op.getContext(), {0, 1, 3, 2}))});
+    Value scaled = op.getScale().convertToFloat() == 1.0f
+                       ? q
+                       : b.mul(q, b.scalar(op.getScale().convertToDouble(), q));
     // Grouped queries: the heads of a group are stacked along the query axis.
     auto fold = [&](Value x) { return grouped ? b.node("Reshape", {x, byGroup}) : x; };
     auto unfold = [&](Value x) { return grouped ? b.node("Reshape", {x, byHead}) : x; };
     scores = unfold(b.matmul(fold(scaled), kT));
     if (float cap = op.getSoftcap().convertToFloat(); cap > 0)
       scores = b.mul(b.node("Tanh", {b.node("Div", {scores, b.scalar(cap, q)})}), b.scalar(cap, q));
-    auto mask = [&](Value allowed) { scores = b.node("Where", {allowed, scores, neg}, {}, elementTypeOf(q)); };
+    auto mask = [&](Value allowed) {
+      scores = b.node("Where", {allowed, scores, neg}, {}, elementTypeOf(q));
+    };
     Type i1 = IntegerType::get(op.getContext(), 1);
     if (Value bias = op.getBias()) {
       if (elementTypeOf(bias).isInteger(1))
@@ -138,26 +147,36 @@ struct LowerUoeToOnnxPass : uoe::impl::LowerUoeToOnnxPassBase<LowerUoeToOnnxPass
   LogicalResult lower(MoeOp op, NodeBuilder &b, OpBuilder &builder) {
     if (inlineSpelling(op, op.getSpelling()))
       return success();
-    auto up = dyn_cast<RankedTensorType>(op.getUp().getType()), down = dyn_cast<RankedTensorType>(op.getDown().getType());
+    auto up = dyn_cast<RankedTensorType>(op.getUp().getType()),
+         down = dyn_cast<RankedTensorType>(op.getDown().getType());
     auto scores = dyn_cast<RankedTensorType>(op.getScores().getType());
     if (!up || !down || !scores || up.isDynamicDim(0) || up.isDynamicDim(1))
-      return op.emitOpError("needs known numbers of experts and channels to be spelled in ONNX, found ") << op.getUp().getType();
+      return op.emitOpError(
+                 "needs known numbers of experts and channels to be spelled in ONNX, found ")
+             << op.getUp().getType();
     int64_t experts = up.getDimSize(0);
-    auto select = SelectOp::create(builder, op.getLoc(), RoutingType::get(op.getContext(), experts), Rule::token_topk, op.getScores(),
-                                   FloatAttr(), builder.getI64IntegerAttr(op.getK()), op.getWeight(), EmptyChoice::none);
+    auto select =
+        SelectOp::create(builder, op.getLoc(), RoutingType::get(op.getContext(), experts),
+                         Rule::token_topk, op.getScores(), FloatAttr(),
+                         builder.getI64IntegerAttr(op.getK()), op.getWeight(), EmptyChoice::none);
     if (failed(lower(select, b)))
       return failure();
     Value x = b.node("Reshape", {op.getInput(), b.ints({1, -1, up.getDimSize(1)})});
-    Value w = b.node("Reshape", {routings.lookup(select.getRouting()).weight, b.ints({-1, experts})});
-    w = b.node("Unsqueeze", {b.node("Transpose", {w}, {NamedAttribute(StringAttr::get(op.getContext(), "perm"),
-                                                                   DenseI64ArrayAttr::get(op.getContext(), {1, 0}))}),
-                             b.ints({2})});
+    Value w =
+        b.node("Reshape", {routings.lookup(select.getRouting()).weight, b.ints({-1, experts})});
+    w = b.node("Unsqueeze",
+               {b.node("Transpose", {w},
+                       {NamedAttribute(StringAttr::get(op.getContext(), "perm"),
+                                       DenseI64ArrayAttr::get(op.getContext(), {1, 0}))}),
+                b.ints({2})});
     auto rows = [&](Value bias) { return bias ? b.node("Unsqueeze", {bias, b.ints({1})}) : bias; };
-    Value y = ffn(b, op.getActivation(), x, op.getUp(), rows(op.getBiasUp()), op.getGate(), rows(op.getBiasGate()), {}, op.getDown(),
-                  rows(op.getBiasDown()));
+    Value y = ffn(b, op.getActivation(), x, op.getUp(), rows(op.getBiasUp()), op.getGate(),
+                  rows(op.getBiasGate()), {}, op.getDown(), rows(op.getBiasDown()));
     y = b.node("ReduceSum", {b.mul(y, w), b.ints({0})}, {b.attr("keepdims", 0)});
-    Value shape = b.node("Shape", {op.getInput()}, {b.attr("end", -1)}, IntegerType::get(op.getContext(), 64));
-    shape = b.node("Concat", {shape, b.ints({down.getDimSize(2)})}, {b.attr("axis", 0)}, IntegerType::get(op.getContext(), 64));
+    Value shape = b.node("Shape", {op.getInput()}, {b.attr("end", -1)},
+                         IntegerType::get(op.getContext(), 64));
+    shape = b.node("Concat", {shape, b.ints({down.getDimSize(2)})}, {b.attr("axis", 0)},
+                   IntegerType::get(op.getContext(), 64));
     return replace(op, b.node("Reshape", {y, shape}));
   }
 
@@ -191,7 +210,9 @@ struct LowerUoeToOnnxPass : uoe::impl::LowerUoeToOnnxPassBase<LowerUoeToOnnxPass
         SmallVector<int64_t> count(experts);
         std::iota(count.begin(), count.end(), 0);
         Value isBest = b.node("Equal", {best, b.ints(count)}, {}, i1);
-        Value any = b.node("Greater", {b.node("ReduceMax", reduceOperands(b, toFloat(above)), reduceAttrs(b)), zero}, {}, i1);
+        Value any = b.node(
+            "Greater",
+            {b.node("ReduceMax", reduceOperands(b, toFloat(above)), reduceAttrs(b)), zero}, {}, i1);
         above = b.node("Or", {above, b.node("And", {isBest, b.node("Not", {any})})}, {}, i1);
       }
       chosen = toFloat(above);
@@ -223,14 +244,17 @@ struct LowerUoeToOnnxPass : uoe::impl::LowerUoeToOnnxPassBase<LowerUoeToOnnxPass
     case WeightRule::softmax_chosen: {
       Value masked = s;
       if (chosen)
-        masked = b.node("Where", {b.node("Greater", {chosen, zero}, {}, i1), s,
-                                  b.scalar(-std::numeric_limits<float>::infinity(), s)}, {}, element);
+        masked = b.node("Where",
+                        {b.node("Greater", {chosen, zero}, {}, i1), s,
+                         b.scalar(-std::numeric_limits<float>::infinity(), s)},
+                        {}, element);
       weight = b.node("Softmax", {masked}, {b.attr("axis", -1)});
       break;
     }
     }
     if (chosen && op.getWeight() != WeightRule::unit)
-      weight = b.node("Where", {b.node("Greater", {chosen, zero}, {}, i1), weight, zero}, {}, element);
+      weight =
+          b.node("Where", {b.node("Greater", {chosen, zero}, {}, i1), weight, zero}, {}, element);
     routings[op.getRouting()] = {weight, chosen};
     dead.push_back(op);
     return success();
@@ -244,8 +268,8 @@ struct LowerUoeToOnnxPass : uoe::impl::LowerUoeToOnnxPassBase<LowerUoeToOnnxPass
     MLIRContext *context = &getContext();
     if (opset >= 18)
       return {b.attr("keepdims", 1)};
-    return {b.attr("keepdims", 1),
-            NamedAttribute(StringAttr::get(context, "axes"), DenseI64ArrayAttr::get(context, {-1}))};
+    return {b.attr("keepdims", 1), NamedAttribute(StringAttr::get(context, "axes"),
+                                                  DenseI64ArrayAttr::get(context, {-1}))};
   }
 
   // For each index of the sliced axis its expert.
@@ -277,8 +301,9 @@ struct LowerUoeToOnnxPass : uoe::impl::LowerUoeToOnnxPassBase<LowerUoeToOnnxPass
     switch (unroll ? ExpertBody::Other : classify(op)) {
     case ExpertBody::Ffn: {
       auto f = cast<FfnOp>(body.front());
-      result = ffn(b, f.getActivation(), outer(f.getInput()), outer(f.getUp()), outer(f.getBiasUp()), outer(f.getGate()),
-                   outer(f.getBiasGate()), spread(op, b, weights.weight), outer(f.getDown()), {});
+      result = ffn(b, f.getActivation(), outer(f.getInput()), outer(f.getUp()),
+                   outer(f.getBiasUp()), outer(f.getGate()), outer(f.getBiasGate()),
+                   spread(op, b, weights.weight), outer(f.getDown()), {});
       break;
     }
     case ExpertBody::Rows: {
@@ -318,7 +343,8 @@ struct LowerUoeToOnnxPass : uoe::impl::LowerUoeToOnnxPassBase<LowerUoeToOnnxPass
     }
     }
     if (op.getSkip() && weights.chosen)
-      result = b.add(result, b.matmul(b.node("Sub", {b.scalar(1, op.getSkip()), weights.chosen}), op.getSkip()));
+      result = b.add(result, b.matmul(b.node("Sub", {b.scalar(1, op.getSkip()), weights.chosen}),
+                                      op.getSkip()));
     // Ops of the body were copied with their uoe ops, which are lowered in turn.
     SmallVector<Operation *> inner(copied);
     copied.clear();

@@ -1,4 +1,5 @@
-// lower-uoe-to-rt: blocks, experts and biased products become calls of fused runtime entries (domain "uoe"), where there is one.
+// lower-uoe-to-rt: blocks, experts and biased products become calls of fused runtime entries
+// (domain "uoe"), where there is one.
 #include "dialects/rt/Rt.h"
 #include "passes/Passes.h"
 #include "passes/lower/Lower.h"
@@ -11,28 +12,32 @@ namespace uoe {
 using namespace mlir;
 using namespace uoe;
 
-static bool isF32(Value value) { return !value || elementTypeOf(value).isF32(); }
+static bool isF32(Value value) {
+  return !value || elementTypeOf(value).isF32();
+}
 
 static Value noneIfNull(OpBuilder &builder, Location loc, Value value) {
   return value ? value : Value(onnx::NoneOp::create(builder, loc, builder.getNoneType()));
 }
 
-static rtir::CallOp call(OpBuilder &builder, Location loc, StringRef entry, ArrayRef<Value> operands,
-                         ArrayRef<NamedAttribute> params, TypeRange results) {
+static rtir::CallOp call(OpBuilder &builder, Location loc, StringRef entry,
+                         ArrayRef<Value> operands, ArrayRef<NamedAttribute> params,
+                         TypeRange results) {
   SmallVector<Value> all;
   for (Value operand : operands)
     all.push_back(noneIfNull(builder, loc, operand));
-  return rtir::CallOp::create(builder, loc, results, "uoe", entry, 1, all, builder.getDictionaryAttr(params),
-                              ArrayAttr(), 0u);
+  return rtir::CallOp::create(builder, loc, results, "uoe", entry, 1, all,
+                              builder.getDictionaryAttr(params), ArrayAttr(), 0u);
 }
 
-// Quantised and half-precision spellings have kernels of their own, which read fewer bytes than the fused float entries.
+// Quantised and half-precision spellings have kernels of their own, which read fewer bytes than the
+// fused float entries.
 static bool isFloatSpelling(Region &spelling) {
   return !spelling
               .walk([](onnx::NodeOp node) {
                 StringRef op = node.getOpType();
-                bool quantised = op.contains("Quantize") || op.contains("Integer") || op.contains("NBits") ||
-                                 op.starts_with("QLinear") || op == "Cast";
+                bool quantised = op.contains("Quantize") || op.contains("Integer") ||
+                                 op.contains("NBits") || op.starts_with("QLinear") || op == "Cast";
                 return quantised ? WalkResult::interrupt() : WalkResult::advance();
               })
               .wasInterrupted();
@@ -71,7 +76,8 @@ struct LowerUoeToRtPass : uoe::impl::LowerUoeToRtPassBase<LowerUoeToRtPass> {
           .Case([&](AttentionOp attention) { lower(attention); })
           .Case([&](ExpertsOp experts) { lower(experts); });
     getOperation().walk([&](onnx::NodeOp node) {
-      if (node.is("MatMul") && !node->getParentOfType<FfnOp>() && !node->getParentOfType<AttentionOp>())
+      if (node.is("MatMul") && !node->getParentOfType<FfnOp>() &&
+          !node->getParentOfType<AttentionOp>())
         products.push_back(node);
     });
     for (Operation *product : products)
@@ -91,7 +97,8 @@ struct LowerUoeToRtPass : uoe::impl::LowerUoeToRtPassBase<LowerUoeToRtPass> {
                                 op.getBiasUp(), op.getBiasGate(), op.getBiasDown()};
     NamedAttribute transposed = peelWeights(operands);
     auto fused = call(builder, op.getLoc(), "Ffn", operands,
-                      {named("activation", static_cast<int64_t>(op.getActivation())), transposed}, op->getResultTypes());
+                      {named("activation", static_cast<int64_t>(op.getActivation())), transposed},
+                      op->getResultTypes());
     replace(op, fused);
   }
 
@@ -118,14 +125,17 @@ struct LowerUoeToRtPass : uoe::impl::LowerUoeToRtPassBase<LowerUoeToRtPass> {
     bool transposed = false;
     if (op->getResult(0).hasOneUse())
       if (auto user = dyn_cast<onnx::NodeOp>(*op->getResult(0).user_begin())) {
-        auto perm = user.is("Transpose") ? dyn_cast_or_null<DenseI64ArrayAttr>(user.attribute("perm")) : DenseI64ArrayAttr();
+        auto perm = user.is("Transpose")
+                        ? dyn_cast_or_null<DenseI64ArrayAttr>(user.attribute("perm"))
+                        : DenseI64ArrayAttr();
         if (perm && perm.asArrayRef() == ArrayRef<int64_t>{0, 2, 1, 3}) {
           transposed = true;
           target = user;
         }
       }
     params.push_back(named("y_bshd", transposed));
-    auto fused = call(builder, op.getLoc(), "Attention", {q, k, v, op.getBias()}, params, target->getResultTypes());
+    auto fused = call(builder, op.getLoc(), "Attention", {q, k, v, op.getBias()}, params,
+                      target->getResultTypes());
     target->replaceAllUsesWith(fused.getResults());
     if (target != op)
       target->erase();
@@ -161,12 +171,20 @@ struct LowerUoeToRtPass : uoe::impl::LowerUoeToRtPassBase<LowerUoeToRtPass> {
         named("weight", static_cast<int64_t>(select.getWeight())),
         named("empty", static_cast<int64_t>(select.getEmpty())),
         named("k", select.getK().value_or(0)),
-        builder.getNamedAttr("tau", builder.getF32FloatAttr(select.getTau() ? select.getTau()->convertToFloat() : 0.0f)),
+        builder.getNamedAttr(
+            "tau",
+            builder.getF32FloatAttr(select.getTau() ? select.getTau()->convertToFloat() : 0.0f)),
         builder.getNamedAttr("sizes", op.getSizesAttr()),
     };
-    SmallVector<Value> operands{outer(ffn.getInput()),    select.getScores(), outer(ffn.getUp()),
-                                outer(ffn.getGate()),     outer(ffn.getDown()), outer(ffn.getBiasUp()),
-                                outer(ffn.getBiasGate()), Value(),            op.getSkip()};
+    SmallVector<Value> operands{outer(ffn.getInput()),
+                                select.getScores(),
+                                outer(ffn.getUp()),
+                                outer(ffn.getGate()),
+                                outer(ffn.getDown()),
+                                outer(ffn.getBiasUp()),
+                                outer(ffn.getBiasGate()),
+                                Value(),
+                                op.getSkip()};
     params.push_back(peelWeights(operands));
     auto fused = call(builder, op.getLoc(), "Experts", operands, params, op->getResultTypes());
     replace(op, fused);
@@ -189,7 +207,8 @@ struct LowerUoeToRtPass : uoe::impl::LowerUoeToRtPassBase<LowerUoeToRtPass> {
     return {score.getInput(), score.getWeight(), select.getTau()->convertToFloat()};
   }
   static bool singles(ExpertsOp op) {
-    return op && op.getRouting() && llvm::all_of(op.getSizes(), [](int64_t size) { return size == 1; });
+    return op && op.getRouting() &&
+           llvm::all_of(op.getSizes(), [](int64_t size) { return size == 1; });
   }
   // Rows(x, w) + offset, chosen by x's own magnitudes.
   struct Product {
@@ -219,7 +238,9 @@ struct LowerUoeToRtPass : uoe::impl::LowerUoeToRtPassBase<LowerUoeToRtPass> {
     if (node.is("Tanh"))
       return std::pair(Activation::tanh, x);
     if (node.is("Gelu"))
-      return std::pair(node.string("approximate", "none") == "tanh" ? Activation::gelu_tanh : Activation::gelu, x);
+      return std::pair(node.string("approximate", "none") == "tanh" ? Activation::gelu_tanh
+                                                                    : Activation::gelu,
+                       x);
     if (node.is("Mul")) {
       auto sigmoid = node.getInputs()[1].getDefiningOp<onnx::NodeOp>();
       if (sigmoid && sigmoid.is("Sigmoid") && sigmoid.getInputs()[0] == x)
@@ -238,8 +259,9 @@ struct LowerUoeToRtPass : uoe::impl::LowerUoeToRtPassBase<LowerUoeToRtPass> {
     if (auto product = last.x.getDefiningOp<ExpertsOp>()) {
       auto mul = dyn_cast<onnx::NodeOp>(product.getBody().front().front());
       active = matchMagnitude(product.getRouting());
-      if (!singles(product) || classify(product) != ExpertBody::Elementwise || !mul || !mul.is("Mul") ||
-          product.getSliced().size() != 2 || !active || active.x != product.getSliced()[0])
+      if (!singles(product) || classify(product) != ExpertBody::Elementwise || !mul ||
+          !mul.is("Mul") || product.getSliced().size() != 2 || !active ||
+          active.x != product.getSliced()[0])
         return;
       g = product.getSliced()[0];
       u = product.getSliced()[1];
@@ -254,13 +276,24 @@ struct LowerUoeToRtPass : uoe::impl::LowerUoeToRtPassBase<LowerUoeToRtPass> {
     if (!centred || !centred.is("Sub"))
       return;
     Value x = centred.getInputs()[0];
-    SmallVector<Value> operands{x,         centred.getInputs()[1], first.weight, first.offset,       first.by.norms, up.weight,
-                                up.offset, up.by.norms,            active.norms, op.getSliced()[1], last.norms};
+    SmallVector<Value> operands{x,
+                                centred.getInputs()[1],
+                                first.weight,
+                                first.offset,
+                                first.by.norms,
+                                up.weight,
+                                up.offset,
+                                up.by.norms,
+                                active.norms,
+                                op.getSliced()[1],
+                                last.norms};
     for (Value operand : operands)
       if (!isF32(operand) || (operand && operand != x && !isWeight(operand)))
         return;
     OpBuilder builder(op);
-    auto real = [&](StringRef name, float value) { return builder.getNamedAttr(name, builder.getF32FloatAttr(value)); };
+    auto real = [&](StringRef name, float value) {
+      return builder.getNamedAttr(name, builder.getF32FloatAttr(value));
+    };
     SmallVector<NamedAttribute> params{named("activation", static_cast<int64_t>(activation->first)),
                                        real("gate_threshold", first.by.tau),
                                        real("active_threshold", active.tau),
@@ -270,7 +303,8 @@ struct LowerUoeToRtPass : uoe::impl::LowerUoeToRtPassBase<LowerUoeToRtPass> {
     replace(op, call(builder, op.getLoc(), "Cascade", operands, params, op->getResultTypes()));
   }
 
-  // Matrices given as Transpose(constant) are passed as they lie; bit i of the attribute tells it of operand i.
+  // Matrices given as Transpose(constant) are passed as they lie; bit i of the attribute tells it
+  // of operand i.
   NamedAttribute peelWeights(MutableArrayRef<Value> operands) {
     int64_t bits = 0;
     for (auto [i, operand] : llvm::enumerate(operands)) {
@@ -292,7 +326,8 @@ struct LowerUoeToRtPass : uoe::impl::LowerUoeToRtPassBase<LowerUoeToRtPass> {
     return type && type.getRank() == 2 && type.hasStaticShape() ? type : RankedTensorType();
   }
 
-  // MatMul(x, weight), with the bias that is added to it if there is one, becomes one product with an epilogue. x has rank 2 or more.
+  // MatMul(x, weight), with the bias that is added to it if there is one, becomes one product with
+  // an epilogue. x has rank 2 or more.
   void fuseProduct(onnx::NodeOp product) {
     Value x = product.getInputs()[0], w = product.getInputs()[1], bias;
     RankedTensorType type = matrixOf(w);
@@ -305,7 +340,8 @@ struct LowerUoeToRtPass : uoe::impl::LowerUoeToRtPassBase<LowerUoeToRtPass> {
       if (add && add.is("Add")) {
         Value other = add.getInputs()[add.getInputs()[0] == product.getResult(0) ? 1 : 0];
         auto biasType = dyn_cast<RankedTensorType>(other.getType());
-        if (biasType && biasType.getRank() == 1 && biasType.getDimSize(0) == type.getDimSize(1) && isWeight(other)) {
+        if (biasType && biasType.getRank() == 1 && biasType.getDimSize(0) == type.getDimSize(1) &&
+            isWeight(other)) {
           bias = other;
           last = add;
         }
@@ -314,7 +350,8 @@ struct LowerUoeToRtPass : uoe::impl::LowerUoeToRtPassBase<LowerUoeToRtPass> {
     OpBuilder builder(last);
     SmallVector<Value> operands{x, w, bias};
     NamedAttribute transposed = peelWeights(operands);
-    replace(last, call(builder, product.getLoc(), "Linear", operands, {transposed}, last->getResultTypes()));
+    replace(last, call(builder, product.getLoc(), "Linear", operands, {transposed},
+                       last->getResultTypes()));
   }
 
   NamedAttribute named(StringRef name, int64_t value) {
@@ -335,7 +372,8 @@ struct LowerUoeToRtPass : uoe::impl::LowerUoeToRtPassBase<LowerUoeToRtPass> {
     Operation *op = value.getDefiningOp();
     bool result = op && (isa<onnx::WeightOp>(op) || isa<onnx::NoneOp>(op));
     if (auto node = dyn_cast_or_null<onnx::NodeOp>(op))
-      result = node.getSubgraphs().empty() && llvm::all_of(node.getInputs(), [&](Value v) { return isWeight(v); });
+      result = node.getSubgraphs().empty() &&
+               llvm::all_of(node.getInputs(), [&](Value v) { return isWeight(v); });
     return weightCache[value] = result;
   }
 

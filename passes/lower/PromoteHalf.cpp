@@ -1,5 +1,6 @@
-// promote-half: float16 models are computed in float32. Their kernels would round after every operator, and fused entries know float32 only;
-// weights are widened once, at load. Inputs and outputs keep their types.
+// promote-half: float16 models are computed in float32. Their kernels would round after every
+// operator, and fused entries know float32 only; weights are widened once, at load. Inputs and
+// outputs keep their types.
 #include "dialects/onnx/Onnx.h"
 #include "passes/Passes.h"
 
@@ -74,7 +75,8 @@ struct PromoteHalfPass : uoe::impl::PromoteHalfPassBase<PromoteHalfPass> {
         operand.set(cast(builder, end->getLoc(), operand.get(), type, kFloat16));
   }
 
-  // Only models whose half-precision values all have types that are known: an operator of an unknown type may be anything.
+  // Only models whose half-precision values all have types that are known: an operator of an
+  // unknown type may be anything.
   static bool safe(func::FuncOp main) {
     bool any = false, known = true;
     main.walk([&](Operation *op) {
@@ -107,13 +109,15 @@ struct PromoteHalfPass : uoe::impl::PromoteHalfPassBase<PromoteHalfPass> {
       if (changed && node.integer(name, 0) == kFloat16)
         attributes.set(name, builder.getI64IntegerAttr(kFloat));
     // Constants in attributes: Constant, ConstantOfShape.
-    if (auto value = dyn_cast_or_null<DenseFPElementsAttr>(attributes.get("value")); value && value.getElementType().isF16())
-      attributes.set("value", DenseElementsAttr(value.mapValues(builder.getF32Type(), [](const APFloat &half) {
-        APFloat wide = half;
-        bool lost;
-        wide.convert(APFloat::IEEEsingle(), APFloat::rmNearestTiesToEven, &lost);
-        return wide.bitcastToAPInt();
-      })));
+    if (auto value = dyn_cast_or_null<DenseFPElementsAttr>(attributes.get("value"));
+        value && value.getElementType().isF16())
+      attributes.set(
+          "value", DenseElementsAttr(value.mapValues(builder.getF32Type(), [](const APFloat &half) {
+            APFloat wide = half;
+            bool lost;
+            wide.convert(APFloat::IEEEsingle(), APFloat::rmNearestTiesToEven, &lost);
+            return wide.bitcastToAPInt();
+          })));
     else if (isa_and_nonnull<onnx::FileAttr>(attributes.get("value")) && changed) {
       // Too large to convert here: cast behind it.
       Value result = node.getResult(0);

@@ -1,5 +1,6 @@
-// plan-budget: one budget for each block, so that the whole meets the user's, spread by how much each block loses. The decision is the
-// attribute uoe.budget of the block, which routing passes obey and a user may edit.
+// plan-budget: one budget for each block, so that the whole meets the user's, spread by how much
+// each block loses. The decision is the attribute uoe.budget of the block, which routing passes
+// obey and a user may edit.
 #include "include/uoe/calibration/Cascade.h"
 #include "include/uoe/calibration/Experts.h"
 #include "include/uoe/calibration/Plan.h"
@@ -45,7 +46,8 @@ struct PlanBudgetPass : uoe::impl::PlanBudgetPassBase<PlanBudgetPass> {
       progress.step();
     }
     std::vector<double> costs;
-    if (calibration::Status status = calibration::spreadBudget(curves, budget, costs); !status.ok()) {
+    if (calibration::Status status = calibration::spreadBudget(curves, budget, costs);
+        !status.ok()) {
       getOperation().emitError("plan-budget: ") << status.message;
       return signalPassFailure();
     }
@@ -54,7 +56,8 @@ struct PlanBudgetPass : uoe::impl::PlanBudgetPassBase<PlanBudgetPass> {
       ffn->setAttr("uoe.budget", builder.getF64FloatAttr(std::min(1.0, cost)));
   }
 
-  // Points around the budget, on fewer tokens than routing uses: the order of the layers is what matters.
+  // Points around the budget, on fewer tokens than routing uses: the order of the layers is what
+  // matters.
   LogicalResult measure(FfnOp ffn, const Profile &data, calibration::LayerCurve &curve) {
     std::string name = blockName(ffn, "ffn");
     WeightReader reader;

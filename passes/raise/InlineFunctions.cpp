@@ -31,7 +31,8 @@ struct InlineFunctionsPass : uoe::impl::InlineFunctionsPassBase<InlineFunctionsP
   void runOnOperation() override {
     for (auto function : getOperation().getOps<func::FuncOp>())
       if (auto about = function->getAttrOfType<DictionaryAttr>("onnx.function"))
-        functions[keyOf(text(about, "domain"), text(about, "name"), text(about, "overload"))] = function;
+        functions[keyOf(text(about, "domain"), text(about, "name"), text(about, "overload"))] =
+            function;
     if (functions.empty())
       return;
     auto main = getOperation().lookupSymbol<func::FuncOp>(onnx::kMainGraph);
@@ -40,14 +41,16 @@ struct InlineFunctionsPass : uoe::impl::InlineFunctionsPassBase<InlineFunctionsP
     for (int round = 0;; ++round) {
       SmallVector<onnx::NodeOp> calls;
       main.walk([&](onnx::NodeOp node) {
-        if (functions.count(keyOf(node.getDomain(), node.getOpType(), text(node.getFieldsAttr(), "overload"))))
+        if (functions.count(
+                keyOf(node.getDomain(), node.getOpType(), text(node.getFieldsAttr(), "overload"))))
           calls.push_back(node);
       });
       if (calls.empty())
         break;
       if (round == kMostRounds) {
-        calls.front().emitError("node '") << calls.front().nodeName() << "': calls of function " << calls.front().getOpType()
-                                          << " nest deeper than " << kMostRounds << ", or in a circle";
+        calls.front().emitError("node '")
+            << calls.front().nodeName() << "': calls of function " << calls.front().getOpType()
+            << " nest deeper than " << kMostRounds << ", or in a circle";
         return signalPassFailure();
       }
       for (onnx::NodeOp call : calls)
@@ -59,28 +62,36 @@ struct InlineFunctionsPass : uoe::impl::InlineFunctionsPassBase<InlineFunctionsP
   }
 
   LogicalResult expand(onnx::NodeOp call) {
-    func::FuncOp function = functions[keyOf(call.getDomain(), call.getOpType(), text(call.getFieldsAttr(), "overload"))];
-    int64_t inside = onnx::opsetOf(function.getOperation()), outside = onnx::opsetOf(getOperation());
+    func::FuncOp function = functions[keyOf(call.getDomain(), call.getOpType(),
+                                            text(call.getFieldsAttr(), "overload"))];
+    int64_t inside = onnx::opsetOf(function.getOperation()),
+            outside = onnx::opsetOf(getOperation());
     if (inside && inside != outside)
-      return call.emitError("node '") << call.nodeName() << "': function " << call.getOpType() << " is written for opset "
-                                      << inside << ", expected the model's, " << outside;
+      return call.emitError("node '")
+             << call.nodeName() << "': function " << call.getOpType() << " is written for opset "
+             << inside << ", expected the model's, " << outside;
     Block &body = function.getBody().front();
-    if (call.getInputs().size() > body.getNumArguments() || call.getNumResults() > body.getTerminator()->getNumOperands())
-      return call.emitError("node '") << call.nodeName() << "': function " << call.getOpType() << " has "
-                                      << body.getNumArguments() << " inputs and " << body.getTerminator()->getNumOperands()
-                                      << " outputs, the call " << call.getInputs().size() << " and " << call.getNumResults();
+    if (call.getInputs().size() > body.getNumArguments() ||
+        call.getNumResults() > body.getTerminator()->getNumOperands())
+      return call.emitError("node '")
+             << call.nodeName() << "': function " << call.getOpType() << " has "
+             << body.getNumArguments() << " inputs and " << body.getTerminator()->getNumOperands()
+             << " outputs, the call " << call.getInputs().size() << " and " << call.getNumResults();
     OpBuilder builder(call);
     IRMapping map;
     for (BlockArgument argument : body.getArguments()) {
       unsigned i = argument.getArgNumber();
-      map.map(argument, i < call.getInputs().size()
-                            ? Value(call.getInputs()[i])
-                            : Value(onnx::NoneOp::create(builder, call.getLoc(), builder.getNoneType())));
+      map.map(argument,
+              i < call.getInputs().size()
+                  ? Value(call.getInputs()[i])
+                  : Value(onnx::NoneOp::create(builder, call.getLoc(), builder.getNoneType())));
     }
     for (Operation &op : body.without_terminator()) {
       Operation *clone = builder.clone(op, map);
-      WalkResult walked = clone->walk(
-          [&](onnx::NodeOp node) { return failed(substitute(node, call, function)) ? WalkResult::interrupt() : WalkResult::advance(); });
+      WalkResult walked = clone->walk([&](onnx::NodeOp node) {
+        return failed(substitute(node, call, function)) ? WalkResult::interrupt()
+                                                        : WalkResult::advance();
+      });
       if (walked.wasInterrupted())
         return failure();
     }
@@ -106,7 +117,8 @@ struct InlineFunctionsPass : uoe::impl::InlineFunctionsPassBase<InlineFunctionsP
     return success();
   }
 
-  // References become the caller's attributes; an attribute that the caller does not give is absent, unless the function has defaults.
+  // References become the caller's attributes; an attribute that the caller does not give is
+  // absent, unless the function has defaults.
   static LogicalResult substitute(onnx::NodeOp node, onnx::NodeOp call, func::FuncOp function) {
     auto about = function->getAttrOfType<DictionaryAttr>("onnx.function");
     SmallVector<NamedAttribute> attributes;
@@ -115,8 +127,9 @@ struct InlineFunctionsPass : uoe::impl::InlineFunctionsPassBase<InlineFunctionsP
       if (auto ref = dyn_cast<onnx::RefAttr>(value)) {
         value = call.attribute(ref.getName());
         if (!value && about.contains("rest"))
-          return call.emitError("node '") << call.nodeName() << "': function " << call.getOpType() << " may have a default for '"
-                                          << ref.getName() << "', which is not read; expected the call to give it";
+          return call.emitError("node '") << call.nodeName() << "': function " << call.getOpType()
+                                          << " may have a default for '" << ref.getName()
+                                          << "', which is not read; expected the call to give it";
       }
       if (value)
         attributes.emplace_back(named.getName(), value);

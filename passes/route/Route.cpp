@@ -12,7 +12,9 @@ std::vector<FfnOp> uoe::routableBlocks(ModuleOp module) {
   module.walk([&](FfnOp ffn) {
     if (ffn->getParentOfType<ExpertsOp>() || ffn->hasAttr("uoe.core"))
       return;
-    auto leave = [&](const Twine &why) { ffn.emitRemark(blockName(ffn, "ffn")) << " is left dense: " << why; };
+    auto leave = [&](const Twine &why) {
+      ffn.emitRemark(blockName(ffn, "ffn")) << " is left dense: " << why;
+    };
     auto x = dyn_cast<RankedTensorType>(ffn.getInput().getType());
     if (!x || !isa<RankedTensorType>(ffn.getOutput().getType()))
       return leave("its rank is not known");
@@ -52,7 +54,8 @@ static calibration::Activation activationOf(Activation activation) {
 
 FailureOr<BlockWeights> uoe::loadWeights(FfnOp ffn, WeightReader &reader) {
   if (ffn.getActivation() == Activation::relu_squared)
-    return ffn.emitError("has the activation relu_squared, which calibration does not know"), failure();
+    return ffn.emitError("has the activation relu_squared, which calibration does not know"),
+           failure();
   BlockWeights block;
   bool ok = true;
   auto load = [&](Value value) -> const rt::Tensor * {
@@ -71,7 +74,8 @@ FailureOr<BlockWeights> uoe::loadWeights(FfnOp ffn, WeightReader &reader) {
   block.owners.reserve(6);
   auto matrix = [&](Value value) {
     const rt::Tensor *t = load(value);
-    return t && t->rank() == 2 ? calibration::MatrixView(t->data<float>(), t->dim(0), t->dim(1)) : calibration::MatrixView();
+    return t && t->rank() == 2 ? calibration::MatrixView(t->data<float>(), t->dim(0), t->dim(1))
+                               : calibration::MatrixView();
   };
   auto vector = [&](Value value) {
     const rt::Tensor *t = load(value);
@@ -97,19 +101,22 @@ FailureOr<BlockWeights> uoe::loadWeights(FfnOp ffn, WeightReader &reader) {
   return block;
 }
 
-FailureOr<Value> uoe::newWeight(OpBuilder &builder, ModuleOp module, const std::string &name, ArrayRef<int64_t> shape,
-                                ArrayRef<float> values) {
+FailureOr<Value> uoe::newWeight(OpBuilder &builder, ModuleOp module, const std::string &name,
+                                ArrayRef<int64_t> shape, ArrayRef<float> values) {
   auto type = RankedTensorType::get(shape, builder.getF32Type());
-  return addInitializer(builder, module, name, type,
-                        {reinterpret_cast<const char *>(values.data()), values.size() * sizeof(float)},
-                        WeightWriter::process());
+  return addInitializer(
+      builder, module, name, type,
+      {reinterpret_cast<const char *>(values.data()), values.size() * sizeof(float)},
+      WeightWriter::process());
 }
 
 Value uoe::binary(OpBuilder &builder, Location loc, StringRef op, Value x, Value y, Type type) {
-  return onnx::NodeOp::create(builder, loc, TypeRange{type ? type : x.getType()}, op, {x, y}).getResult(0);
+  return onnx::NodeOp::create(builder, loc, TypeRange{type ? type : x.getType()}, op, {x, y})
+      .getResult(0);
 }
 
-void uoe::annotate(Operation *op, StringRef name, StringRef recipe, int64_t multiplyAdds, double cost, double error) {
+void uoe::annotate(Operation *op, StringRef name, StringRef recipe, int64_t multiplyAdds,
+                   double cost, double error) {
   Builder builder(op->getContext());
   op->setAttr("name", builder.getStringAttr(name));
   op->setAttr("uoe.recipe", builder.getStringAttr(recipe));

@@ -1,5 +1,5 @@
-// route-cascade: experts of single input channels and single neurons, selected by exact thresholds on their own magnitudes. No router, no
-// predictor (lib/Calibration/README.md gives the equations).
+// route-cascade: experts of single input channels and single neurons, selected by exact thresholds
+// on their own magnitudes. No router, no predictor (lib/Calibration/README.md gives the equations).
 #include "include/uoe/calibration/Cascade.h"
 #include "lib/Conversion/Calibrate.h"
 #include "lib/Report/Progress.h"
@@ -30,7 +30,8 @@ struct RouteCascadePass : uoe::impl::RouteCascadePassBase<RouteCascadePass> {
       return signalPassFailure();
     }
     std::vector<FfnOp> blocks = routableBlocks(getOperation());
-    report::Progress progress("thresholds", std::max<int64_t>(1, static_cast<int64_t>(blocks.size())));
+    report::Progress progress("thresholds",
+                              std::max<int64_t>(1, static_cast<int64_t>(blocks.size())));
     for (FfnOp ffn : blocks) {
       if (failed(route(ffn, *data)))
         return signalPassFailure();
@@ -60,7 +61,9 @@ struct RouteCascadePass : uoe::impl::RouteCascadePassBase<RouteCascadePass> {
     calibration::CalibrationData calibrationData;
     calibrationData.inputs = inputs;
     CascadePlan plan;
-    if (calibration::Status status = calibration::calibrateCascade(weights->ffn, calibrationData, options, plan); !status.ok())
+    if (calibration::Status status =
+            calibration::calibrateCascade(weights->ffn, calibrationData, options, plan);
+        !status.ok())
       return ffn.emitError(name) << ": " << status.message;
     if (failed(rewrite(ffn, name, plan, weights->ffn.multiplyAdds())))
       return failure();
@@ -70,8 +73,11 @@ struct RouteCascadePass : uoe::impl::RouteCascadePassBase<RouteCascadePass> {
 
   // The routing of single channels of x whose |x_i|·norm_i lies above a threshold.
   Value magnitude(OpBuilder &builder, Location loc, Value x, Value norms, float threshold) {
-    auto type = RankedTensorType::get(cast<RankedTensorType>(x.getType()).getShape(), builder.getF32Type());
-    auto score = ScoreOp::create(builder, loc, type, ScoreKindAttr::get(&getContext(), ScoreKind::magnitude), x, norms, Value());
+    auto type =
+        RankedTensorType::get(cast<RankedTensorType>(x.getType()).getShape(), builder.getF32Type());
+    auto score =
+        ScoreOp::create(builder, loc, type, ScoreKindAttr::get(&getContext(), ScoreKind::magnitude),
+                        x, norms, Value());
     return SelectOp::create(builder, loc, RoutingType::get(&getContext(), type.getShape().back()),
                             RuleAttr::get(&getContext(), Rule::threshold), score.getScores(),
                             builder.getF32FloatAttr(threshold), IntegerAttr())
@@ -79,13 +85,15 @@ struct RouteCascadePass : uoe::impl::RouteCascadePassBase<RouteCascadePass> {
   }
 
   // Experts of one channel each. `body` builds the expert from its slices and gives its result.
-  ExpertsOp channels(OpBuilder &builder, Location loc, ArrayRef<Value> sliced, ArrayRef<int64_t> axes, Value routing,
-                     Combine combine, Type result, function_ref<Value(OpBuilder &, ValueRange)> body) {
+  ExpertsOp channels(OpBuilder &builder, Location loc, ArrayRef<Value> sliced,
+                     ArrayRef<int64_t> axes, Value routing, Combine combine, Type result,
+                     function_ref<Value(OpBuilder &, ValueRange)> body) {
     int64_t count = cast<RoutingType>(routing.getType()).getExperts();
     SmallVector<int64_t> sizes(count, 1);
-    auto op = ExpertsOp::create(builder, loc, result, ValueRange{}, sliced, routing, Value(),
-                                builder.getDenseI64ArrayAttr(axes), builder.getDenseI64ArrayAttr(sizes),
-                                CombineAttr::get(&getContext(), combine));
+    auto op =
+        ExpertsOp::create(builder, loc, result, ValueRange{}, sliced, routing, Value(),
+                          builder.getDenseI64ArrayAttr(axes), builder.getDenseI64ArrayAttr(sizes),
+                          CombineAttr::get(&getContext(), combine));
     Block *block = new Block;
     op.getBody().push_back(block);
     for (auto [value, axis] : llvm::zip(sliced, axes)) {
@@ -102,9 +110,11 @@ struct RouteCascadePass : uoe::impl::RouteCascadePassBase<RouteCascadePass> {
   // Σ over chosen channels i of x of x_i · w[i, :].
   Value rows(OpBuilder &builder, Location loc, Value x, Value w, Value routing, Type result) {
     int64_t rank = cast<RankedTensorType>(x.getType()).getRank();
-    return channels(builder, loc, {x, w}, {rank - 1, 0}, routing, Combine::sum, result, [&](OpBuilder &b, ValueRange parts) {
-             return binary(b, loc, "MatMul", parts[0], parts[1], result);
-           }).getOutput();
+    return channels(builder, loc, {x, w}, {rank - 1, 0}, routing, Combine::sum, result,
+                    [&](OpBuilder &b, ValueRange parts) {
+                      return binary(b, loc, "MatMul", parts[0], parts[1], result);
+                    })
+        .getOutput();
   }
 
   LogicalResult rewrite(FfnOp ffn, const std::string &name, const CascadePlan &plan, int64_t work) {
@@ -114,13 +124,15 @@ struct RouteCascadePass : uoe::impl::RouteCascadePassBase<RouteCascadePass> {
     NodeBuilder nodes(builder, loc, onnx::opsetOf(ffn));
     bool ok = true;
     auto weight = [&](StringRef what, const std::vector<float> &values) -> Value {
-      auto value = newWeight(builder, module, name + "." + what.str(), {static_cast<int64_t>(values.size())}, values);
+      auto value = newWeight(builder, module, name + "." + what.str(),
+                             {static_cast<int64_t>(values.size())}, values);
       ok &= succeeded(value);
       return ok ? *value : Value();
     };
     bool gated = static_cast<bool>(ffn.getGate());
     Value mean = weight("mean", plan.mean), gateNorm = weight("gate.norm", plan.gateNorm),
-          gateOffset = weight("gate.offset", plan.gateOffset), downNorm = weight("down.norm", plan.downNorm),
+          gateOffset = weight("gate.offset", plan.gateOffset),
+          downNorm = weight("down.norm", plan.downNorm),
           outputBias = weight("down.bias", plan.outputBias), upNorm, upOffset, gateScale;
     if (gated) {
       upNorm = weight("up.norm", plan.upNorm);
@@ -138,20 +150,25 @@ struct RouteCascadePass : uoe::impl::RouteCascadePassBase<RouteCascadePass> {
     auto hType = RankedTensorType::get(hidden, builder.getF32Type());
     Value z = binary(builder, loc, "Sub", x, mean, plain(x.getType()));
     Value first = gated ? ffn.getGate() : ffn.getUp();
-    Value g = rows(builder, loc, z, first, magnitude(builder, loc, z, gateNorm, plan.gateThreshold), hType);
+    Value g = rows(builder, loc, z, first, magnitude(builder, loc, z, gateNorm, plan.gateThreshold),
+                   hType);
     g = nodes.activation(ffn.getActivation(), binary(builder, loc, "Add", g, gateOffset));
     g.setType(hType);
     Value h = g;
     if (gated) {
       Value active = magnitude(builder, loc, g, gateScale, plan.activeThreshold);
-      Value u = rows(builder, loc, z, ffn.getUp(), magnitude(builder, loc, z, upNorm, plan.upThreshold), hType);
+      Value u = rows(builder, loc, z, ffn.getUp(),
+                     magnitude(builder, loc, z, upNorm, plan.upThreshold), hType);
       u = binary(builder, loc, "Add", u, upOffset);
       int64_t last = xType.getRank() - 1;
-      h = channels(builder, loc, {g, u}, {last, last}, active, Combine::concat, hType, [&](OpBuilder &b, ValueRange parts) {
-            return binary(b, loc, "Mul", parts[0], parts[1]);
-          }).getOutput();
+      h = channels(builder, loc, {g, u}, {last, last}, active, Combine::concat, hType,
+                   [&](OpBuilder &b, ValueRange parts) {
+                     return binary(b, loc, "Mul", parts[0], parts[1]);
+                   })
+              .getOutput();
     }
-    Value y = rows(builder, loc, h, ffn.getDown(), magnitude(builder, loc, h, downNorm, plan.downThreshold),
+    Value y = rows(builder, loc, h, ffn.getDown(),
+                   magnitude(builder, loc, h, downNorm, plan.downThreshold),
                    plain(ffn.getOutput().getType()));
     annotate(y.getDefiningOp(), name, "cascade", work, plan.cost, plan.error);
     y = binary(builder, loc, "Add", y, outputBias, ffn.getOutput().getType());

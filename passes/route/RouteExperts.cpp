@@ -1,5 +1,6 @@
-// route-experts: a dense block becomes an always-on core and routed experts with a linear router and one threshold, everything from closed
-// form on a profile (the numerics: lib/Calibration/README.md).
+// route-experts: a dense block becomes an always-on core and routed experts with a linear router
+// and one threshold, everything from closed form on a profile (the numerics:
+// lib/Calibration/README.md).
 #include "include/uoe/calibration/Experts.h"
 #include "lib/Conversion/Calibrate.h"
 #include "lib/Report/Progress.h"
@@ -60,7 +61,9 @@ struct RouteExpertsPass : uoe::impl::RouteExpertsPassBase<RouteExpertsPass> {
     calibration::CalibrationData calibrationData;
     calibrationData.inputs = inputs;
     ExpertPlan plan;
-    if (calibration::Status status = calibration::calibrateExperts(weights->ffn, calibrationData, options, plan); !status.ok())
+    if (calibration::Status status =
+            calibration::calibrateExperts(weights->ffn, calibrationData, options, plan);
+        !status.ok())
       return ffn.emitError(name) << ": " << status.message;
     if (failed(rewrite(ffn, name, plan, weights->ffn.multiplyAdds())))
       return failure();
@@ -85,12 +88,14 @@ struct RouteExpertsPass : uoe::impl::RouteExpertsPassBase<RouteExpertsPass> {
     auto plus = [&](Value value) { sum = sum ? binary(builder, loc, "Add", sum, value) : value; };
     if (plan.core > 0) {
       ArrayRef<int64_t> core = order.take_front(plan.core);
-      Value down = weight("core.down", {plan.core, outputs}, ArrayRef(plan.down.values).take_front(plan.core * outputs));
+      Value down = weight("core.down", {plan.core, outputs},
+                          ArrayRef(plan.down.values).take_front(plan.core * outputs));
       if (!ok)
         return failure();
-      auto dense = FfnOp::create(builder, loc, ffn.getOutput().getType(), ffn.getActivationAttr(), ffn.getInput(),
-                                 reorder(builder, loc, ffn.getUp(), core, 1), reorder(builder, loc, ffn.getGate(), core, 1),
-                                 down, reorder(builder, loc, ffn.getBiasUp(), core, 0),
+      auto dense = FfnOp::create(builder, loc, ffn.getOutput().getType(), ffn.getActivationAttr(),
+                                 ffn.getInput(), reorder(builder, loc, ffn.getUp(), core, 1),
+                                 reorder(builder, loc, ffn.getGate(), core, 1), down,
+                                 reorder(builder, loc, ffn.getBiasUp(), core, 0),
                                  reorder(builder, loc, ffn.getBiasGate(), core, 0), Value());
       dense->setAttr("uoe.core", builder.getUnitAttr());
       plus(dense.getOutput());
@@ -101,19 +106,23 @@ struct RouteExpertsPass : uoe::impl::RouteExpertsPassBase<RouteExpertsPass> {
       Value bias = weight("router.bias", {experts}, plan.routerBias);
       Value down = weight("experts.down", {static_cast<int64_t>(rest.size()), outputs},
                           ArrayRef(plan.down.values).drop_front(plan.core * outputs));
-      Value skip = plan.skip.empty() ? Value() : weight("skip", {experts, outputs}, plan.skip.values);
+      Value skip =
+          plan.skip.empty() ? Value() : weight("skip", {experts, outputs}, plan.skip.values);
       if (!ok)
         return failure();
       SmallVector<int64_t> scoreShape(xType.getShape());
       scoreShape.back() = experts;
-      auto score = ScoreOp::create(builder, loc, RankedTensorType::get(scoreShape, xType.getElementType()),
-                                   ScoreKindAttr::get(&getContext(), ScoreKind::linear), ffn.getInput(), router, bias);
+      auto score = ScoreOp::create(
+          builder, loc, RankedTensorType::get(scoreShape, xType.getElementType()),
+          ScoreKindAttr::get(&getContext(), ScoreKind::linear), ffn.getInput(), router, bias);
       // The plan keeps scores at the threshold; the op keeps those above tau.
       float tau = std::nextafter(plan.threshold, -std::numeric_limits<float>::infinity());
-      auto select = SelectOp::create(builder, loc, RoutingType::get(&getContext(), experts),
-                                     RuleAttr::get(&getContext(), Rule::threshold), score.getScores(),
-                                     builder.getF32FloatAttr(tau), IntegerAttr());
-      FailureOr<ExpertsOp> split = splitFfn(builder, ffn, rest, plan.expertSizes, select.getRouting(), skip, down);
+      auto select =
+          SelectOp::create(builder, loc, RoutingType::get(&getContext(), experts),
+                           RuleAttr::get(&getContext(), Rule::threshold), score.getScores(),
+                           builder.getF32FloatAttr(tau), IntegerAttr());
+      FailureOr<ExpertsOp> split =
+          splitFfn(builder, ffn, rest, plan.expertSizes, select.getRouting(), skip, down);
       if (failed(split))
         return failure();
       annotate(*split, name, "experts", work, plan.cost, plan.error);
@@ -122,13 +131,16 @@ struct RouteExpertsPass : uoe::impl::RouteExpertsPassBase<RouteExpertsPass> {
       plus(split->getOutput());
     }
     if (!plan.linearIn.empty()) {
-      Value in = weight("linear.in", {plan.linearIn.rows, plan.linearIn.cols}, plan.linearIn.values);
-      Value out = weight("linear.out", {plan.linearOut.rows, plan.linearOut.cols}, plan.linearOut.values);
+      Value in =
+          weight("linear.in", {plan.linearIn.rows, plan.linearIn.cols}, plan.linearIn.values);
+      Value out =
+          weight("linear.out", {plan.linearOut.rows, plan.linearOut.cols}, plan.linearOut.values);
       if (!ok)
         return failure();
       SmallVector<int64_t> shape(xType.getShape());
       shape.back() = plan.linearIn.cols;
-      Value low = binary(builder, loc, "MatMul", ffn.getInput(), in, RankedTensorType::get(shape, xType.getElementType()));
+      Value low = binary(builder, loc, "MatMul", ffn.getInput(), in,
+                         RankedTensorType::get(shape, xType.getElementType()));
       plus(binary(builder, loc, "MatMul", low, out, ffn.getOutput().getType()));
     }
     if (!plan.outputBias.empty()) {

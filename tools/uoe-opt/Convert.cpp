@@ -1,7 +1,7 @@
 // Conversion, proof and report on uoe-opt's command line.
+#include "lib/Conversion/Convert.h"
 #include "Extension.h"
 #include "dialects/uoe/Uoe.h"
-#include "lib/Conversion/Convert.h"
 #include "lib/Conversion/Report.h"
 #include "lib/Proof/Prove.h"
 #include "passes/Passes.h"
@@ -13,31 +13,56 @@ using namespace uoe;
 namespace cl = llvm::cl;
 
 static cl::OptionCategory category("Conversion");
-static cl::opt<std::string> recipe("recipe", cl::desc("Route the FFNs: 'experts' (core, experts, linear router) or 'cascade' (single "
-                                                      "channels and neurons, exact thresholds)"),
-                                   cl::value_desc("name"), cl::cat(category));
-static cl::opt<double> budget("budget", cl::desc("Share of the FFNs' multiply-adds to execute, router counted (default 0.75)"),
-                              cl::init(0.75), cl::cat(category));
-static cl::opt<int64_t> experts("experts", cl::desc("Decompose every FFN into this many experts, exactly, without routing"),
-                                cl::value_desc("n"), cl::init(0), cl::cat(category));
-static cl::opt<int64_t> attentionGroups("attention-groups",
-                                        cl::desc("Decompose every attention block into this many experts by heads, exactly (default with "
-                                                 "--prove: 2)"),
-                                        cl::value_desc("n"), cl::init(0), cl::cat(category));
-static cl::opt<int64_t> expertSize("expert-size", cl::desc("Neurons per routed expert (default 16)"), cl::init(16), cl::cat(category));
-static cl::opt<std::string> tokens("calibrate", cl::desc("Text to calibrate with: token ids, a stream or sentences padded with 0"),
-                                   cl::value_desc("file.npy"), cl::cat(category));
-static cl::opt<int64_t> samples("calibration-tokens", cl::desc("Tokens kept per layer (default 8192)"), cl::init(8192), cl::cat(category));
-static cl::opt<std::string> profile("profile", cl::desc("Profile of the calibration run: read if it exists, written otherwise"),
-                                    cl::value_desc("file"), cl::cat(category));
-static cl::opt<bool> uniform("uniform", cl::desc("Give every layer the same budget instead of planning by sensitivity"), cl::cat(category));
-static cl::opt<bool> proveFlag("prove", cl::desc("Prove that the decomposed form equals the dense one; exit status 1 if it does not"),
-                               cl::cat(category));
-static cl::opt<std::string> report("report", cl::desc("Write the report as JSON to this file"), cl::value_desc("file.json"),
+static cl::opt<std::string>
+    recipe("recipe",
+           cl::desc("Route the FFNs: 'experts' (core, experts, linear router) or 'cascade' (single "
+                    "channels and neurons, exact thresholds)"),
+           cl::value_desc("name"), cl::cat(category));
+static cl::opt<double>
+    budget("budget",
+           cl::desc("Share of the FFNs' multiply-adds to execute, router counted (default 0.75)"),
+           cl::init(0.75), cl::cat(category));
+static cl::opt<int64_t>
+    experts("experts",
+            cl::desc("Decompose every FFN into this many experts, exactly, without routing"),
+            cl::value_desc("n"), cl::init(0), cl::cat(category));
+static cl::opt<int64_t> attentionGroups(
+    "attention-groups",
+    cl::desc(
+        "Decompose every attention block into this many experts by heads, exactly (default with "
+        "--prove: 2)"),
+    cl::value_desc("n"), cl::init(0), cl::cat(category));
+static cl::opt<int64_t> expertSize("expert-size",
+                                   cl::desc("Neurons per routed expert (default 16)"), cl::init(16),
                                    cl::cat(category));
-static cl::opt<int> threads("num-threads", cl::desc("Threads of calibration and proof (default: all cores)"), cl::init(0), cl::cat(category));
+static cl::opt<std::string>
+    tokens("calibrate",
+           cl::desc("Text to calibrate with: token ids, a stream or sentences padded with 0"),
+           cl::value_desc("file.npy"), cl::cat(category));
+static cl::opt<int64_t> samples("calibration-tokens",
+                                cl::desc("Tokens kept per layer (default 8192)"), cl::init(8192),
+                                cl::cat(category));
+static cl::opt<std::string>
+    profile("profile",
+            cl::desc("Profile of the calibration run: read if it exists, written otherwise"),
+            cl::value_desc("file"), cl::cat(category));
+static cl::opt<bool>
+    uniform("uniform",
+            cl::desc("Give every layer the same budget instead of planning by sensitivity"),
+            cl::cat(category));
+static cl::opt<bool> proveFlag(
+    "prove",
+    cl::desc("Prove that the decomposed form equals the dense one; exit status 1 if it does not"),
+    cl::cat(category));
+static cl::opt<std::string> report("report", cl::desc("Write the report as JSON to this file"),
+                                   cl::value_desc("file.json"), cl::cat(category));
+static cl::opt<int> threads("num-threads",
+                            cl::desc("Threads of calibration and proof (default: all cores)"),
+                            cl::init(0), cl::cat(category));
 
-static bool wanted() { return !recipe.empty() || experts > 0 || attentionGroups > 0 || proveFlag; }
+static bool wanted() {
+  return !recipe.empty() || experts > 0 || attentionGroups > 0 || proveFlag;
+}
 
 static LogicalResult addPasses(PassManager &passes, const Invocation &) {
   if (wanted())

@@ -1,5 +1,5 @@
-// The commands of uoe-run: each adds itself to the program, and sets `status` to its exit status when
-// it runs.
+// The commands of uoe-run: each adds itself to the program, and sets `status` to its exit status
+// when it runs.
 #pragma once
 
 namespace CLI {

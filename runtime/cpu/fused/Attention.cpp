@@ -1,5 +1,6 @@
-// uoe.Attention: softmax(scale·q·kᵀ + bias)·v. Inputs: q, k, v of rank 4, bias (float32 or bool, up to rank 4)?. Attributes q_bshd, k_bshd,
-// v_bshd, y_bshd say which are [batch, position, head, feature] rather than [batch, head, position, feature].
+// uoe.Attention: softmax(scale·q·kᵀ + bias)·v. Inputs: q, k, v of rank 4, bias (float32 or bool, up
+// to rank 4)?. Attributes q_bshd, k_bshd, v_bshd, y_bshd say which are [batch, position, head,
+// feature] rather than [batch, head, position, feature].
 #include "runtime/cpu/fast/Attention.h"
 #include "runtime/cpu/ops/Register.h"
 
@@ -31,8 +32,9 @@ fast::Strides4 broadcast(const Tensor &bias, const Shape &to) {
   check(bias.rank() <= 4, "bias: expected rank 4 at most, found shape ", toString(bias.shape()));
   int64_t strides[4] = {0, 0, 0, 0}, step = 1;
   for (int64_t axis = 3, i = bias.rank() - 1; i >= 0; --i, --axis) {
-    check(bias.shape()[i] == to[axis] || bias.shape()[i] == 1, "bias: expected a shape that broadcasts to ", toString(to),
-          ", found ", toString(bias.shape()));
+    check(bias.shape()[i] == to[axis] || bias.shape()[i] == 1,
+          "bias: expected a shape that broadcasts to ", toString(to), ", found ",
+          toString(bias.shape()));
     strides[axis] = bias.shape()[i] == 1 ? 0 : step;
     step *= bias.shape()[i];
   }
@@ -44,10 +46,11 @@ void runAttention(KernelCall &call) {
   Layout q = layoutOf(qt, call.node.integer("q_bshd", 0), "query");
   Layout k = layoutOf(kt, call.node.integer("k_bshd", 0), "key");
   Layout v = layoutOf(vt, call.node.integer("v_bshd", 0), "value");
-  check(q.batch == k.batch && k.batch == v.batch && k.heads == v.heads && k.positions == v.positions &&
-            q.features == k.features && (k.heads > 0 && q.heads % k.heads == 0),
-        "query ", toString(qt.shape()), ", key ", toString(kt.shape()), " and value ", toString(vt.shape()),
-        " do not fit each other");
+  check(q.batch == k.batch && k.batch == v.batch && k.heads == v.heads &&
+            k.positions == v.positions && q.features == k.features &&
+            (k.heads > 0 && q.heads % k.heads == 0),
+        "query ", toString(qt.shape()), ", key ", toString(kt.shape()), " and value ",
+        toString(vt.shape()), " do not fit each other");
   fast::AttentionArgs args;
   args.batch = q.batch;
   args.heads = q.heads;
@@ -90,6 +93,8 @@ void runAttention(KernelCall &call) {
 
 } // namespace
 
-void registerFusedAttention(KernelTable &table) { table.add("uoe", "Attention", runAttention); }
+void registerFusedAttention(KernelTable &table) {
+  table.add("uoe", "Attention", runAttention);
+}
 
 } // namespace uoe::rt

@@ -1,5 +1,6 @@
-// uoe.Cascade: experts of single channels and neurons under exact thresholds. Inputs: x, mean [d], W_g [d, F], offset_g [F], c [d], W_u [d, F]?,
-// offset_u [F]?, d [d]?, r [F]?, W_d [F, n], w [F]. Offsets include the mean's part: g = act((x − mean)·W_g + offset_g).
+// uoe.Cascade: experts of single channels and neurons under exact thresholds. Inputs: x, mean [d],
+// W_g [d, F], offset_g [F], c [d], W_u [d, F]?, offset_u [F]?, d [d]?, r [F]?, W_d [F, n], w [F].
+// Offsets include the mean's part: g = act((x − mean)·W_g + offset_g).
 #include "runtime/cpu/fast/Cascade.h"
 #include "runtime/cpu/fused/Weights.h"
 #include "runtime/cpu/ops/Register.h"
@@ -39,11 +40,13 @@ std::any prepareCascade(const Node &node, std::vector<bool> &consumed) {
     return m;
   };
   Matrix first = matrix(2, false), up = matrix(5, true), down = matrix(9, false);
-  check(!up.data || (up.rows == first.rows && up.columns == first.columns), "the matrices of gate and up do not fit");
+  check(!up.data || (up.rows == first.rows && up.columns == first.columns),
+        "the matrices of gate and up do not fit");
   check(down.rows == first.columns, "the down matrix does not fit ", first.columns, " neurons");
   auto vector = [&](size_t i, int64_t n, bool optional) -> const float * {
     const Tensor *t = constant(i, optional);
-    check(!t || t->size() == n, "input ", i, ": expected ", n, " elements, found shape ", t ? toString(t->shape()) : "");
+    check(!t || t->size() == n, "input ", i, ": expected ", n, " elements, found shape ",
+          t ? toString(t->shape()) : "");
     return t ? t->data<float>() : nullptr;
   };
   fast::CascadeSource source;
@@ -71,7 +74,8 @@ std::any prepareCascade(const Node &node, std::vector<bool> &consumed) {
     for (int64_t j = 0; j < source.hidden; ++j) {
       double sum = 0;
       for (int64_t i = 0; i < source.in; ++i)
-        sum += static_cast<double>(source.mean[i]) * w.data[w.transposed ? j * source.in + i : i * source.hidden + j];
+        sum += static_cast<double>(source.mean[i]) *
+               w.data[w.transposed ? j * source.in + i : i * source.hidden + j];
       bias[j] = static_cast<float>(offset[j] - sum);
     }
     return bias;
@@ -99,6 +103,8 @@ void runCascade(KernelCall &call) {
 
 } // namespace
 
-void registerFusedCascade(KernelTable &table) { table.add("uoe", "Cascade", runCascade, prepareCascade); }
+void registerFusedCascade(KernelTable &table) {
+  table.add("uoe", "Cascade", runCascade, prepareCascade);
+}
 
 } // namespace uoe::rt

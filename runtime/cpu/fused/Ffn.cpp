@@ -24,7 +24,8 @@ struct Source {
     };
     auto matrix = [&](size_t i, bool &isTransposed) {
       const Tensor *t = constant(i);
-      check(!t || t->rank() == 2, "weight: expected a matrix, found shape ", t ? toString(t->shape()) : "");
+      check(!t || t->rank() == 2, "weight: expected a matrix, found shape ",
+            t ? toString(t->shape()) : "");
       isTransposed = (transposed >> (first + i)) & 1;
       return t;
     };
@@ -34,16 +35,18 @@ struct Source {
     ffn.in = up->dim(ffn.upTransposed ? 1 : 0);
     ffn.hidden = up->dim(ffn.upTransposed ? 0 : 1);
     ffn.out = down->dim(ffn.downTransposed ? 0 : 1);
-    check(down->dim(ffn.downTransposed ? 1 : 0) == ffn.hidden, "the down matrix ", toString(down->shape()),
-          " does not fit ", ffn.hidden, " neurons");
-    check(!gate || (gate->dim(ffn.gateTransposed ? 1 : 0) == ffn.in && gate->dim(ffn.gateTransposed ? 0 : 1) == ffn.hidden),
+    check(down->dim(ffn.downTransposed ? 1 : 0) == ffn.hidden, "the down matrix ",
+          toString(down->shape()), " does not fit ", ffn.hidden, " neurons");
+    check(!gate || (gate->dim(ffn.gateTransposed ? 1 : 0) == ffn.in &&
+                    gate->dim(ffn.gateTransposed ? 0 : 1) == ffn.hidden),
           "the gate matrix does not fit ", ffn.in, " inputs and ", ffn.hidden, " neurons");
     ffn.up = up->data<float>();
     ffn.gate = gate ? gate->data<float>() : nullptr;
     ffn.down = down->data<float>();
     auto bias = [&](size_t i, int64_t n) -> const float * {
       const Tensor *t = constant(i);
-      check(!t || t->size() == n, "bias: expected ", n, " elements, found shape ", t ? toString(t->shape()) : "");
+      check(!t || t->size() == n, "bias: expected ", n, " elements, found shape ",
+            t ? toString(t->shape()) : "");
       return t ? t->data<float>() : nullptr;
     };
     ffn.upBias = bias(3, ffn.hidden);
@@ -77,12 +80,13 @@ std::any prepareExperts(const Node &node, std::vector<bool> &consumed) {
   for (int64_t size : sizes)
     starts.push_back(starts.back() + size);
   Source source(node, 2, consumed);
-  check(starts.back() == source.ffn.hidden, "the experts have ", starts.back(), " neurons, the weights ", source.ffn.hidden);
+  check(starts.back() == source.ffn.hidden, "the experts have ", starts.back(),
+        " neurons, the weights ", source.ffn.hidden);
   auto block = std::make_shared<fast::PackedFfn>(source.ffn, activationOf(node), starts);
   if (const Tensor *skip = node.constants.size() > 8 ? node.constants[8] : nullptr) {
     expectType(*skip, DType::F32, "skip");
-    check(skip->size() == static_cast<int64_t>(sizes.size()) * source.ffn.out, "skip: expected one row per expert, found shape ",
-          toString(skip->shape()));
+    check(skip->size() == static_cast<int64_t>(sizes.size()) * source.ffn.out,
+          "skip: expected one row per expert, found shape ", toString(skip->shape()));
     block->setSkipVectors(skip->data<float>());
     consumed[8] = true;
   }
@@ -112,7 +116,9 @@ void weigh(fast::Choice &choice, const float *scores, int64_t experts, int64_t r
         sum += std::exp(s[choice.ids[i]] - top);
     for (int64_t i = begin; i < end; ++i) {
       float v = s[choice.ids[i]];
-      choice.weights[i] = rule == 1 ? v : rule == 4 ? 1 / (1 + std::exp(-v)) : std::exp(v - top) / sum;
+      choice.weights[i] = rule == 1   ? v
+                          : rule == 4 ? 1 / (1 + std::exp(-v))
+                                      : std::exp(v - top) / sum;
     }
   }
 }
@@ -136,8 +142,8 @@ void runExperts(KernelCall &call) {
   const fast::PackedFfn &block = packed(call);
   const Tensor &x = call.in(0), &scoreTensor = call.in(1);
   int64_t rows = rowsOf(x, block.in, "input 0");
-  check(rowsOf(scoreTensor, block.experts, "scores") == rows, "scores: expected ", rows, " rows, found shape ",
-        toString(scoreTensor.shape()));
+  check(rowsOf(scoreTensor, block.experts, "scores") == rows, "scores: expected ", rows,
+        " rows, found shape ", toString(scoreTensor.shape()));
   const float *scores = scoreTensor.data<float>();
   fast::Choice choice;
   switch (call.node.integer("rule", 0)) {
@@ -154,7 +160,8 @@ void runExperts(KernelCall &call) {
     choice = fillEmpty(choice, scores, block.experts);
   weigh(choice, scores, block.experts, call.node.integer("weight", 0));
   Tensor &y = call.out(0, DType::F32, withLast(x, block.out));
-  fast::experts(block, x.data<float>(), block.in, rows, choice.routing(), y.data<float>(), block.out);
+  fast::experts(block, x.data<float>(), block.in, rows, choice.routing(), y.data<float>(),
+                block.out);
 }
 
 } // namespace

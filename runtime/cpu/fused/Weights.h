@@ -5,12 +5,16 @@
 
 namespace uoe::rt {
 
-/// Packs constant input i, [k, n] in float32 (or [n, k] if bit i of the node's attribute "transposed" is set), and marks it as
-/// consumed. Null if the input is absent. Raises Error if it is no constant float32 matrix.
-std::shared_ptr<const fast::PackedMatrix> packInput(const Node &node, size_t i, std::vector<bool> &consumed);
-/// Float32 vector i of length n as a pointer, null if absent. Raises Error for another length or type.
+/// Packs constant input i, [k, n] in float32 (or [n, k] if bit i of the node's attribute
+/// "transposed" is set), and marks it as consumed. Null if the input is absent. Raises Error if it
+/// is no constant float32 matrix.
+std::shared_ptr<const fast::PackedMatrix> packInput(const Node &node, size_t i,
+                                                    std::vector<bool> &consumed);
+/// Float32 vector i of length n as a pointer, null if absent. Raises Error for another length or
+/// type.
 const float *vectorInput(KernelCall &call, size_t i, int64_t n, const char *what);
-/// Number of rows of x seen as [rows, columns]; raises Error unless its last dimension is `columns`.
+/// Number of rows of x seen as [rows, columns]; raises Error unless its last dimension is
+/// `columns`.
 int64_t rowsOf(const Tensor &x, int64_t columns, const char *what);
 /// x's shape with another last dimension.
 Shape withLast(const Tensor &x, int64_t columns);

@@ -1,12 +1,17 @@
-// The list of kernel families. A file Xxx.cpp of this folder (or of ../fast) defines `void registerXxx(KernelTable &)`.
+// The list of kernel families. A file Xxx.cpp of this folder (or of ../fast) defines `void
+// registerXxx(KernelTable &)`.
 #pragma once
 #include "runtime/core/Kernel.h"
 
 // One line per group of families, so that they can grow side by side.
 #define UOE_ELEMENTWISE_FAMILIES(X) X(Unary) X(Binary) X(Compare) X(Cast)
 #define UOE_SHAPE_FAMILIES(X) X(Shape) X(Transpose) X(Slice) X(Pad)
-#define UOE_INDEX_FAMILIES(X) X(Gather) X(Scatter) X(Select) X(Order) X(Reduce) X(Cumulative) X(Generate) X(Spectral)
-#define UOE_LINEAR_FAMILIES(X) X(MatMul) X(MatMulNBits) X(QuantizedMatMul) X(QLinear) X(Einsum) X(Moe) X(Conv) X(Pool) X(Resize) X(Sampling) X(Rnn) X(Quantize) X(Softmax) X(LayerNorm) X(BatchNorm) X(Activation)
+#define UOE_INDEX_FAMILIES(X)                                                                      \
+  X(Gather) X(Scatter) X(Select) X(Order) X(Reduce) X(Cumulative) X(Generate) X(Spectral)
+#define UOE_LINEAR_FAMILIES(X)                                                                     \
+  X(MatMul)                                                                                        \
+  X(MatMulNBits) X(QuantizedMatMul) X(QLinear) X(Einsum) X(Moe) X(Conv) X(Pool) X(Resize)          \
+      X(Sampling) X(Rnn) X(Quantize) X(Softmax) X(LayerNorm) X(BatchNorm) X(Activation)
 #define UOE_ATTENTION_FAMILIES(X) X(Attention) X(ContribAttention) X(GroupQueryAttention) X(Rotary)
 #define UOE_CONTROL_FAMILIES(X) X(Control) X(Sequence)
 #define UOE_FUSED_FAMILIES(X) X(Linear) X(FusedAttention) X(FusedFfn) X(FusedCascade)

@@ -9,8 +9,9 @@ namespace uoe::rt {
 #define UOE_REAL_UNARY(X)                                                                          \
   X(Abs)                                                                                           \
   X(Neg)                                                                                           \
-  X(Ceil) X(Floor) X(Round) X(Sqrt) X(Reciprocal) X(Exp) X(Log) X(Sin) X(Cos) X(Tan) X(Asin)       \
-      X(Acos) X(Atan) X(Sinh) X(Cosh) X(Tanh) X(Asinh) X(Acosh) X(Atanh) X(Erf) X(Sigmoid) X(Relu) \
+  X(Ceil)                                                                                          \
+  X(Floor) X(Round) X(Sqrt) X(Reciprocal) X(Exp) X(Log) X(Sin) X(Cos) X(Tan) X(Asin) X(Acos)       \
+      X(Atan) X(Sinh) X(Cosh) X(Tanh) X(Asinh) X(Acosh) X(Atanh) X(Erf) X(Sigmoid) X(Relu)         \
           X(LeakyRelu) X(ThresholdedRelu) X(Elu) X(Selu) X(Celu) X(Softplus) X(Softsign)           \
               X(HardSigmoid) X(HardSwish) X(Mish) X(GeluErf) X(GeluTanh) X(Swish) X(Sign) X(Clip)  \
                   X(Shrink) X(Square) X(Cube) X(ReciprocalSqrt)
