@@ -17,6 +17,15 @@
 using namespace mlir;
 using namespace uoe;
 
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+// The containers and allocators of LLVM's dylib are built without the sanitizer.
+extern "C" const char *__asan_default_options() {
+  return "detect_container_overflow=0:allow_user_poisoning=0:detect_leaks=0";
+}
+#endif
+#endif
+
 static llvm::cl::OptionCategory category("ONNX");
 static llvm::cl::opt<bool> externalData(
     "external-data",
