@@ -101,7 +101,7 @@ def main():
                     os.path.exists(p)), "lit")
         suite.lit(lit, build / "test")
     library = build / "runtime/cpu/libuoe_runtime.so"
-    for name in ("node_ops", "contrib_ops", "random_ops", "uoe_ops"):
+    for name in ("node_ops", "contrib_ops", "random_ops"):
         if wanted(name) and (ROOT / f"test/conformance/{name}.py").exists():
             suite.script(name, [python, ROOT / f"test/conformance/{name}.py", "--library", library])
     if wanted("models"):
