@@ -44,8 +44,12 @@ void dotSome(int64_t n, int64_t k, const float *a, int64_t lda, const float *b, 
         UOE_UNROLL for (int r = 0; r < Rows; ++r) acc[c][r] = fma(x[r], y, acc[c][r]);
       }
     });
-    UOE_UNROLL for (int c = 0; c < w; ++c) UOE_UNROLL for (int r = 0; r < Rows; ++r)
-        out[r * ldo + j + c] = sum(acc[c][r]);
+    UOE_UNROLL for (int r = 0; r < Rows; ++r) {
+      if constexpr (w == 4)
+        sum4(acc[0][r], acc[1][r], acc[2][r], acc[3][r], out + r * ldo + j);
+      else
+        UOE_UNROLL for (int c = 0; c < w; ++c) out[r * ldo + j + c] = sum(acc[c][r]);
+    }
   };
   for (; j + side <= n; j += side)
     run(Count<side>());
@@ -54,6 +58,9 @@ void dotSome(int64_t n, int64_t k, const float *a, int64_t lda, const float *b, 
 }
 inline void dots(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const float *b,
                  int64_t ldb, float *out, int64_t ldo) {
+  if constexpr (registers == 32)
+    for (; m >= 4; m -= 4, a += 4 * lda, out += 4 * ldo)
+      dotSome<4>(n, k, a, lda, b, ldb, out, ldo);
   for (; m >= 2; m -= 2, a += 2 * lda, out += 2 * ldo)
     dotSome<2>(n, k, a, lda, b, ldb, out, ldo);
   if (m)

@@ -113,11 +113,17 @@ UOE_INLINE __m256 scaleHalf(__m256 x, __m256 n) {
 UOE_INLINE V scale(V x, V n) {
   return {scaleHalf(x.a, n.a), scaleHalf(x.b, n.b)};
 }
+UOE_INLINE void sum4(V x, V y, V z, V w, float *out) {
+  __m256 p = _mm256_hadd_ps(_mm256_add_ps(x.a, x.b), _mm256_add_ps(y.a, y.b));
+  __m256 q = _mm256_hadd_ps(_mm256_add_ps(z.a, z.b), _mm256_add_ps(w.a, w.b));
+  __m256 s = _mm256_hadd_ps(p, q);
+  _mm_storeu_ps(out, _mm_add_ps(_mm256_castps256_ps128(s), _mm256_extractf128_ps(s, 1)));
+}
+/// In the same order as sum4, so that a sum does not depend on its neighbours.
 UOE_INLINE float sum(V x) {
-  __m256 s = _mm256_add_ps(x.a, x.b);
-  __m128 t = _mm_add_ps(_mm256_castps256_ps128(s), _mm256_extractf128_ps(s, 1));
-  t = _mm_add_ps(t, _mm_movehl_ps(t, t));
-  return _mm_cvtss_f32(_mm_add_ss(t, _mm_shuffle_ps(t, t, 1)));
+  float out[4];
+  sum4(x, x, x, x, out);
+  return out[0];
 }
 UOE_INLINE float maxOf(V x) {
   __m256 s = _mm256_max_ps(x.a, x.b);

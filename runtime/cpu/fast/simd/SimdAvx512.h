@@ -97,8 +97,22 @@ UOE_INLINE V toFloat(I a) {
 UOE_INLINE V scale(V a, V n) {
   return {_mm512_scalef_ps(a.r, n.r)};
 }
+/// The four lanes of 128 bits added up.
+UOE_INLINE __m128 foldLanes(__m512 x) {
+  __m256 y = _mm256_add_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps(x, 1));
+  return _mm_add_ps(_mm256_castps256_ps128(y), _mm256_extractf128_ps(y, 1));
+}
+/// In the same order as sum4, so that a sum does not depend on its neighbours.
 UOE_INLINE float sum(V a) {
-  return _mm512_reduce_add_ps(a.r);
+  __m512 x = _mm512_add_ps(a.r, _mm512_permute_ps(a.r, 0x4e));
+  return _mm_cvtss_f32(foldLanes(_mm512_add_ps(x, _mm512_permute_ps(x, 0xb1))));
+}
+UOE_INLINE void sum4(V a, V b, V c, V d, float *out) {
+  __m512 x = _mm512_add_ps(_mm512_unpacklo_ps(a.r, b.r), _mm512_unpackhi_ps(a.r, b.r));
+  __m512 y = _mm512_add_ps(_mm512_unpacklo_ps(c.r, d.r), _mm512_unpackhi_ps(c.r, d.r));
+  __m512d p = _mm512_castps_pd(x), q = _mm512_castps_pd(y);
+  _mm_storeu_ps(out, foldLanes(_mm512_add_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(p, q)),
+                                             _mm512_castpd_ps(_mm512_unpackhi_pd(p, q)))));
 }
 UOE_INLINE float maxOf(V a) {
   return _mm512_reduce_max_ps(a.r);

@@ -146,6 +146,12 @@ UOE_INLINE float sum(V a) {
   F4 s = (a.r[0] + a.r[2]) + (a.r[1] + a.r[3]);
   return (s[0] + s[2]) + (s[1] + s[3]);
 }
+UOE_INLINE void sum4(V a, V b, V c, V d, float *out) {
+  out[0] = sum(a);
+  out[1] = sum(b);
+  out[2] = sum(c);
+  out[3] = sum(d);
+}
 UOE_INLINE float maxOf(V a) {
   float m = a.r[0][0];
   UOE_EACH for (int j = 0; j < 4; ++j) m = a.r[i][j] > m ? a.r[i][j] : m;
