@@ -69,7 +69,16 @@ struct DecomposeAttentionPass : uoe::impl::DecomposeAttentionPassBase<DecomposeA
     unsigned operand;
     HeadSlice where;
     int64_t common = 0;
+    bool flattens = false;
   };
+
+  // The number of channels from the axis of heads on, 0 if it is not known or they are not all that follows.
+  static int64_t sideBySide(Value value, HeadSlice where) {
+    int64_t width = 1;
+    for (int64_t i = where.axis; i < rankOf(value); ++i)
+      width = ShapedType::isDynamic(sizeOf(value, i)) ? 0 : width * sizeOf(value, i);
+    return where.before == 1 && where.offset == 0 ? width : 0;
+  }
 
   LogicalResult split(AttentionOp op, StringRef name, int64_t queries, int64_t groups, ArrayRef<int64_t> sizes) {
     Facts facts;
@@ -88,6 +97,7 @@ struct DecomposeAttentionPass : uoe::impl::DecomposeAttentionPassBase<DecomposeA
       if (!value.hasOneUse())
         return dense("its heads' results are used in several places");
       auto node = dyn_cast<NodeOp>(*value.getUsers().begin());
+      bool rows = !steps.empty() && steps.back().flattens;
       unsigned operand = value.getUses().begin()->getOperandNumber();
       auto at = [&](const Twine &why) {
         return dense(Twine(node ? describe(node) + " (" + node.getOpType().str() + ")" : "its use") + " " + why);
@@ -98,12 +108,14 @@ struct DecomposeAttentionPass : uoe::impl::DecomposeAttentionPassBase<DecomposeA
       Value result = node.getResult(0);
       Step step{node, operand, where};
       if ((node.is("MatMul") || node.is("Gemm")) && operand == 0) {
-        if (!facts.isConstant(node.input(1)) || rankOf(node.input(1)) != 2 || where.axis != rankOf(value) - 1 ||
+        if (!facts.isConstant(node.input(1)) || rankOf(node.input(1)) != 2 || (!rows && where.axis != rankOf(value) - 1) ||
             node.integer("transA", 0) != 0)
           return at("is no product of heads side by side with a constant matrix");
         projection = node;
-      } else if (node.isContrib("MatMulNBits") && operand == 0 && where.axis == rankOf(value) - 1) {
+      } else if (node.isContrib("MatMulNBits") && operand == 0 && (rows || where.axis == rankOf(value) - 1)) {
         projection = node;
+      } else if (rows) {
+        return at("between flattened rows and the output projection is not known to treat heads alike");
       } else if (node.is("Transpose")) {
         auto perm = dyn_cast_or_null<DenseI64ArrayAttr>(node.attribute("perm"));
         int64_t rank = rankOf(value);
@@ -112,9 +124,15 @@ struct DecomposeAttentionPass : uoe::impl::DecomposeAttentionPassBase<DecomposeA
             step.where.axis = i;
       } else if (node.is("Reshape") && operand == 0) {
         auto next = forward.across(node, where, true, step.common);
-        if (!next)
+        if (next) {
+          step.where = *next;
+        } else if (auto width = sideBySide(value, where); width > 0 && rankOf(result) == 2 && sizeOf(result, 1) == width) {
+          // Rows of all heads are flattened for the projection: that can be done after it.
+          step.where.each = width / groups;
+          step.flattens = true;
+        } else {
           return at("does not keep heads apart");
-        step.where = *next;
+        }
       } else if (node.is("Identity") || node.is("Cast")) {
       } else if (node.is("Mul") || node.is("Div")) {
         if (rankOf(value) != rankOf(result) || sizeOf(value, where.axis) != sizeOf(result, where.axis))
@@ -159,8 +177,20 @@ struct DecomposeAttentionPass : uoe::impl::DecomposeAttentionPassBase<DecomposeA
                                          op.getScaleAttr(), op.getCausalAttr(), op.getWindowAttr(), op.getSoftcapAttr(),
                                          op.getBooleanZeroAttr(), StringAttr());
     Value value = attention.getResult(0);
+    bool flattened = false;
     for (const Step &step : steps) {
       NodeOp node = step.node;
+      if (step.flattens) {
+        auto whole = cast<RankedTensorType>(value.getType());
+        SmallVector<int64_t> shape(step.where.axis + 1, 0);
+        shape.back() = -1;
+        SmallVector<int64_t> sizesOf(whole.getShape().take_front(shape.size()));
+        sizesOf.back() = llvm::all_equal(sizes) ? sizes[0] * step.where.each : ShapedType::kDynamic;
+        value = makeNode(inner, loc, "Reshape", {value, makeIntegers(inner, loc, shape)},
+                         RankedTensorType::get(sizesOf, whole.getElementType()));
+        flattened = true;
+        continue;
+      }
       if (node.is("Reshape")) {
         value = slicer.regroup(node, value, step.where, step.common);
         continue;
@@ -205,17 +235,29 @@ struct DecomposeAttentionPass : uoe::impl::DecomposeAttentionPassBase<DecomposeA
       part = makeNode(inner, loc, "Transpose", {part}, swapped, {inner.getNamedAttr("perm", inner.getDenseI64ArrayAttr({1, 0}))});
     }
     auto type = cast<RankedTensorType>(projection.getResult(0).getType());
-    Value partial = makeNode(inner, loc, "MatMul", {value, part}, type);
+    if (flattened && type.isDynamicDim(1))
+      return slicer.stop("the width of its output projection is not known"), dense();
+    auto partType = type;
+    if (flattened) {
+      auto whole = cast<RankedTensorType>(value.getType());
+      SmallVector<int64_t> shape(whole.getShape());
+      shape.back() = type.getDimSize(1);
+      partType = RankedTensorType::get(shape, type.getElementType(), whole.getEncoding());
+    }
+    Value partial = makeNode(inner, loc, "MatMul", {value, part}, partType);
     YieldOp::create(inner, loc, partial);
 
-    auto experts = ExpertsOp::create(builder, loc, type, slicer.sharedOperands(), slicer.slicedOperands(), Value(), Value(),
+    auto experts = ExpertsOp::create(builder, loc, partType, slicer.sharedOperands(), slicer.slicedOperands(), Value(), Value(),
                                      builder.getDenseI64ArrayAttr(slicer.slicedAxes()), builder.getDenseI64ArrayAttr(sizes),
                                      CombineAttr::get(builder.getContext(), Combine::sum));
     experts.getBody().push_back(slicer.takeBody());
     for (StringRef attr : {"name", "layer"})
       if (Attribute value = op->getAttr(attr))
         experts->setAttr(attr, value);
-    Value result = addBias(builder, loc, experts.getOutput(), outBias);
+    Value result = experts.getOutput();
+    if (flattened)
+      result = makeNode(builder, loc, "Reshape", {result, makeIntegers(builder, loc, {-1, type.getDimSize(1)})}, type);
+    result = addBias(builder, loc, result, outBias);
     Value old = projection.getResult(0);
     old.replaceAllUsesWith(result);
     ++decomposed;

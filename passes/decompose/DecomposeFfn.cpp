@@ -142,9 +142,13 @@ struct DecomposeFfnPass : uoe::impl::DecomposeFfnPassBase<DecomposeFfnPass> {
       return ffn.emitError("has expert sizes that add up to ") << total << ", the block has " << width << " neurons";
     if (!order.empty() && static_cast<int64_t>(order.size()) != width)
       return ffn.emitError("has a permutation of ") << order.size() << " neurons, the block has " << width;
-    for (int64_t neuron : order)
+    SmallVector<bool> seen(width);
+    for (int64_t neuron : order) {
       if (neuron < 0 || neuron >= width)
         return ffn.emitError("has a permutation with neuron ") << neuron << " of " << width;
+      if (std::exchange(seen[neuron], true))
+        return ffn.emitError("has a permutation with neuron ") << neuron << " twice";
+    }
     return success();
   }
 
