@@ -243,6 +243,17 @@ LogicalResult gridSample(NodeContext &c) {
   return success();
 }
 
+/// Deformable convolution: the offsets (N, ..., out spatial) tell the output's size.
+LogicalResult deformConv(NodeContext &c) {
+  c.setElement(0, c.in(0).element);
+  if (!c.ranked(2) || c.in(2).rank() < 3)
+    return success();
+  SmallVector<Dim> shape = {c.size(0, 0), c.size(1, 0)};
+  llvm::append_range(shape, ArrayRef<Dim>(c.in(2).dims).drop_front(2));
+  c.set(0, c.in(0).element, shape);
+  return success();
+}
+
 LogicalResult affineGrid(NodeContext &c) {
   c.setElement(0, c.in(0).element);
   const auto *size = c.contents(1);
@@ -285,6 +296,7 @@ void uoe::onnx::addConvolution(OperatorTable &table) {
   table.add("SpaceToDepth", depthToSpace);
   table.add("GridSample", gridSample);
   table.add("AffineGrid", affineGrid);
+  table.add("DeformConv", deformConv);
   table.add("RoiAlign", roiPool);
   table.add("MaxRoiPool", roiPool);
   table.addContrib("FusedConv", conv);

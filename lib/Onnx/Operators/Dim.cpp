@@ -149,15 +149,20 @@ Dim DimTable::exactDiv(Dim a, Dim b) {
     return a;
   if (a == b)
     return constant(1);
+  if (b.is(-1)) // the one quotient that may not fit
+    return multiply(a, b);
   // A divisor of one term divides term by term.
   if (b->terms.size() + (b->constant != 0) != 1) {
     // (k*b) / b for a divisor of several terms.
-    if (a->terms.empty() || a->terms.size() != b->terms.size())
+    if (a->terms.empty() || a->terms.size() != b->terms.size() ||
+        a->terms[0].coefficient == INT64_MIN)
       return {};
     int64_t ratio = a->terms[0].coefficient / b->terms[0].coefficient;
     return multiply(b, constant(ratio)) == a ? constant(ratio) : Dim();
   }
   int64_t divisor = b->terms.empty() ? b->constant : b->terms[0].coefficient;
+  if (divisor == -1)
+    return exactDiv(multiply(a, constant(-1)), multiply(b, constant(-1)));
   SmallVector<unsigned, 2> atoms;
   if (!b->terms.empty())
     atoms = b->terms[0].atoms;
