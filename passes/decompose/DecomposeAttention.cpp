@@ -1,6 +1,7 @@
-// decompose-attention: an attention block becomes the sum of n experts, each some of its groups of heads with their columns of the query,
-// key and value projections and their rows of the output projection. Exact: heads meet in the output projection's sum alone
-// (Union of Experts, arXiv 2503.02495, section on equivalent decomposition).
+// decompose-attention: an attention block becomes the sum of n experts, each some of its groups of
+// heads with their columns of the query, key and value projections and their rows of the output
+// projection. Exact: heads meet in the output projection's sum alone (Union of Experts, arXiv
+// 2503.02495, section on equivalent decomposition).
 #include "passes/Passes.h"
 #include "passes/decompose/Decompose.h"
 #include "passes/decompose/Heads.h"
@@ -38,13 +39,15 @@ struct DecomposeAttentionPass : uoe::impl::DecomposeAttentionPassBase<DecomposeA
       return success();
     };
     if (!op.getQuery())
-      return dense("the operator " + op.getFused().value_or("that spells it") + " holds more than the attention itself");
+      return dense("the operator " + op.getFused().value_or("that spells it") +
+                   " holds more than the attention itself");
     if (quantisesActivations(op.getSpelling()))
       return dense("it quantises its activations, so that a sum of experts would not equal it");
     if (op->getNumResults() != 1)
       return dense("it has several results");
     int64_t heads = sizeOf(op.getQuery(), 1), groups = sizeOf(op.getKey(), 1);
-    if (ShapedType::isDynamic(heads) || ShapedType::isDynamic(groups) || !isa<RankedTensorType>(op.getResult(0).getType()))
+    if (ShapedType::isDynamic(heads) || ShapedType::isDynamic(groups) ||
+        !isa<RankedTensorType>(op.getResult(0).getType()))
       return dense("its number of heads is not known");
     int64_t wanted = this->groups;
     if (Attribute attr = op->getAttr("uoe.groups")) {
@@ -56,8 +59,8 @@ struct DecomposeAttentionPass : uoe::impl::DecomposeAttentionPassBase<DecomposeA
     if (wanted < 1)
       return op.emitError("needs at least one group of heads, found ") << wanted;
     if (wanted > groups) {
-      op.emitRemark(name) << " becomes " << groups << " experts, not " << wanted << ": it has " << groups
-                          << " key and value heads";
+      op.emitRemark(name) << " becomes " << groups << " experts, not " << wanted << ": it has "
+                          << groups << " key and value heads";
       wanted = groups;
     }
     return split(op, name, heads / groups, groups, evenSizes(groups, wanted));
@@ -72,7 +75,8 @@ struct DecomposeAttentionPass : uoe::impl::DecomposeAttentionPassBase<DecomposeA
     bool flattens = false;
   };
 
-  // The number of channels from the axis of heads on, 0 if it is not known or they are not all that follows.
+  // The number of channels from the axis of heads on, 0 if it is not known or they are not all that
+  // follows.
   static int64_t sideBySide(Value value, HeadSlice where) {
     int64_t width = 1;
     for (int64_t i = where.axis; i < rankOf(value); ++i)
@@ -80,7 +84,8 @@ struct DecomposeAttentionPass : uoe::impl::DecomposeAttentionPassBase<DecomposeA
     return where.before == 1 && where.offset == 0 ? width : 0;
   }
 
-  LogicalResult split(AttentionOp op, StringRef name, int64_t queries, int64_t groups, ArrayRef<int64_t> sizes) {
+  LogicalResult split(AttentionOp op, StringRef name, int64_t queries, int64_t groups,
+                      ArrayRef<int64_t> sizes) {
     Facts facts;
     Value value = op.getResult(0);
     HeadSlice where{1, 0, 1, queries};
@@ -100,7 +105,9 @@ struct DecomposeAttentionPass : uoe::impl::DecomposeAttentionPassBase<DecomposeA
       bool rows = !steps.empty() && steps.back().flattens;
       unsigned operand = value.getUses().begin()->getOperandNumber();
       auto at = [&](const Twine &why) {
-        return dense(Twine(node ? describe(node) + " (" + node.getOpType().str() + ")" : "its use") + " " + why);
+        return dense(
+            Twine(node ? describe(node) + " (" + node.getOpType().str() + ")" : "its use") + " " +
+            why);
       };
       if (!node || node->getBlock() != op->getBlock() || node->getNumResults() != 1 ||
           !isa<RankedTensorType>(node.getResult(0).getType()))
@@ -108,14 +115,16 @@ struct DecomposeAttentionPass : uoe::impl::DecomposeAttentionPassBase<DecomposeA
       Value result = node.getResult(0);
       Step step{node, operand, where};
       if ((node.is("MatMul") || node.is("Gemm")) && operand == 0) {
-        if (!facts.isConstant(node.input(1)) || rankOf(node.input(1)) != 2 || (!rows && where.axis != rankOf(value) - 1) ||
-            node.integer("transA", 0) != 0)
+        if (!facts.isConstant(node.input(1)) || rankOf(node.input(1)) != 2 ||
+            (!rows && where.axis != rankOf(value) - 1) || node.integer("transA", 0) != 0)
           return at("is no product of heads side by side with a constant matrix");
         projection = node;
-      } else if (node.isContrib("MatMulNBits") && operand == 0 && (rows || where.axis == rankOf(value) - 1)) {
+      } else if (node.isContrib("MatMulNBits") && operand == 0 &&
+                 (rows || where.axis == rankOf(value) - 1)) {
         projection = node;
       } else if (rows) {
-        return at("between flattened rows and the output projection is not known to treat heads alike");
+        return at(
+            "between flattened rows and the output projection is not known to treat heads alike");
       } else if (node.is("Transpose")) {
         auto perm = dyn_cast_or_null<DenseI64ArrayAttr>(node.attribute("perm"));
         int64_t rank = rankOf(value);
@@ -126,7 +135,8 @@ struct DecomposeAttentionPass : uoe::impl::DecomposeAttentionPassBase<DecomposeA
         auto next = forward.across(node, where, true, step.common);
         if (next) {
           step.where = *next;
-        } else if (auto width = sideBySide(value, where); width > 0 && rankOf(result) == 2 && sizeOf(result, 1) == width) {
+        } else if (auto width = sideBySide(value, where);
+                   width > 0 && rankOf(result) == 2 && sizeOf(result, 1) == width) {
           // Rows of all heads are flattened for the projection: that can be done after it.
           step.where.each = width / groups;
           step.flattens = true;
@@ -135,7 +145,8 @@ struct DecomposeAttentionPass : uoe::impl::DecomposeAttentionPassBase<DecomposeA
         }
       } else if (node.is("Identity") || node.is("Cast")) {
       } else if (node.is("Mul") || node.is("Div")) {
-        if (rankOf(value) != rankOf(result) || sizeOf(value, where.axis) != sizeOf(result, where.axis))
+        if (rankOf(value) != rankOf(result) ||
+            sizeOf(value, where.axis) != sizeOf(result, where.axis))
           return at("broadcasts heads");
       } else {
         return at("between the heads and the output projection is not known to treat heads alike");
@@ -148,8 +159,9 @@ struct DecomposeAttentionPass : uoe::impl::DecomposeAttentionPassBase<DecomposeA
     return build(op, name, queries, groups, sizes, steps, projection, where, facts);
   }
 
-  LogicalResult build(AttentionOp op, StringRef name, int64_t queries, int64_t groups, ArrayRef<int64_t> sizes,
-                      ArrayRef<Step> steps, NodeOp projection, HeadSlice last, Facts &facts) {
+  LogicalResult build(AttentionOp op, StringRef name, int64_t queries, int64_t groups,
+                      ArrayRef<int64_t> sizes, ArrayRef<Step> steps, NodeOp projection,
+                      HeadSlice last, Facts &facts) {
     Location loc = op.getLoc();
     OpBuilder builder(projection);
     HeadSlicer slicer(builder, loc, groups, sizes, facts);
@@ -173,9 +185,10 @@ struct DecomposeAttentionPass : uoe::impl::DecomposeAttentionPassBase<DecomposeA
         return dense();
     }
     HeadSlice where{1, 0, 1, queries};
-    auto attention = AttentionOp::create(inner, loc, TypeRange{slicer.restricted(op.getResult(0), where)}, q, k, v, bias,
-                                         op.getScaleAttr(), op.getCausalAttr(), op.getWindowAttr(), op.getSoftcapAttr(),
-                                         op.getBooleanZeroAttr(), StringAttr());
+    auto attention =
+        AttentionOp::create(inner, loc, TypeRange{slicer.restricted(op.getResult(0), where)}, q, k,
+                            v, bias, op.getScaleAttr(), op.getCausalAttr(), op.getWindowAttr(),
+                            op.getSoftcapAttr(), op.getBooleanZeroAttr(), StringAttr());
     Value value = attention.getResult(0);
     bool flattened = false;
     for (const Step &step : steps) {
@@ -198,7 +211,8 @@ struct DecomposeAttentionPass : uoe::impl::DecomposeAttentionPassBase<DecomposeA
       SmallVector<Value> operands;
       for (unsigned i = 0; i < node.getInputs().size(); ++i) {
         operands.push_back(i == step.operand ? value
-                                             : slicer.sliceBroadcast(node.input(i), step.where, rankOf(node.getResult(0))));
+                                             : slicer.sliceBroadcast(node.input(i), step.where,
+                                                                     rankOf(node.getResult(0))));
         if (!operands.back())
           return dense();
       }
@@ -209,6 +223,10 @@ struct DecomposeAttentionPass : uoe::impl::DecomposeAttentionPassBase<DecomposeA
     Value matrix = projection.input(1), outBias;
     bool transposed = false;
     if (projection.isContrib("MatMulNBits")) {
+      if (projection.integer("accuracy_level", 0) == 4)
+        return slicer.stop(Twine(describe(projection)) +
+                           " (MatMulNBits) quantises its activations"),
+               dense();
       auto linear = matchLinearCore(projection.getResult(0), facts);
       if (!linear || !linear->biases.empty())
         return slicer.stop("its output projection is no product with a constant matrix"), dense();
@@ -220,7 +238,8 @@ struct DecomposeAttentionPass : uoe::impl::DecomposeAttentionPassBase<DecomposeA
         return !f || f.getValueAsDouble() == 1.0;
       };
       if (!factor("alpha") || !factor("beta"))
-        return slicer.stop(Twine(describe(projection)) + " (Gemm) scales its product or bias"), dense();
+        return slicer.stop(Twine(describe(projection)) + " (Gemm) scales its product or bias"),
+               dense();
       if (projection.getInputs().size() > 2 && !isa<NoneType>(projection.input(2).getType()))
         outBias = projection.input(2);
     }
@@ -231,8 +250,10 @@ struct DecomposeAttentionPass : uoe::impl::DecomposeAttentionPassBase<DecomposeA
       return dense();
     if (transposed) {
       auto type = cast<RankedTensorType>(part.getType());
-      auto swapped = RankedTensorType::get({type.getDimSize(1), type.getDimSize(0)}, type.getElementType());
-      part = makeNode(inner, loc, "Transpose", {part}, swapped, {inner.getNamedAttr("perm", inner.getDenseI64ArrayAttr({1, 0}))});
+      auto swapped =
+          RankedTensorType::get({type.getDimSize(1), type.getDimSize(0)}, type.getElementType());
+      part = makeNode(inner, loc, "Transpose", {part}, swapped,
+                      {inner.getNamedAttr("perm", inner.getDenseI64ArrayAttr({1, 0}))});
     }
     auto type = cast<RankedTensorType>(projection.getResult(0).getType());
     if (flattened && type.isDynamicDim(1))
@@ -247,16 +268,18 @@ struct DecomposeAttentionPass : uoe::impl::DecomposeAttentionPassBase<DecomposeA
     Value partial = makeNode(inner, loc, "MatMul", {value, part}, partType);
     YieldOp::create(inner, loc, partial);
 
-    auto experts = ExpertsOp::create(builder, loc, partType, slicer.sharedOperands(), slicer.slicedOperands(), Value(), Value(),
-                                     builder.getDenseI64ArrayAttr(slicer.slicedAxes()), builder.getDenseI64ArrayAttr(sizes),
-                                     CombineAttr::get(builder.getContext(), Combine::sum));
+    auto experts = ExpertsOp::create(
+        builder, loc, partType, slicer.sharedOperands(), slicer.slicedOperands(), Value(), Value(),
+        builder.getDenseI64ArrayAttr(slicer.slicedAxes()), builder.getDenseI64ArrayAttr(sizes),
+        CombineAttr::get(builder.getContext(), Combine::sum));
     experts.getBody().push_back(slicer.takeBody());
     for (StringRef attr : {"name", "layer"})
       if (Attribute value = op->getAttr(attr))
         experts->setAttr(attr, value);
     Value result = experts.getOutput();
     if (flattened)
-      result = makeNode(builder, loc, "Reshape", {result, makeIntegers(builder, loc, {-1, type.getDimSize(1)})}, type);
+      result = makeNode(builder, loc, "Reshape",
+                        {result, makeIntegers(builder, loc, {-1, type.getDimSize(1)})}, type);
     result = addBias(builder, loc, result, outBias);
     Value old = projection.getResult(0);
     old.replaceAllUsesWith(result);
@@ -281,10 +304,13 @@ struct DecomposeAttentionPass : uoe::impl::DecomposeAttentionPassBase<DecomposeA
         continue;
       SetVector<Value> operands(next->operand_begin(), next->operand_end());
       for (Region &region : next->getRegions())
-        region.walk([&](Operation *nested) { operands.insert(nested->operand_begin(), nested->operand_end()); });
+        region.walk([&](Operation *nested) {
+          operands.insert(nested->operand_begin(), nested->operand_end());
+        });
       SmallVector<Operation *> producers;
       for (Value operand : operands)
-        if (Operation *producer = operand.getDefiningOp(); producer && producer->getParentRegion() == next->getParentRegion())
+        if (Operation *producer = operand.getDefiningOp();
+            producer && producer->getParentRegion() == next->getParentRegion())
           producers.push_back(producer);
       next->erase();
       work.insert(producers.begin(), producers.end());

@@ -155,7 +155,14 @@ struct DecomposeFfnPass : uoe::impl::DecomposeFfnPassBase<DecomposeFfnPass> {
   LogicalResult decompose(FfnOp ffn) {
     auto up = dyn_cast<RankedTensorType>(ffn.getUp().getType());
     std::string name = blockName(ffn, "ffn");
-    if (quantisesActivations(ffn.getSpelling())) {
+    // Products with packed weights may round their activations; a routed form departs from the dense one anyway, this one must not.
+    bool rounds = ffn.getSpelling()
+                      .walk([](onnx::NodeOp node) {
+                        bool found = node.isContrib("MatMulNBits") && node.integer("accuracy_level", 0) == 4;
+                        return found ? WalkResult::interrupt() : WalkResult::advance();
+                      })
+                      .wasInterrupted();
+    if (rounds || quantisesActivations(ffn.getSpelling())) {
       ffn.emitRemark(name) << " is left dense: it quantises its activations, so that a sum of experts would not equal it";
       return success();
     }

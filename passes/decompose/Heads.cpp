@@ -5,15 +5,20 @@ using namespace uoe;
 using namespace uoe::raise;
 using onnx::NodeOp;
 
-HeadSlicer::HeadSlicer(OpBuilder &builder, Location loc, int64_t groups, ArrayRef<int64_t> sizes, Facts &facts)
-    : outer(builder), inner(builder.getContext()), loc(loc), groups(groups), even(llvm::all_equal(sizes)),
-      size(sizes.front()), facts(facts), body(new Block) {
+HeadSlicer::HeadSlicer(OpBuilder &builder, Location loc, int64_t groups, ArrayRef<int64_t> sizes,
+                       Facts &facts)
+    : outer(builder), inner(builder.getContext()), loc(loc), groups(groups),
+      even(llvm::all_equal(sizes)), size(sizes.front()), facts(facts), body(new Block) {
   inner.setInsertionPointToEnd(body);
 }
 
-HeadSlicer::~HeadSlicer() { delete body; }
+HeadSlicer::~HeadSlicer() {
+  delete body;
+}
 
-Block *HeadSlicer::takeBody() { return std::exchange(body, nullptr); }
+Block *HeadSlicer::takeBody() {
+  return std::exchange(body, nullptr);
+}
 
 void HeadSlicer::undo() {
   for (Operation *op : llvm::reverse(outside))
@@ -58,7 +63,8 @@ Value HeadSlicer::addSliced(Value value, int64_t axis) {
   shape[axis] = even ? size : ShapedType::kDynamic;
   sliced.push_back(value);
   axes.push_back(axis);
-  return body->addArgument(RankedTensorType::get(shape, type.getElementType(), type.getEncoding()), loc);
+  return body->addArgument(RankedTensorType::get(shape, type.getElementType(), type.getEncoding()),
+                           loc);
 }
 
 // A view [.., before, groups, each, ..] whose axis of groups the experts cut.
@@ -67,7 +73,8 @@ Value HeadSlicer::cut(Value value, HeadSlice where) {
   if (!type)
     return stop("the rank of an operand is not known");
   int64_t extent = where.before * groups * where.each;
-  if (where.offset != 0 || (type.getDimSize(where.axis) != extent && !type.isDynamicDim(where.axis)))
+  if (where.offset != 0 ||
+      (type.getDimSize(where.axis) != extent && !type.isDynamicDim(where.axis)))
     value = made(makeSlice(outer, loc, value, where.axis, where.offset, extent));
   if (where.before == 1 && where.each == 1)
     return addSliced(value, where.axis);
@@ -88,15 +95,18 @@ Value HeadSlicer::cut(Value value, HeadSlice where) {
       back.push_back(axis < where.axis ? 0 : dim);
       if (axis > where.axis) {
         if (ShapedType::isDynamic(dim))
-          return stop("an operand that is not constant has several heads per group before axes of unknown size");
+          return stop("an operand that is not constant has several heads per group before axes of "
+                      "unknown size");
         spelled.push_back(dim);
       }
     }
   }
   auto viewType = RankedTensorType::get(shape, type.getElementType());
-  auto node = makeNode(outer, loc, "Reshape", {value, made(makeIntegers(outer, loc, spelled))}, viewType);
+  auto node =
+      makeNode(outer, loc, "Reshape", {value, made(makeIntegers(outer, loc, spelled))}, viewType);
   Value part = addSliced(made(node), where.axis + (where.before > 1));
-  return makeNode(inner, loc, "Reshape", {part, makeIntegers(inner, loc, back)}, restricted(value, where));
+  return makeNode(inner, loc, "Reshape", {part, makeIntegers(inner, loc, back)},
+                  restricted(value, where));
 }
 
 Value HeadSlicer::sliceBroadcast(Value value, HeadSlice where, int64_t rank) {
@@ -126,7 +136,8 @@ Operation *HeadSlicer::copy(NodeOp node, ValueRange operands, HeadSlice where) {
   return copied;
 }
 
-std::optional<HeadSlice> HeadSlicer::across(NodeOp reshape, HeadSlice where, bool forward, int64_t &common) {
+std::optional<HeadSlice> HeadSlicer::across(NodeOp reshape, HeadSlice where, bool forward,
+                                            int64_t &common) {
   auto in = dyn_cast<RankedTensorType>(reshape.input(0).getType());
   auto out = dyn_cast<RankedTensorType>(reshape.getResult(0).getType());
   if (!in || !out)
@@ -179,7 +190,8 @@ Value HeadSlicer::regroup(NodeOp node, Value value, HeadSlice to, int64_t common
   for (int64_t i = 0; i < common; ++i)
     shape[i] = 0;
   shape[to.axis] = -1;
-  return makeNode(inner, loc, "Reshape", {value, makeIntegers(inner, loc, shape)}, restricted(node.getResult(0), to));
+  return makeNode(inner, loc, "Reshape", {value, makeIntegers(inner, loc, shape)},
+                  restricted(node.getResult(0), to));
 }
 
 Value HeadSlicer::slice(Value value, HeadSlice where) {
@@ -204,7 +216,9 @@ Value HeadSlicer::slice(Value value, HeadSlice where) {
 
 Value HeadSlicer::sliceNode(NodeOp node, Value value, HeadSlice where) {
   int64_t rank = rankOf(value);
-  auto at = [&](const Twine &why) { return stop(Twine(describe(node)) + " (" + node.getOpType() + ") " + why); };
+  auto at = [&](const Twine &why) {
+    return stop(Twine(describe(node)) + " (" + node.getOpType() + ") " + why);
+  };
   bool standard = node.getDomain().empty() || node.getDomain() == "ai.onnx";
   StringRef op = node.getOpType();
   // The first operand restricted by `in`, the others whole.
@@ -219,7 +233,8 @@ Value HeadSlicer::sliceNode(NodeOp node, Value value, HeadSlice where) {
   auto positive = [](int64_t axis, int64_t of) { return axis < 0 ? axis + of : axis; };
 
   if (standard && (op == "MatMul" || op == "Gemm")) {
-    Value x = node.input(0), w = node.input(1), bias = node.getInputs().size() > 2 ? node.input(2) : Value();
+    Value x = node.input(0), w = node.input(1),
+          bias = node.getInputs().size() > 2 ? node.input(2) : Value();
     if (bias && isa<NoneType>(bias.getType()))
       bias = {};
     if (!facts.isConstant(w))
@@ -237,19 +252,23 @@ Value HeadSlicer::sliceNode(NodeOp node, Value value, HeadSlice where) {
     return copy(node, operands, where)->getResult(0);
   }
   if (node.isContrib("MatMulNBits")) {
+    if (node.integer("accuracy_level", 0) == 4)
+      return at("quantises its activations");
     auto linear = matchLinearCore(value, facts);
     if (!linear || !linear->biases.empty() || where.axis != rank - 1)
       return at("is no product with a constant matrix");
     Operation *last = &*std::prev(outer.getInsertionPoint());
     Value w = linear->weight(outer);
-    for (Operation *made = last->getNextNode(); made != &*outer.getInsertionPoint(); made = made->getNextNode())
+    for (Operation *made = last->getNextNode(); made != &*outer.getInsertionPoint();
+         made = made->getNextNode())
       outside.push_back(made);
     HeadSlice columns = where;
     columns.axis = 1;
     Value x = whole(linear->input), part = x ? cut(w, columns) : Value();
     return part ? makeNode(inner, loc, "MatMul", {x, part}, restricted(value, where)) : Value();
   }
-  if (standard && (op == "Add" || op == "Sub" || op == "Mul" || op == "Div" || op == "Where" || op == "Pow")) {
+  if (standard &&
+      (op == "Add" || op == "Sub" || op == "Mul" || op == "Div" || op == "Where" || op == "Pow")) {
     SmallVector<Value> operands;
     for (Value operand : node.getInputs()) {
       operands.push_back(sliceBroadcast(operand, where, rank));
@@ -258,7 +277,8 @@ Value HeadSlicer::sliceNode(NodeOp node, Value value, HeadSlice where) {
     }
     return copy(node, operands, where)->getResult(0);
   }
-  if (standard && llvm::is_contained({"Identity", "Cast", "Neg", "Sigmoid", "Tanh", "Sqrt", "Clip", "Relu"}, op))
+  if (standard && llvm::is_contained(
+                      {"Identity", "Cast", "Neg", "Sigmoid", "Tanh", "Sqrt", "Clip", "Relu"}, op))
     return follow(where);
   if (standard && op == "Transpose") {
     auto perm = dyn_cast_or_null<DenseI64ArrayAttr>(node.attribute("perm"));
@@ -279,8 +299,8 @@ Value HeadSlicer::sliceNode(NodeOp node, Value value, HeadSlice where) {
       return at("rotates something else than [batch, heads, length, channels]");
     return follow(where);
   }
-  if (standard && llvm::is_contained({"RMSNormalization", "LayerNormalization", "SimplifiedLayerNormalization",
-                                      "LpNormalization", "Softmax"},
+  if (standard && llvm::is_contained({"RMSNormalization", "LayerNormalization",
+                                      "SimplifiedLayerNormalization", "LpNormalization", "Softmax"},
                                      op)) {
     if (positive(node.integer("axis", -1), rank) <= where.axis)
       return at("mixes heads");
@@ -303,11 +323,13 @@ Value HeadSlicer::sliceNode(NodeOp node, Value value, HeadSlice where) {
     auto steps = node.getInputs().size() > 4 ? facts.integers(node.input(4)) : std::nullopt;
     if (!axesOf)
       return at("has axes that are not known");
-    auto mine = llvm::find_if(*axesOf, [&](int64_t axis) { return positive(axis, rank) == where.axis; });
+    auto mine =
+        llvm::find_if(*axesOf, [&](int64_t axis) { return positive(axis, rank) == where.axis; });
     if (mine == axesOf->end())
       return follow(where);
     int64_t full = sizeOf(node.input(0), where.axis);
-    if (axesOf->size() != 1 || !starts || !ends || (steps && (*steps)[0] != 1) || ShapedType::isDynamic(full))
+    if (axesOf->size() != 1 || !starts || !ends || (steps && (*steps)[0] != 1) ||
+        ShapedType::isDynamic(full))
       return at("cuts across heads");
     HeadSlice in = where;
     in.offset += std::clamp<int64_t>(positive((*starts)[0], full), 0, full);
@@ -327,7 +349,8 @@ Value HeadSlicer::sliceNode(NodeOp node, Value value, HeadSlice where) {
     return at("has parts of unknown size");
   }
   if (standard && op == "Gather") {
-    int64_t axis = positive(node.integer("axis", 0), rankOf(node.input(0))), indexRank = rankOf(node.input(1));
+    int64_t axis = positive(node.integer("axis", 0), rankOf(node.input(0))),
+            indexRank = rankOf(node.input(1));
     if (indexRank < 0 || (where.axis >= axis && where.axis < axis + indexRank))
       return at("picks heads");
     HeadSlice in = where;
