@@ -3,7 +3,7 @@
 #include "Numeric.h"
 #include "Register.h"
 #include "Vector.h"
-#include "runtime/cpu/fast/Gemm.h"
+#include "runtime/cpu/fast/Quantized.h"
 #include <cmath>
 
 namespace uoe::rt {
@@ -86,6 +86,39 @@ void roundBlocks(const Weights &w, Tensor &x) {
       });
 }
 
+/// The weights in the layout of the fast kernel, made at the first run if they never change.
+struct PackedState {
+  std::shared_ptr<const fast::QuantizedMatrix> packed;
+  const void *source = nullptr;
+};
+
+const fast::QuantizedMatrix *packedWeights(KernelCall &call, const Weights &w) {
+  const auto &constants = call.node.constants;
+  if (w.bits == 2 || w.groups)
+    return nullptr;
+  for (size_t i = 1; i <= 3; ++i)
+    if (call.has(i) && (i >= constants.size() || !constants[i]))
+      return nullptr;
+  auto *state = std::any_cast<PackedState>(&call.state);
+  if (!state || state->source != w.data) {
+    fast::QuantizedSource source;
+    source.k = w.k;
+    source.n = w.n;
+    source.block = w.blockSize;
+    source.bits = static_cast<int>(w.bits);
+    source.codes = w.data;
+    source.scales = w.scales;
+    source.zeros = w.zeroPacked;
+    source.floatZeros = w.zeroFloats;
+    PackedState fresh;
+    fresh.packed = std::make_shared<fast::QuantizedMatrix>(source);
+    fresh.source = w.data;
+    call.state = fresh;
+    state = std::any_cast<PackedState>(&call.state);
+  }
+  return state->packed.get();
+}
+
 void runMatMulNBits(KernelCall &call) {
   const Node &node = call.node;
   Tensor a = inputAs<float>(call, 0);
@@ -154,6 +187,13 @@ void runMatMulNBits(KernelCall &call) {
   float *out = result.data<float>();
   const float *x = a.data<float>();
   const float *c = call.has(5) ? bias.data<float>() : nullptr;
+  if (const fast::QuantizedMatrix *packed = packedWeights(call, w)) {
+    fast::Epilogue epilogue;
+    epilogue.bias = c;
+    if (rows > 0)
+      fast::gemm(x, w.k, rows, *packed, out, w.n, epilogue);
+    return setReal(call, 0, result, call.in(0).dtype());
+  }
   // Chunks of columns: each is dequantised once into the thread's cache and used for every row.
   const int64_t chunk = 16;
   int64_t chunks = (w.n + chunk - 1) / chunk;
