@@ -7,7 +7,7 @@
 #define UOE_ELEMENTWISE_FAMILIES(X) X(Unary) X(Binary) X(Compare) X(Cast)
 #define UOE_SHAPE_FAMILIES(X) X(Shape) X(Transpose) X(Slice) X(Pad)
 #define UOE_INDEX_FAMILIES(X)                                                                      \
-  X(Gather) X(Scatter) X(Select) X(Order) X(Reduce) X(Cumulative) X(Generate) X(Spectral)
+  X(Gather) X(Scatter) X(Select) X(Order) X(Reduce) X(Cumulative) X(Generate) X(Spectral) X(Loss)
 #define UOE_LINEAR_FAMILIES(X)                                                                     \
   X(MatMul)                                                                                        \
   X(MatMulNBits) X(QuantizedMatMul) X(QLinear) X(Einsum) X(Moe) X(Conv) X(Pool) X(Resize)          \
