@@ -15,16 +15,15 @@ struct ScoreTerm {
   double factor = 1.0;
   bool negated = false;
   double fill = 0.0;
-  /// Rank of the scores where the term applies, and for ranks above the product's the shape they
-  /// were regrouped to.
+  /// Rank of the scores where the term applies, and the scores there.
   int64_t rank = 4;
-  mlir::Value shape = {};
+  mlir::Value scores = {};
 };
 
 struct AttentionMatch {
   onnx::NodeOp softmax;
   Product scores, output;
-  /// Operands after stripping factors and transposition; see `keyTransposed`.
+  /// Operands after stripping factors and transposition.
   mlir::Value query, key, value;
   /// If not empty, the permutation that makes the key [.., T, D] from `key`.
   llvm::SmallVector<int64_t> keyPermutation;

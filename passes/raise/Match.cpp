@@ -407,7 +407,11 @@ void raise::numberLayers(Operation *function) {
   for (auto &[block, ops] : blocks) {
     int64_t attentions = llvm::count_if(ops, [](Operation *op) { return isa<AttentionOp>(op); });
     int64_t ffns = static_cast<int64_t>(ops.size()) - attentions;
-    int64_t perLayerA = ffns && attentions % ffns == 0 ? attentions / ffns : ffns ? 0 : 1;
+    // Several of one kind to each of the other (cross-attention; stacked or half-step feed-forward
+    // blocks) share its layer; otherwise a feed-forward block ends a layer.
+    int64_t perLayerA = ffns == 0 || (attentions && ffns % attentions == 0) ? 1
+                        : attentions % ffns == 0                            ? attentions / ffns
+                                                                            : 0;
     int64_t perLayerF = attentions && ffns % attentions == 0 ? ffns / attentions : 1;
     int64_t a = 0, f = 0;
     llvm::StringMap<int64_t> used;

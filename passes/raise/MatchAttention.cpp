@@ -134,10 +134,6 @@ struct Scores {
       }
       if (node.is("Reshape") || node.is("Unsqueeze") || node.is("Squeeze")) {
         state.nodes.insert(node);
-        int64_t inner = rankOf(node.input(0)), outer = rankOf(value);
-        for (ScoreTerm &term : state.terms)
-          if (outer == 5 && term.rank == 5 && inner == 4 && node.is("Reshape") && !term.shape)
-            term.shape = node.input(1);
         value = node.input(0);
         continue;
       }
@@ -164,6 +160,7 @@ struct Scores {
       ScoreTerm term{ScoreTerm::add, node.input(1 - i)};
       term.factor = node.is("Sub") ? -branch.scale : branch.scale;
       term.rank = rankOf(node.getResult(0));
+      term.scores = node.getResult(0);
       branch.terms.push_back(term);
       // The branch that reaches its product in fewer steps is the scores; the other's products make
       // a bias.
@@ -190,6 +187,7 @@ struct Scores {
       term.value = peelNot(term.value, term.negated);
       term.fill = *fill * state.scale;
       term.rank = rankOf(node.getResult(0));
+      term.scores = node.getResult(0);
       state.terms.push_back(term);
       value = node.input(i);
       return true;
@@ -225,6 +223,7 @@ struct Scores {
     ScoreTerm term{ScoreTerm::clamp, {}};
     term.fill = low * state.scale;
     term.rank = rankOf(node.getResult(0));
+    term.scores = node.getResult(0);
     state.terms.push_back(term);
     value = other;
     return true;

@@ -312,10 +312,16 @@ FfnOutcome raise::matchFfn(NodeOp node, Facts &facts) {
       return miss("gate: " + describe(first.linear.core) + " and " + describe(second.linear.core) +
                   " read different values");
     if (a != b) {
-      // One of them lies on the way to the other, or both on the way to a third.
-      Value common = through(a, true);
-      through(a, true, &match.nodes);
-      through(b, true, &match.nodes);
+      // The nearest value that both branches come from.
+      Nodes fromA, fromB;
+      llvm::SmallDenseMap<Value, size_t, 8> seen{{a, 0}};
+      for (Value v = a; Value next = throughOnce(v, true, &fromA); v = next)
+        seen[next] = fromA.size();
+      Value common = b;
+      while (!seen.count(common))
+        common = throughOnce(common, true, &fromB);
+      match.nodes.insert(fromA.begin(), fromA.begin() + seen[common]);
+      match.nodes.insert(fromB.begin(), fromB.end());
       first.linear.input = second.linear.input = common;
     }
     match.activation = gated->first;

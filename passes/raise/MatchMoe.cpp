@@ -330,6 +330,7 @@ MoeOutcome raise::matchMoe(NodeOp topk, Facts &facts) {
   // A mixture: the choice picks constant matrices, or feeds several feed-forward blocks.
   int64_t picked = 0, blocks = 0;
   Operation *evidence = nullptr;
+  Nodes traced;
   for (Operation *op : within) {
     auto node = dyn_cast<NodeOp>(op);
     if (!node)
@@ -339,10 +340,22 @@ MoeOutcome raise::matchMoe(NodeOp topk, Facts &facts) {
       ++picked;
       evidence = evidence ? evidence : op;
     }
-    if (end && matchLinearCore(node->getNumResults() ? node.getResult(0) : Value(), facts) &&
-        matchFfn(node, facts).match) {
-      ++blocks;
-      evidence = evidence ? evidence : op;
+    if (end && node->getNumResults() > 0) {
+      if (auto ffn = matchFfn(node, facts).match) {
+        ++blocks;
+        evidence = evidence ? evidence : op;
+      }
+    }
+    // Experts that were traced for a fixed choice meet the choice's weights.
+    for (Value operand : node.getInputs()) {
+      auto outer = operand.getDefiningOp<NodeOp>();
+      if (!end || !outer || within.contains(outer) || outer->getBlock() != topk->getBlock())
+        continue;
+      if (auto ffn = matchFfn(outer, facts).match; ffn && ffn->root == operand) {
+        ++blocks;
+        evidence = evidence ? evidence : op;
+        traced.insert(ffn->nodes.begin(), ffn->nodes.end());
+      }
     }
   }
   if (picked < 2 && blocks < 2)
@@ -361,6 +374,7 @@ MoeOutcome raise::matchMoe(NodeOp topk, Facts &facts) {
   else
     match.opaque = "experts are spelled one by one";
   match.nodes.insert(within.begin(), within.end());
+  match.nodes.insert(traced.begin(), traced.end());
   // The choice's effects may join before the sum over the chosen: where they are weighted.
   auto follow = [&](auto accept) {
     SmallVector<NodeOp> crossed;

@@ -36,18 +36,31 @@ struct Raiser {
                  ? lifted
                  : makeReshape(builder, loc, lifted, {ShapedType::kDynamic, match.heads, 0, 0});
     }
-    if (term.rank == 5 && term.shape) {
-      Value scores = match.scores.core->getResult(0);
-      SmallVector<int64_t> shape{ShapedType::kDynamic};
-      for (int64_t axis : {1, 2, 3}) {
-        if (ShapedType::isDynamic(sizeOf(scores, axis)))
-          return {};
-        shape.push_back(sizeOf(scores, axis));
-      }
-      SmallVector<int64_t> unknown(5, ShapedType::kDynamic);
-      Value full = makeNode(builder, loc, "Expand", {bias, term.shape},
-                            RankedTensorType::get(unknown, elementOf(bias)));
-      return makeReshape(builder, loc, full, shape);
+    if (term.rank == 5) {
+      // The batch is windows of images, [images, windows, H, S, T]: spread the bias over the
+      // images.
+      SmallVector<int64_t> sizes;
+      for (int64_t axis = 1; axis < 5; ++axis)
+        sizes.push_back(sizeOf(term.scores, axis));
+      if (rank != 5 || rankOf(match.query) != 4 || llvm::any_of(sizes, [](int64_t size) {
+            return ShapedType::isDynamic(size) || size == 0;
+          }))
+        return {};
+      Type i64 = builder.getI64Type();
+      Value shape = makeNode(builder, loc, "Shape", match.query, RankedTensorType::get({1}, i64),
+                             {builder.getNamedAttr("end", builder.getI64IntegerAttr(1)),
+                              builder.getNamedAttr("start", builder.getI64IntegerAttr(0))});
+      Value images = makeNode(builder, loc, "Div", {shape, makeIntegers(builder, loc, {sizes[0]})},
+                              shape.getType());
+      Value all = makeNode(builder, loc, "Concat", {images, makeIntegers(builder, loc, sizes)},
+                           RankedTensorType::get({5}, i64),
+                           builder.getNamedAttr("axis", builder.getI64IntegerAttr(0)));
+      SmallVector<int64_t> full{ShapedType::kDynamic};
+      full.append(sizes);
+      Value spread = makeNode(builder, loc, "Expand", {bias, all},
+                              RankedTensorType::get(full, elementOf(bias)));
+      return makeReshape(builder, loc, spread,
+                         {ShapedType::kDynamic, sizes[1], sizes[2], sizes[3]});
     }
     return term.rank <= 4 && rank <= 4 ? bias : Value();
   }

@@ -6,7 +6,8 @@
                                                                       and when the operands' meaning replaces it (1e-5, float models)
 
 Expected: as many layers as the table below says (2 unless it does), each with one feed-forward block or mixture, and one attention (two in a
-decoder with cross-attention). Models outside the table are held to: layers without a gap, one feed-forward block or mixture each.
+decoder with cross-attention). Models outside the table are held to: layers without a gap, each with one
+feed-forward block or mixture (--ffn-per-layer) and one or two attentions.
 """
 import argparse
 import collections
@@ -47,15 +48,21 @@ def lookup(table, name, otherwise):
     return table[max(matches, key=len)] if matches else otherwise
 
 
-def check_counts(name, report, known):
+def check_counts(name, report, known, per_layer):
     """None, or what is wrong."""
     kinds = collections.Counter(b["kind"] for b in report["blocks"])
     graphs = lookup(GRAPHS, name, 1)
     layers, attentions, kind = lookup(EXPECTED, name, SMALL)
     if not known:
-        layers = max([b["layer"] for b in report["blocks"]], default=-1) + 1
-        attentions = kinds["attention"] // max(layers, 1)
-        kind = "moe" if kinds["moe"] else "ffn"
+        by_layer = collections.defaultdict(collections.Counter)
+        for block in report["blocks"]:
+            by_layer[block["layer"]]["attention" if block["kind"] == "attention" else "ffn"] += 1
+        if not by_layer or sorted(by_layer) != list(range(len(by_layer))):
+            return f"layers {sorted(by_layer)}"
+        for layer, count in by_layer.items():
+            if not 1 <= count["attention"] <= 2 or count["ffn"] != per_layer:
+                return f"layer {layer} has {dict(count)}"
+        return None
     want = {"attention": layers * attentions * graphs, kind: layers * graphs}
     have = {k: kinds[k] for k in set(want) | set(kinds)}
     if have != want:
@@ -133,6 +140,7 @@ def main():
     parser.add_argument("--uoe-opt", default="uoe-opt")
     parser.add_argument("--compare", action="store_true")
     parser.add_argument("--unknown", action="store_true", help="hold all models to the rule for models outside the table")
+    parser.add_argument("--ffn-per-layer", type=int, default=1, help="for models outside the table")
     parser.add_argument("--verbose", action="store_true")
     parser.add_argument("paths", nargs="+", type=pathlib.Path)
     args = parser.parse_args()
@@ -157,7 +165,7 @@ def main():
             if not wrong:
                 report = json.loads(file.read_text())
                 known = not args.unknown and re.search(r"-(dynamo|torchscript|optimum|genai|ortopt)", name) is not None
-                wrong = check_counts(name, report, known)
+                wrong = check_counts(name, report, known, args.ffn_per_layer)
                 if args.verbose:
                     for block in report["blocks"]:
                         print("   ", json.dumps(block))
