@@ -58,6 +58,15 @@ ConversionReport uoe::measureModel(ModuleOp module) {
       auto recipe = op->getAttrOfType<StringAttr>("uoe.recipe");
       if (experts.getRouting() && !recipe)
         return WalkResult::skip(); // a part of a cascade: its last op carries the figures
+      if (experts.getBody()
+              .walk([](AttentionOp) { return WalkResult::interrupt(); })
+              .wasInterrupted()) {
+        // Head groups: the projections, cut from views of rank 3.
+        for (Value value : experts.getSliced())
+          if (auto type = cast<RankedTensorType>(value.getType()); type.getRank() == 3)
+            report.matmulMultiplyAdds += elements(value);
+        return WalkResult::skip();
+      }
       BlockReport block;
       block.name = blockName(op, "ffn");
       block.recipe = recipe ? recipe.str() : "decomposed";

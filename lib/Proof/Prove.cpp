@@ -26,7 +26,8 @@ double Deviation::ulps() const {
 // Structure
 //===----------------------------------------------------------------------===//
 
-// A sliced operand as (weight of the dense block, order of its indices); the order is empty where there is no Gather.
+// A sliced operand as (weight of the dense block, order of its indices); the order is empty where
+// there is no Gather.
 static Value traceGather(Value value, int64_t axis, std::vector<int64_t> &order) {
   auto node = value.getDefiningOp<onnx::NodeOp>();
   if (!node || !node.is("Gather") || node.integer("axis", 0) != axis)
@@ -38,7 +39,8 @@ static Value traceGather(Value value, int64_t axis, std::vector<int64_t> &order)
   return node.getInputs()[0];
 }
 
-// Empty if experts and dense block use the same weights, each index of each exactly once, by one partition.
+// Empty if experts and dense block use the same weights, each index of each exactly once, by one
+// partition.
 static std::string checkStructure(FfnOp dense, ExpertsOp experts, int64_t &weights) {
   if (classify(experts) != ExpertBody::Ffn)
     return "the experts' body is no feed-forward block of its slices";
@@ -46,8 +48,10 @@ static std::string checkStructure(FfnOp dense, ExpertsOp experts, int64_t &weigh
   unsigned shared = experts.getShared().size();
   std::vector<int64_t> common;
   bool first = true;
-  std::pair<Value, Value> pairs[] = {{body.getUp(), dense.getUp()},         {body.getGate(), dense.getGate()},
-                                     {body.getDown(), dense.getDown()},     {body.getBiasUp(), dense.getBiasUp()},
+  std::pair<Value, Value> pairs[] = {{body.getUp(), dense.getUp()},
+                                     {body.getGate(), dense.getGate()},
+                                     {body.getDown(), dense.getDown()},
+                                     {body.getBiasUp(), dense.getBiasUp()},
                                      {body.getBiasGate(), dense.getBiasGate()}};
   for (auto [inner, whole] : pairs) {
     if (!inner != !whole)
@@ -88,11 +92,13 @@ static std::string checkStructure(FfnOp dense, ExpertsOp experts, int64_t &weigh
   return "";
 }
 
-// The constant matrices that the dense block multiplies by: where its queries, keys and values come from, and where its result goes.
+// The constant matrices that the dense block multiplies by: where its queries, keys and values come
+// from, and where its result goes.
 static llvm::SetVector<Value> matricesOf(AttentionOp dense, raise::Facts &facts) {
   llvm::SetVector<Value> matrices;
   auto product = [&](onnx::NodeOp node) {
-    return (node.is("MatMul") || node.is("Gemm")) && facts.isConstant(node.input(1)) && raise::rankOf(node.input(1)) == 2;
+    return (node.is("MatMul") || node.is("Gemm")) && facts.isConstant(node.input(1)) &&
+           raise::rankOf(node.input(1)) == 2;
   };
   llvm::SetVector<Value> back;
   back.insert(dense.getQuery());
@@ -106,7 +112,8 @@ static llvm::SetVector<Value> matricesOf(AttentionOp dense, raise::Facts &facts)
       matrices.insert(node.input(1));
       continue;
     }
-    // Angles and shapes come in beside the first operand; past keys and values have no matrix behind them.
+    // Angles and shapes come in beside the first operand; past keys and values have no matrix
+    // behind them.
     if (node.is("Concat") || node.is("Add") || node.is("Mul") || node.is("Sub"))
       back.insert(node.getInputs().begin(), node.getInputs().end());
     else if (!node.getInputs().empty())
@@ -128,8 +135,9 @@ static llvm::SetVector<Value> matricesOf(AttentionOp dense, raise::Facts &facts)
   return matrices;
 }
 
-// Empty if the experts' parts of each weight lie side by side: a slice of it (or all), seen as [.., groups, ..], cut between groups.
-// Matrices of the dense block that products took apart otherwise (packed with something else) are used once where they are used.
+// Empty if the experts' parts of each weight lie side by side: a slice of it (or all), seen as [..,
+// groups, ..], cut between groups. Matrices of the dense block that products took apart otherwise
+// (packed with something else) are used once where they are used.
 static std::string checkStructure(AttentionOp dense, ExpertsOp experts, int64_t &weights) {
   raise::Facts facts;
   std::map<void *, std::vector<int64_t>> uses; // per index of the axis that is cut
@@ -142,13 +150,16 @@ static std::string checkStructure(AttentionOp dense, ExpertsOp experts, int64_t 
     if (!facts.isConstant(sliced))
       continue;
     if (raise::sizeOf(sliced, cutAxis) != groups)
-      return llvm::formatv("the experts cover {0} of {1} groups of heads", groups, raise::sizeOf(sliced, cutAxis)).str();
+      return llvm::formatv("the experts cover {0} of {1} groups of heads", groups,
+                           raise::sizeOf(sliced, cutAxis))
+          .str();
     Value base = sliced;
     int64_t axis = cutAxis, before = 1, each = 1, offset = 0;
     auto node = base.getDefiningOp<onnx::NodeOp>();
     if (node && node.is("Reshape")) {
       base = node.input(0);
-      auto view = cast<RankedTensorType>(sliced.getType()).getShape(), from = cast<RankedTensorType>(base.getType()).getShape();
+      auto view = cast<RankedTensorType>(sliced.getType()).getShape(),
+           from = cast<RankedTensorType>(base.getType()).getShape();
       axis = 0;
       while (axis < static_cast<int64_t>(from.size()) && from[axis] == view[axis])
         ++axis;
@@ -163,7 +174,8 @@ static std::string checkStructure(AttentionOp dense, ExpertsOp experts, int64_t 
     int64_t extent = before * groups * each;
     if (node && node.is("Slice")) {
       auto starts = facts.integers(node.input(1)), axes = facts.integers(node.input(3));
-      if (starts && axes && axes->size() == 1 && (*axes)[0] == axis && raise::sizeOf(node.input(0), axis) > extent) {
+      if (starts && axes && axes->size() == 1 && (*axes)[0] == axis &&
+          raise::sizeOf(node.input(0), axis) > extent) {
         offset = (*starts)[0];
         base = node.input(0);
       }
@@ -206,7 +218,8 @@ static void compare(const rt::Tensor &a, const rt::Tensor &b, Deviation &deviati
   deviation.magnitude = std::max(deviation.magnitude, d.magnitude);
 }
 
-static std::vector<std::vector<rt::Value>> proofInputs(const Session &session, const ProofOptions &options) {
+static std::vector<std::vector<rt::Value>> proofInputs(const Session &session,
+                                                       const ProofOptions &options) {
   std::vector<std::vector<rt::Value>> runs;
   for (uint64_t seed : {1, 2}) {
     InputOptions random;
@@ -229,12 +242,14 @@ static std::vector<std::vector<rt::Value>> proofInputs(const Session &session, c
       int64_t begin = (static_cast<int64_t>(all.size()) - length) / options.windows * i;
       window.assign(all.begin() + begin, all.begin() + begin + length);
     } else if (!file.sentences.empty()) {
-      window = file.sentences[file.sentences.size() * static_cast<size_t>(i) / static_cast<size_t>(options.windows)];
+      window = file.sentences[file.sentences.size() * static_cast<size_t>(i) /
+                              static_cast<size_t>(options.windows)];
     }
     if (window.empty())
       continue;
     InputOptions text;
-    text.given[port.name] = integerTensor(port.dtype, {1, static_cast<int64_t>(window.size())}, window);
+    text.given[port.name] =
+        integerTensor(port.dtype, {1, static_cast<int64_t>(window.size())}, window);
     runs.push_back(bindInputs(session, text).values);
   }
   return runs;
@@ -292,7 +307,8 @@ FailureOr<Proof> uoe::prove(ModuleOp raised, const ProofOptions &options) {
     proof.blocks.push_back(std::move(block));
   });
   if (proof.blocks.empty())
-    return raised.emitError("has no block that could be decomposed, so there is nothing to prove"), failure();
+    return raised.emitError("has no block that could be decomposed, so there is nothing to prove"),
+           failure();
 
   try {
     // Block by block: both forms get the same input, within one run of the decomposed model.
@@ -307,7 +323,8 @@ FailureOr<Proof> uoe::prove(ModuleOp raised, const ProofOptions &options) {
       auto at = index.find(name);
       bool denseFirst = probe.substr(colon + 1) == "experts";
       if (at != index.end()) {
-        compare(denseFirst ? it->second : value, denseFirst ? value : it->second, proof.blocks[at->second].deviation);
+        compare(denseFirst ? it->second : value, denseFirst ? value : it->second,
+                proof.blocks[at->second].deviation);
         proof.blocks[at->second].measured = true;
       }
       pending.erase(it);
@@ -328,7 +345,8 @@ FailureOr<Proof> uoe::prove(ModuleOp raised, const ProofOptions &options) {
   }
   proof.passed = true;
   for (BlockProof &block : proof.blocks) {
-    block.passed = block.structure.empty() && block.measured && block.deviation.relative() <= options.blockTolerance;
+    block.passed = block.structure.empty() && block.measured &&
+                   block.deviation.relative() <= options.blockTolerance;
     proof.passed &= block.passed;
   }
   for (auto &[name, deviation] : proof.outputs)
@@ -346,15 +364,18 @@ std::string uoe::toText(const Proof &proof, const ProofOptions &options) {
     else
       out << llvm::formatv("each of {0} weights used once", block.weights);
     if (block.measured)
-      out << llvm::formatv("  largest difference {0:e2} ({1:f1} ulps, {2:e1} relative)", block.deviation.maxAbs,
-                           block.deviation.ulps(), block.deviation.relative());
+      out << llvm::formatv("  largest difference {0:e2} ({1:f1} ulps, {2:e1} relative)",
+                           block.deviation.maxAbs, block.deviation.ulps(),
+                           block.deviation.relative());
     out << (block.passed ? "  equal\n" : "  NOT EQUAL\n");
   }
   for (const auto &[name, deviation] : proof.outputs)
-    out << llvm::formatv("whole model, {0}: largest difference {1:e2} ({2:f1} ulps, {3:e1} relative)\n", name, deviation.maxAbs,
-                         deviation.ulps(), deviation.relative());
-  out << llvm::formatv("{0}: {1} blocks, {2} runs; tolerance {3:e0} relative for a block, {4:e0} for the model\n",
-                       proof.passed ? "proved" : "NOT PROVED", proof.blocks.size(), proof.runs, options.blockTolerance,
-                       options.modelTolerance);
+    out << llvm::formatv(
+        "whole model, {0}: largest difference {1:e2} ({2:f1} ulps, {3:e1} relative)\n", name,
+        deviation.maxAbs, deviation.ulps(), deviation.relative());
+  out << llvm::formatv(
+      "{0}: {1} blocks, {2} runs; tolerance {3:e0} relative for a block, {4:e0} for the model\n",
+      proof.passed ? "proved" : "NOT PROVED", proof.blocks.size(), proof.runs,
+      options.blockTolerance, options.modelTolerance);
   return text;
 }

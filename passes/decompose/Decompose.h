@@ -13,16 +13,21 @@ bool quantisesActivations(mlir::Region &spelling);
 /// The block's name in reports and profiles: its attribute `name`, or "layer.N.KIND" by `layer`.
 std::string blockName(mlir::Operation *op, llvm::StringRef kind);
 
-/// The experts op for a split of `ffn`'s neurons: `order` (empty: as they are) gives the neuron at each place, `sizes` cuts the places into
-/// experts. `down`, if given, replaces the down matrix and is in the new order already. The bias of the down matrix is not
-/// included. Weights are reordered by ONNX Gather nodes, evaluated when the model is loaded or exported.
-mlir::FailureOr<ExpertsOp> splitFfn(mlir::OpBuilder &builder, FfnOp ffn, llvm::ArrayRef<int64_t> order,
-                                    llvm::ArrayRef<int64_t> sizes, mlir::Value routing, mlir::Value skip, mlir::Value down);
+/// The experts op for a split of `ffn`'s neurons: `order` (empty: as they are) gives the neuron at
+/// each place, `sizes` cuts the places into experts. `down`, if given, replaces the down matrix and
+/// is in the new order already. The bias of the down matrix is not included. Weights are reordered
+/// by ONNX Gather nodes, evaluated when the model is loaded or exported.
+mlir::FailureOr<ExpertsOp> splitFfn(mlir::OpBuilder &builder, FfnOp ffn,
+                                    llvm::ArrayRef<int64_t> order, llvm::ArrayRef<int64_t> sizes,
+                                    mlir::Value routing, mlir::Value skip, mlir::Value down);
 
-/// Rows or columns `order` of a weight, by an ONNX Gather that is evaluated when the model is loaded or exported. Null for null.
-mlir::Value reorder(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value weight, llvm::ArrayRef<int64_t> order, int64_t axis);
+/// Rows or columns `order` of a weight, by an ONNX Gather that is evaluated when the model is
+/// loaded or exported. Null for null.
+mlir::Value reorder(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value weight,
+                    llvm::ArrayRef<int64_t> order, int64_t axis);
 
 /// value + bias, or value if there is none.
-mlir::Value addBias(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value value, mlir::Value bias);
+mlir::Value addBias(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value value,
+                    mlir::Value bias);
 
 } // namespace uoe

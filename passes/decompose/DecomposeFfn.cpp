@@ -1,5 +1,6 @@
-// decompose-ffn: a dense feed-forward block becomes the sum of n experts, each a slice of its neurons. Exact: with every expert on the
-// result is the dense one up to the order of summation (Union of Experts, arXiv 2503.02495, section on equivalent decomposition).
+// decompose-ffn: a dense feed-forward block becomes the sum of n experts, each a slice of its
+// neurons. Exact: with every expert on the result is the dense one up to the order of summation
+// (Union of Experts, arXiv 2503.02495, section on equivalent decomposition).
 #include "dialects/uoe/Uoe.h"
 #include "passes/Passes.h"
 #include "passes/decompose/Decompose.h"
@@ -23,8 +24,9 @@ bool uoe::quantisesActivations(Region &spelling) {
   return spelling
       .walk([](onnx::NodeOp node) {
         StringRef op = node.getOpType();
-        bool quantises = op == "QuantizeLinear" || op == "DynamicQuantizeLinear" || op.contains("Integer") ||
-                         op.starts_with("QLinear") || op == "DynamicQuantizeMatMul";
+        bool quantises = op == "QuantizeLinear" || op == "DynamicQuantizeLinear" ||
+                         op.contains("Integer") || op.starts_with("QLinear") ||
+                         op == "DynamicQuantizeMatMul";
         return quantises ? WalkResult::interrupt() : WalkResult::advance();
       })
       .wasInterrupted();
@@ -38,24 +40,26 @@ std::string uoe::blockName(Operation *op, StringRef kind) {
   return kind.str();
 }
 
-Value uoe::reorder(OpBuilder &builder, Location loc, Value value, ArrayRef<int64_t> order, int64_t axis) {
+Value uoe::reorder(OpBuilder &builder, Location loc, Value value, ArrayRef<int64_t> order,
+                   int64_t axis) {
   if (!value)
     return {};
   auto type = cast<RankedTensorType>(value.getType());
   auto indices = DenseElementsAttr::get(
       RankedTensorType::get({static_cast<int64_t>(order.size())}, builder.getI64Type()), order);
-  Value constant = onnx::NodeOp::create(builder, loc, TypeRange{indices.getType()}, "Constant", ValueRange{},
-                                        {builder.getNamedAttr("value", indices)})
+  Value constant = onnx::NodeOp::create(builder, loc, TypeRange{indices.getType()}, "Constant",
+                                        ValueRange{}, {builder.getNamedAttr("value", indices)})
                        .getResult(0);
   SmallVector<int64_t> shape(type.getShape());
   shape[axis] = order.size();
-  return onnx::NodeOp::create(builder, loc, TypeRange{RankedTensorType::get(shape, type.getElementType())}, "Gather",
-                              {value, constant}, {builder.getNamedAttr("axis", builder.getI64IntegerAttr(axis))})
+  return onnx::NodeOp::create(
+             builder, loc, TypeRange{RankedTensorType::get(shape, type.getElementType())}, "Gather",
+             {value, constant}, {builder.getNamedAttr("axis", builder.getI64IntegerAttr(axis))})
       .getResult(0);
 }
 
-FailureOr<ExpertsOp> uoe::splitFfn(OpBuilder &builder, FfnOp ffn, ArrayRef<int64_t> order, ArrayRef<int64_t> sizes,
-                                   Value routing, Value skip, Value down) {
+FailureOr<ExpertsOp> uoe::splitFfn(OpBuilder &builder, FfnOp ffn, ArrayRef<int64_t> order,
+                                   ArrayRef<int64_t> sizes, Value routing, Value skip, Value down) {
   Location loc = ffn.getLoc();
   if (!down)
     down = ffn.getDown();
@@ -64,7 +68,8 @@ FailureOr<ExpertsOp> uoe::splitFfn(OpBuilder &builder, FfnOp ffn, ArrayRef<int64
   auto add = [&](Value value, int64_t axis, bool inOrder = false) {
     if (!value)
       return;
-    sliced.push_back(order.empty() || inOrder ? value : uoe::reorder(builder, loc, value, order, axis));
+    sliced.push_back(order.empty() || inOrder ? value
+                                              : uoe::reorder(builder, loc, value, order, axis));
     axes.push_back(axis);
   };
   add(ffn.getUp(), 1);
@@ -75,12 +80,15 @@ FailureOr<ExpertsOp> uoe::splitFfn(OpBuilder &builder, FfnOp ffn, ArrayRef<int64
   for (Value value : sliced)
     if (!isa<RankedTensorType>(value.getType()))
       return ffn.emitError("cannot be split: the shape of a weight is not known"), failure();
-  if (!isa<RankedTensorType>(ffn.getInput().getType()) || !isa<RankedTensorType>(ffn.getOutput().getType()))
-    return ffn.emitError("cannot be split: the rank of its input or output is not known"), failure();
+  if (!isa<RankedTensorType>(ffn.getInput().getType()) ||
+      !isa<RankedTensorType>(ffn.getOutput().getType()))
+    return ffn.emitError("cannot be split: the rank of its input or output is not known"),
+           failure();
 
-  auto experts = ExpertsOp::create(builder, loc, ffn.getOutput().getType(), ValueRange{ffn.getInput()}, sliced, routing,
-                                   skip, builder.getDenseI64ArrayAttr(axes), builder.getDenseI64ArrayAttr(sizes),
-                                   CombineAttr::get(builder.getContext(), Combine::sum));
+  auto experts = ExpertsOp::create(
+      builder, loc, ffn.getOutput().getType(), ValueRange{ffn.getInput()}, sliced, routing, skip,
+      builder.getDenseI64ArrayAttr(axes), builder.getDenseI64ArrayAttr(sizes),
+      CombineAttr::get(builder.getContext(), Combine::sum));
   bool even = llvm::all_equal(sizes);
   Block *body = new Block;
   experts.getBody().push_back(body);
@@ -93,11 +101,13 @@ FailureOr<ExpertsOp> uoe::splitFfn(OpBuilder &builder, FfnOp ffn, ArrayRef<int64
     parts.push_back(body->addArgument(RankedTensorType::get(shape, type.getElementType()), loc));
   }
   unsigned next = 0;
-  Value up = parts[next++], gate = ffn.getGate() ? parts[next++] : Value(), partDown = parts[next++];
-  Value biasUp = ffn.getBiasUp() ? parts[next++] : Value(), biasGate = ffn.getBiasGate() ? parts[next++] : Value();
+  Value up = parts[next++], gate = ffn.getGate() ? parts[next++] : Value(),
+        partDown = parts[next++];
+  Value biasUp = ffn.getBiasUp() ? parts[next++] : Value(),
+        biasGate = ffn.getBiasGate() ? parts[next++] : Value();
   OpBuilder inner = OpBuilder::atBlockEnd(body);
-  auto expert = FfnOp::create(inner, loc, ffn.getOutput().getType(), ffn.getActivationAttr(), x, up, gate, partDown, biasUp,
-                              biasGate, Value());
+  auto expert = FfnOp::create(inner, loc, ffn.getOutput().getType(), ffn.getActivationAttr(), x, up,
+                              gate, partDown, biasUp, biasGate, Value());
   YieldOp::create(inner, loc, expert.getOutput());
   return experts;
 }
@@ -105,7 +115,8 @@ FailureOr<ExpertsOp> uoe::splitFfn(OpBuilder &builder, FfnOp ffn, ArrayRef<int64
 Value uoe::addBias(OpBuilder &builder, Location loc, Value value, Value bias) {
   if (!bias)
     return value;
-  return onnx::NodeOp::create(builder, loc, TypeRange{value.getType()}, "Add", {value, bias}).getResult(0);
+  return onnx::NodeOp::create(builder, loc, TypeRange{value.getType()}, "Add", {value, bias})
+      .getResult(0);
 }
 
 namespace {
@@ -125,7 +136,8 @@ struct DecomposeFfnPass : uoe::impl::DecomposeFfnPassBase<DecomposeFfnPass> {
   }
 
   // The partition of a block: its own attributes first, then the pass's options.
-  LogicalResult partition(FfnOp ffn, int64_t width, SmallVector<int64_t> &order, SmallVector<int64_t> &sizes) {
+  LogicalResult partition(FfnOp ffn, int64_t width, SmallVector<int64_t> &order,
+                          SmallVector<int64_t> &sizes) {
     if (auto attr = ffn->getAttrOfType<DenseI64ArrayAttr>("uoe.permutation"))
       order = SmallVector<int64_t>(attr.asArrayRef());
     if (auto attr = ffn->getAttrOfType<DenseI64ArrayAttr>("uoe.sizes"))
@@ -139,9 +151,11 @@ struct DecomposeFfnPass : uoe::impl::DecomposeFfnPassBase<DecomposeFfnPass> {
       total += size;
     }
     if (total != width)
-      return ffn.emitError("has expert sizes that add up to ") << total << ", the block has " << width << " neurons";
+      return ffn.emitError("has expert sizes that add up to ")
+             << total << ", the block has " << width << " neurons";
     if (!order.empty() && static_cast<int64_t>(order.size()) != width)
-      return ffn.emitError("has a permutation of ") << order.size() << " neurons, the block has " << width;
+      return ffn.emitError("has a permutation of ")
+             << order.size() << " neurons, the block has " << width;
     SmallVector<bool> seen(width);
     for (int64_t neuron : order) {
       if (neuron < 0 || neuron >= width)
@@ -155,15 +169,18 @@ struct DecomposeFfnPass : uoe::impl::DecomposeFfnPassBase<DecomposeFfnPass> {
   LogicalResult decompose(FfnOp ffn) {
     auto up = dyn_cast<RankedTensorType>(ffn.getUp().getType());
     std::string name = blockName(ffn, "ffn");
-    // Products with packed weights may round their activations; a routed form departs from the dense one anyway, this one must not.
+    // Products with packed weights may round their activations; a routed form departs from the
+    // dense one anyway, this one must not.
     bool rounds = ffn.getSpelling()
                       .walk([](onnx::NodeOp node) {
-                        bool found = node.isContrib("MatMulNBits") && node.integer("accuracy_level", 0) == 4;
+                        bool found =
+                            node.isContrib("MatMulNBits") && node.integer("accuracy_level", 0) == 4;
                         return found ? WalkResult::interrupt() : WalkResult::advance();
                       })
                       .wasInterrupted();
     if (rounds || quantisesActivations(ffn.getSpelling())) {
-      ffn.emitRemark(name) << " is left dense: it quantises its activations, so that a sum of experts would not equal it";
+      ffn.emitRemark(name) << " is left dense: it quantises its activations, so that a sum of "
+                              "experts would not equal it";
       return success();
     }
     if (!up || up.isDynamicDim(1)) {

@@ -77,7 +77,7 @@ def main():
 
     # Proof, n not dividing the width; the decomposed model exports and equals the dense one.
     code, _, err = call(opt, dense, "--prove", "--experts", 7, "--calibrate", CALIBRATION, "-o", out / "experts7.onnx")
-    check("proof holds", code == 0 and "proved: 6 blocks" in err, err[-2000:])
+    check("proof holds", code == 0 and "proved: 12 blocks" in err, err[-2000:])
     error = relative(ort(out / "experts7.onnx", feeds), ort(dense, feeds))
     check("decomposed model in ONNX Runtime", error < 1e-4, error)
 
@@ -96,7 +96,7 @@ def main():
         if holds:
             check("a permuted partition is proved", code == 0, err[-2000:])
         else:
-            check("a corrupted partition fails", code != 0 and "neuron 5 is used 2 times" in err, err[-2000:])
+            check("a corrupted partition fails", code != 0 and re.search(r"neuron 5|twice|2 times", err), err[-2000:])
 
     # Routed, both recipes.
     for recipe in ("cascade", "experts"):
