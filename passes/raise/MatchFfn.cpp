@@ -311,7 +311,11 @@ FfnOutcome raise::matchFfn(NodeOp node, Facts &facts) {
     if (!same)
       return miss("gate: " + describe(first.linear.core) + " and " + describe(second.linear.core) +
                   " read different values");
-    if (a != b) {
+    if (a != b && a.getType() == b.getType()) {
+      // The same regrouping of one value, spelled twice.
+      through(b, true, &match.nodes);
+      second.linear.input = a;
+    } else if (a != b) {
       // The nearest value that both branches come from.
       Nodes fromA, fromB;
       llvm::SmallDenseMap<Value, size_t, 8> seen{{a, 0}};

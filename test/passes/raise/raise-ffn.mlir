@@ -1,0 +1,230 @@
+// RUN: uoe-opt %s --split-input-file --raise-ffn | FileCheck %s
+// RUN: uoe-opt %s --split-input-file --raise-ffn --raise-report -o /dev/null 2>&1 | FileCheck %s --check-prefix=REASON
+
+// Biases before and after their products, an activation that is known by its values. The residual stays outside.
+// CHECK-LABEL: func.func @plain
+// CHECK: %[[F:.*]] = uoe.ffn gelu %arg0 up(%{{.*}} + %{{.*}}) down(%{{.*}} + %{{.*}}) attributes {layer = 0 : i64, name = "layer.0.ffn"} spelled {
+// CHECK: "Erf"
+// CHECK: uoe.yield
+// CHECK: onnx.node "Add"(%[[F]], %arg0)
+module attributes {onnx.opset_import = {ai.onnx = 24 : i64, com.microsoft = 1 : i64}} {
+  func.func @plain(%x: tensor<?x?x8xf32>) -> tensor<?x?x8xf32> {
+    %u = onnx.node "Constant"() {value = dense<0.5> : tensor<8x16xf32>} : () -> tensor<8x16xf32>
+    %d = onnx.node "Constant"() {value = dense<0.5> : tensor<16x8xf32>} : () -> tensor<16x8xf32>
+    %b = onnx.node "Constant"() {value = dense<0.5> : tensor<16xf32>} : () -> tensor<16xf32>
+    %c = onnx.node "Constant"() {value = dense<0.5> : tensor<8xf32>} : () -> tensor<8xf32>
+    %r = onnx.node "Constant"() {value = dense<1.41421354> : tensor<f32>} : () -> tensor<f32>
+    %one = onnx.node "Constant"() {value = dense<1.0> : tensor<f32>} : () -> tensor<f32>
+    %half = onnx.node "Constant"() {value = dense<0.5> : tensor<f32>} : () -> tensor<f32>
+    %h0 = onnx.node "MatMul"(%x, %u) : (tensor<?x?x8xf32>, tensor<8x16xf32>) -> tensor<?x?x16xf32>
+    %h = onnx.node "Add"(%b, %h0) : (tensor<16xf32>, tensor<?x?x16xf32>) -> tensor<?x?x16xf32>
+    %e0 = onnx.node "Div"(%h, %r) : (tensor<?x?x16xf32>, tensor<f32>) -> tensor<?x?x16xf32>
+    %e1 = onnx.node "Erf"(%e0) : (tensor<?x?x16xf32>) -> tensor<?x?x16xf32>
+    %e2 = onnx.node "Add"(%one, %e1) : (tensor<f32>, tensor<?x?x16xf32>) -> tensor<?x?x16xf32>
+    %e3 = onnx.node "Mul"(%half, %e2) : (tensor<f32>, tensor<?x?x16xf32>) -> tensor<?x?x16xf32>
+    %a = onnx.node "Mul"(%e3, %h) : (tensor<?x?x16xf32>, tensor<?x?x16xf32>) -> tensor<?x?x16xf32>
+    %y0 = onnx.node "MatMul"(%a, %d) : (tensor<?x?x16xf32>, tensor<16x8xf32>) -> tensor<?x?x8xf32>
+    %y1 = onnx.node "Add"(%y0, %c) : (tensor<?x?x8xf32>, tensor<8xf32>) -> tensor<?x?x8xf32>
+    %y = onnx.node "Add"(%y1, %x) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
+    return %y : tensor<?x?x8xf32>
+  }
+}
+
+// -----
+
+// up * sigmoid(gate) * gate: the gate is told by its values, not by its place in the product.
+// CHECK-LABEL: func.func @gated
+// CHECK: %[[U:.*]] = onnx.node "Constant"() {value = dense<1.0
+// CHECK: uoe.ffn silu %arg0 up(%[[U]]) gate(%{{.*}}) down(%{{.*}})
+module attributes {onnx.opset_import = {ai.onnx = 24 : i64, com.microsoft = 1 : i64}} {
+  func.func @gated(%x: tensor<?x?x8xf32>) -> tensor<?x?x8xf32> {
+    %u = onnx.node "Constant"() {value = dense<1.0> : tensor<8x16xf32>} : () -> tensor<8x16xf32>
+    %g = onnx.node "Constant"() {value = dense<0.5> : tensor<8x16xf32>} : () -> tensor<8x16xf32>
+    %d = onnx.node "Constant"() {value = dense<0.5> : tensor<16x8xf32>} : () -> tensor<16x8xf32>
+    %a = onnx.node "MatMul"(%x, %u) : (tensor<?x?x8xf32>, tensor<8x16xf32>) -> tensor<?x?x16xf32>
+    %b = onnx.node "MatMul"(%x, %g) : (tensor<?x?x8xf32>, tensor<8x16xf32>) -> tensor<?x?x16xf32>
+    %s = onnx.node "Sigmoid"(%b) : (tensor<?x?x16xf32>) -> tensor<?x?x16xf32>
+    %t = onnx.node "Mul"(%a, %s) : (tensor<?x?x16xf32>, tensor<?x?x16xf32>) -> tensor<?x?x16xf32>
+    %h = onnx.node "Mul"(%t, %b) : (tensor<?x?x16xf32>, tensor<?x?x16xf32>) -> tensor<?x?x16xf32>
+    %y = onnx.node "MatMul"(%h, %d) : (tensor<?x?x16xf32>, tensor<16x8xf32>) -> tensor<?x?x8xf32>
+    return %y : tensor<?x?x8xf32>
+  }
+}
+
+// -----
+
+// Packed gate and up: the operands are slices of the packed matrix.
+// CHECK-LABEL: func.func @packed
+// CHECK: %[[UP:.*]] = onnx.node "Slice"({{.*}}) attributes {uoe.operand}
+// CHECK: %[[GATE:.*]] = onnx.node "Slice"({{.*}}) attributes {uoe.operand}
+// CHECK: uoe.ffn relu %arg0 up(%[[UP]]) gate(%[[GATE]])
+module attributes {onnx.opset_import = {ai.onnx = 24 : i64, com.microsoft = 1 : i64}} {
+  func.func @packed(%x: tensor<?x?x8xf32>) -> tensor<?x?x8xf32> {
+    %p = onnx.node "Constant"() {value = dense<0.5> : tensor<8x32xf32>} : () -> tensor<8x32xf32>
+    %d = onnx.node "Constant"() {value = dense<0.5> : tensor<16x8xf32>} : () -> tensor<16x8xf32>
+    %a = onnx.node "MatMul"(%x, %p) : (tensor<?x?x8xf32>, tensor<8x32xf32>) -> tensor<?x?x32xf32>
+    %q:2 = onnx.node "Split"(%a) {axis = -1 : i64, num_outputs = 2 : i64} : (tensor<?x?x32xf32>) -> (tensor<?x?x16xf32>, tensor<?x?x16xf32>)
+    %r = onnx.node "Relu"(%q#0) : (tensor<?x?x16xf32>) -> tensor<?x?x16xf32>
+    %h = onnx.node "Mul"(%q#1, %r) : (tensor<?x?x16xf32>, tensor<?x?x16xf32>) -> tensor<?x?x16xf32>
+    %y = onnx.node "MatMul"(%h, %d) : (tensor<?x?x16xf32>, tensor<16x8xf32>) -> tensor<?x?x8xf32>
+    return %y : tensor<?x?x8xf32>
+  }
+}
+
+// -----
+
+// Gemm over rows; its factor and transposition go into the operand, the regrouping into the block.
+// CHECK-LABEL: func.func @gemm
+// CHECK: %[[T:.*]] = onnx.node "Transpose"
+// CHECK: %[[U:.*]] = onnx.node "Mul"(%[[T]]
+// CHECK: uoe.ffn gelu_tanh %arg0 up(%[[U]] + %{{.*}}) down(%{{.*}} + %{{.*}})
+// CHECK-COUNT-4: onnx.node "Reshape"
+module attributes {onnx.opset_import = {ai.onnx = 24 : i64, com.microsoft = 1 : i64}} {
+  func.func @gemm(%x: tensor<?x?x8xf32>) -> tensor<?x?x8xf32> {
+    %u = onnx.node "Constant"() {value = dense<0.5> : tensor<16x8xf32>} : () -> tensor<16x8xf32>
+    %d = onnx.node "Constant"() {value = dense<0.5> : tensor<16x8xf32>} : () -> tensor<16x8xf32>
+    %b = onnx.node "Constant"() {value = dense<0.5> : tensor<16xf32>} : () -> tensor<16xf32>
+    %c = onnx.node "Constant"() {value = dense<0.5> : tensor<8xf32>} : () -> tensor<8xf32>
+    %rows = onnx.node "Constant"() {value = dense<[-1, 8]> : tensor<2xi64>} : () -> tensor<2xi64>
+    %wide = onnx.node "Constant"() {value = dense<[0, -1, 16]> : tensor<3xi64>} : () -> tensor<3xi64>
+    %flat = onnx.node "Constant"() {value = dense<[-1, 16]> : tensor<2xi64>} : () -> tensor<2xi64>
+    %back = onnx.node "Constant"() {value = dense<[0, -1, 8]> : tensor<3xi64>} : () -> tensor<3xi64>
+    %x2 = onnx.node "Reshape"(%x, %rows) : (tensor<?x?x8xf32>, tensor<2xi64>) -> tensor<?x8xf32>
+    %h2 = onnx.node "Gemm"(%x2, %u, %b) {transB = 1 : i64, alpha = 2.0 : f32} : (tensor<?x8xf32>, tensor<16x8xf32>, tensor<16xf32>) -> tensor<?x16xf32>
+    %h3 = onnx.node "Reshape"(%h2, %wide) : (tensor<?x16xf32>, tensor<3xi64>) -> tensor<?x?x16xf32>
+    %t = onnx.node "Gelu"(%h3) {approximate = "tanh"} : (tensor<?x?x16xf32>) -> tensor<?x?x16xf32>
+    %t2 = onnx.node "Reshape"(%t, %flat) : (tensor<?x?x16xf32>, tensor<2xi64>) -> tensor<?x16xf32>
+    %y2 = onnx.node "Gemm"(%t2, %d, %c) : (tensor<?x16xf32>, tensor<16x8xf32>, tensor<8xf32>) -> tensor<?x8xf32>
+    %y = onnx.node "Reshape"(%y2, %back) : (tensor<?x8xf32>, tensor<3xi64>) -> tensor<?x?x8xf32>
+    return %y : tensor<?x?x8xf32>
+  }
+}
+
+// -----
+
+// Dynamic quantisation: the operand is the dequantised weight, the spelling keeps the integers.
+// CHECK-LABEL: func.func @integers
+// CHECK: onnx.node "DequantizeLinear"({{.*}}) {axis = 1 : i64} attributes {uoe.operand}
+// CHECK: uoe.ffn relu %arg0
+// CHECK: "MatMulInteger"
+module attributes {onnx.opset_import = {ai.onnx = 24 : i64, com.microsoft = 1 : i64}} {
+  func.func @integers(%x: tensor<?x?x8xf32>) -> tensor<?x?x8xf32> {
+    %u = onnx.node "Constant"() {value = dense<1> : tensor<8x16xi8>} : () -> tensor<8x16xi8>
+    %us = onnx.node "Constant"() {value = dense<0.01> : tensor<f32>} : () -> tensor<f32>
+    %d = onnx.node "Constant"() {value = dense<0.5> : tensor<16x8xf32>} : () -> tensor<16x8xf32>
+    %q:3 = onnx.node "DynamicQuantizeLinear"(%x) : (tensor<?x?x8xf32>) -> (tensor<?x?x8xui8>, tensor<f32>, tensor<ui8>)
+    %m = onnx.node "MatMulInteger"(%q#0, %u, %q#2) : (tensor<?x?x8xui8>, tensor<8x16xi8>, tensor<ui8>) -> tensor<?x?x16xi32>
+    %c = onnx.node "Cast"(%m) {to = 1 : i64} : (tensor<?x?x16xi32>) -> tensor<?x?x16xf32>
+    %s = onnx.node "Mul"(%q#1, %us) : (tensor<f32>, tensor<f32>) -> tensor<f32>
+    %h = onnx.node "Mul"(%c, %s) : (tensor<?x?x16xf32>, tensor<f32>) -> tensor<?x?x16xf32>
+    %a = onnx.node "Relu"(%h) : (tensor<?x?x16xf32>) -> tensor<?x?x16xf32>
+    %y = onnx.node "MatMul"(%a, %d) : (tensor<?x?x16xf32>, tensor<16x8xf32>) -> tensor<?x?x8xf32>
+    return %y : tensor<?x?x8xf32>
+  }
+}
+
+// -----
+
+// 4-bit weights: the operand unpacks them.
+// CHECK-LABEL: func.func @nbits
+// CHECK: onnx.node "Mod"
+// CHECK: onnx.node "Transpose"({{.*}}) {perm = array<i64: 1, 0>} attributes {uoe.operand} : (tensor<16x8xf32>) -> tensor<8x16xf32>
+// CHECK: uoe.ffn silu %arg0
+// CHECK: "com.microsoft" "MatMulNBits"
+module attributes {onnx.opset_import = {ai.onnx = 24 : i64, com.microsoft = 1 : i64}} {
+  func.func @nbits(%x: tensor<?x?x8xf32>) -> tensor<?x?x8xf32> {
+    %u = onnx.node "Constant"() {value = dense<17> : tensor<16x1x4xui8>} : () -> tensor<16x1x4xui8>
+    %s = onnx.node "Constant"() {value = dense<0.5> : tensor<16x1xf32>} : () -> tensor<16x1xf32>
+    %d = onnx.node "Constant"() {value = dense<0.5> : tensor<16x8xf32>} : () -> tensor<16x8xf32>
+    %h = onnx.node "com.microsoft" "MatMulNBits"(%x, %u, %s) {K = 8 : i64, N = 16 : i64, bits = 4 : i64, block_size = 8 : i64} : (tensor<?x?x8xf32>, tensor<16x1x4xui8>, tensor<16x1xf32>) -> tensor<?x?x16xf32>
+    %a = onnx.node "Sigmoid"(%h) : (tensor<?x?x16xf32>) -> tensor<?x?x16xf32>
+    %b = onnx.node "Mul"(%a, %h) : (tensor<?x?x16xf32>, tensor<?x?x16xf32>) -> tensor<?x?x16xf32>
+    %y = onnx.node "MatMul"(%b, %d) : (tensor<?x?x16xf32>, tensor<16x8xf32>) -> tensor<?x?x8xf32>
+    return %y : tensor<?x?x8xf32>
+  }
+}
+
+// -----
+
+// A head: it does not return to the width of its input.
+// CHECK-LABEL: func.func @head
+// CHECK-NOT: uoe.ffn
+// REASON: missed ffn at MatMul: shape: maps 8 to 4, a head rather than a block of a layer
+module attributes {onnx.opset_import = {ai.onnx = 24 : i64, com.microsoft = 1 : i64}} {
+  func.func @head(%x: tensor<?x?x8xf32>) -> tensor<?x?x4xf32> {
+    %u = onnx.node "Constant"() {value = dense<0.5> : tensor<8x16xf32>} : () -> tensor<8x16xf32>
+    %d = onnx.node "Constant"() {value = dense<0.5> : tensor<16x4xf32>} : () -> tensor<16x4xf32>
+    %h = onnx.node "MatMul"(%x, %u) : (tensor<?x?x8xf32>, tensor<8x16xf32>) -> tensor<?x?x16xf32>
+    %a = onnx.node "Tanh"(%h) : (tensor<?x?x16xf32>) -> tensor<?x?x16xf32>
+    %y = onnx.node "MatMul"(%a, %d) : (tensor<?x?x16xf32>, tensor<16x4xf32>) -> tensor<?x?x4xf32>
+    return %y : tensor<?x?x4xf32>
+  }
+}
+
+// -----
+
+// An activation that the dialect does not have.
+// CHECK-LABEL: func.func @hard_swish
+// CHECK-NOT: uoe.ffn
+// REASON: missed ffn at MatMul: activation: the function between MatMul and MatMul is none that is known (at HardSwish)
+module attributes {onnx.opset_import = {ai.onnx = 24 : i64, com.microsoft = 1 : i64}} {
+  func.func @hard_swish(%x: tensor<?x?x8xf32>) -> tensor<?x?x8xf32> {
+    %u = onnx.node "Constant"() {value = dense<0.5> : tensor<8x16xf32>} : () -> tensor<8x16xf32>
+    %d = onnx.node "Constant"() {value = dense<0.5> : tensor<16x8xf32>} : () -> tensor<16x8xf32>
+    %h = onnx.node "MatMul"(%x, %u) : (tensor<?x?x8xf32>, tensor<8x16xf32>) -> tensor<?x?x16xf32>
+    %a = onnx.node "HardSwish"(%h) : (tensor<?x?x16xf32>) -> tensor<?x?x16xf32>
+    %y = onnx.node "MatMul"(%a, %d) : (tensor<?x?x16xf32>, tensor<16x8xf32>) -> tensor<?x?x8xf32>
+    return %y : tensor<?x?x8xf32>
+  }
+}
+
+// -----
+
+// An operator that nobody knows.
+// CHECK-LABEL: func.func @unknown
+// CHECK-NOT: uoe.ffn
+// REASON: missed ffn at MatMul: activation: org.example.Squash is not an elementwise function that is known (at org.example.Squash)
+module attributes {onnx.opset_import = {ai.onnx = 24 : i64, com.microsoft = 1 : i64}} {
+  func.func @unknown(%x: tensor<?x?x8xf32>) -> tensor<?x?x8xf32> {
+    %u = onnx.node "Constant"() {value = dense<0.5> : tensor<8x16xf32>} : () -> tensor<8x16xf32>
+    %d = onnx.node "Constant"() {value = dense<0.5> : tensor<16x8xf32>} : () -> tensor<16x8xf32>
+    %h = onnx.node "MatMul"(%x, %u) : (tensor<?x?x8xf32>, tensor<8x16xf32>) -> tensor<?x?x16xf32>
+    %a = onnx.node "org.example" "Squash"(%h) : (tensor<?x?x16xf32>) -> tensor<?x?x16xf32>
+    %y = onnx.node "MatMul"(%a, %d) : (tensor<?x?x16xf32>, tensor<16x8xf32>) -> tensor<?x?x8xf32>
+    return %y : tensor<?x?x8xf32>
+  }
+}
+
+// -----
+
+// As narrow as its input, and nothing is added to it.
+// CHECK-LABEL: func.func @narrow
+// CHECK-NOT: uoe.ffn
+// REASON: missed ffn at MatMul: shape: 8 to 8 and back without a residual connection
+module attributes {onnx.opset_import = {ai.onnx = 24 : i64, com.microsoft = 1 : i64}} {
+  func.func @narrow(%x: tensor<?x?x8xf32>) -> tensor<?x?x8xf32> {
+    %u = onnx.node "Constant"() {value = dense<0.5> : tensor<8x8xf32>} : () -> tensor<8x8xf32>
+    %h = onnx.node "MatMul"(%x, %u) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
+    %a = onnx.node "Relu"(%h) : (tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
+    %y = onnx.node "MatMul"(%a, %u) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
+    return %y : tensor<?x?x8xf32>
+  }
+}
+
+// -----
+
+// The hidden values are used elsewhere: they stay outside, the block reads them.
+// CHECK-LABEL: func.func @shared
+// CHECK: %[[A:.*]] = onnx.node "Relu"
+// CHECK: uoe.ffn relu %arg0
+// CHECK-NEXT: onnx.node "MatMul"(%[[A]]
+module attributes {onnx.opset_import = {ai.onnx = 24 : i64, com.microsoft = 1 : i64}} {
+  func.func @shared(%x: tensor<?x?x8xf32>) -> (tensor<?x?x8xf32>, tensor<?x?x16xf32>) {
+    %u = onnx.node "Constant"() {value = dense<0.5> : tensor<8x16xf32>} : () -> tensor<8x16xf32>
+    %d = onnx.node "Constant"() {value = dense<0.5> : tensor<16x8xf32>} : () -> tensor<16x8xf32>
+    %h = onnx.node "MatMul"(%x, %u) : (tensor<?x?x8xf32>, tensor<8x16xf32>) -> tensor<?x?x16xf32>
+    %a = onnx.node "Relu"(%h) : (tensor<?x?x16xf32>) -> tensor<?x?x16xf32>
+    %y = onnx.node "MatMul"(%a, %d) : (tensor<?x?x16xf32>, tensor<16x8xf32>) -> tensor<?x?x8xf32>
+    return %y, %a : tensor<?x?x8xf32>, tensor<?x?x16xf32>
+  }
+}
