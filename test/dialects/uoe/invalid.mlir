@@ -292,3 +292,60 @@ func.func @f(%x: tensor<?x8xf32>, %u: tensor<8x16xf32>, %b: tensor<16xf32>, %d: 
   }) : (tensor<?x8xf32>, tensor<8x16xf32>, tensor<16x8xf32>, tensor<16xf32>) -> tensor<?x8xf32>
   return
 }
+
+// -----
+
+// uoe.moe (C1)
+func.func @f(%x: tensor<?x8xf32>, %s: tensor<?x4xf32>, %u: tensor<4x8x16xf32>) {
+  // expected-error @below {{needs input, scores, up and down, or a spelling and no operand}}
+  %0 = uoe.moe relu top 2 weight softmax input(%x : tensor<?x8xf32>) scores(%s : tensor<?x4xf32>) up(%u : tensor<4x8x16xf32>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// uoe.moe (C2)
+func.func @f(%x: tensor<?x8xf32>, %s: tensor<?x5xf32>, %u: tensor<4x8x16xf32>, %d: tensor<4x16x8xf32>) {
+  // expected-error @below {{needs one score per expert}}
+  %0 = uoe.moe relu top 2 weight softmax input(%x : tensor<?x8xf32>) scores(%s : tensor<?x5xf32>) up(%u : tensor<4x8x16xf32>) down(%d : tensor<4x16x8xf32>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// uoe.moe (C2)
+func.func @f(%x: tensor<?x8xf32>, %s: tensor<?x4xf32>, %u: tensor<4x8x16xf32>, %d: tensor<4x15x8xf32>) {
+  // expected-error @below {{needs up and down to agree in experts and neurons}}
+  %0 = uoe.moe relu top 2 weight softmax input(%x : tensor<?x8xf32>) scores(%s : tensor<?x4xf32>) up(%u : tensor<4x8x16xf32>) down(%d : tensor<4x15x8xf32>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// uoe.moe (C3)
+func.func @f(%x: tensor<?x8xf32>, %s: tensor<?x4xf32>, %u: tensor<4x8x16xf32>, %b: tensor<16xf32>, %d: tensor<4x16x8xf32>) {
+  // expected-error @below {{needs a bias with one row per expert}}
+  %0 = uoe.moe relu top 2 weight softmax input(%x : tensor<?x8xf32>) scores(%s : tensor<?x4xf32>) up(%u : tensor<4x8x16xf32>) bias_up(%b : tensor<16xf32>) down(%d : tensor<4x16x8xf32>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// uoe.moe (C4)
+func.func @f(%x: tensor<?x8xf32>) {
+  // expected-error @below {{needs a spelling that yields the result}}
+  %0 = uoe.moe relu top 2 weight softmax spelled {
+    %y = onnx.node "Relu"(%x) : (tensor<?x8xf32>) -> tensor<?x8xf32>
+    uoe.yield
+  } -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// uoe.moe (C5)
+func.func @f(%x: tensor<?x8xf32>, %s: tensor<?x4xf32>, %u: tensor<4x8x16xf32>, %d: tensor<4x16x8xf32>) {
+  // expected-error @below {{needs k from 1 to the number of experts, found 5}}
+  %0 = uoe.moe relu top 5 weight softmax input(%x : tensor<?x8xf32>) scores(%s : tensor<?x4xf32>) up(%u : tensor<4x8x16xf32>) down(%d : tensor<4x16x8xf32>) -> tensor<?x8xf32>
+  return
+}

@@ -58,3 +58,11 @@ func.func @channels(%x: tensor<?x8xf32>, %n: tensor<8xf32>, %w: tensor<8x16xf32>
   } : sliced tensor<?x8xf32>, tensor<8x16xf32> routing !uoe.routing<8> -> tensor<?x16xf32>
   return %y : tensor<?x16xf32>
 }
+
+// A mixture that a model came with.
+// CHECK-LABEL: func.func @moe
+func.func @moe(%x: tensor<?x8xf32>, %s: tensor<?x4xf32>, %u: tensor<4x8x16xf32>, %d: tensor<4x16x8xf32>) -> tensor<?x8xf32> {
+  // CHECK: uoe.moe relu top 2 weight softmax_chosen input(%{{.*}} : tensor<?x8xf32>) scores(%{{.*}} : tensor<?x4xf32>) up(%{{.*}} : tensor<4x8x16xf32>) down(%{{.*}} : tensor<4x16x8xf32>) -> tensor<?x8xf32>
+  %0 = uoe.moe relu top 2 weight softmax_chosen input(%x : tensor<?x8xf32>) scores(%s : tensor<?x4xf32>) up(%u : tensor<4x8x16xf32>) down(%d : tensor<4x16x8xf32>) -> tensor<?x8xf32>
+  return %0 : tensor<?x8xf32>
+}
