@@ -4,6 +4,7 @@
 #include "runtime/core/Kernel.h"
 
 // One line per group of families, so that they can grow side by side.
+// clang-format off
 #define UOE_ELEMENTWISE_FAMILIES(X) X(Unary) X(Binary) X(Compare) X(Cast)
 #define UOE_SHAPE_FAMILIES(X) X(Shape) X(Transpose) X(Slice) X(Pad)
 #define UOE_INDEX_FAMILIES(X)                                                                      \
@@ -24,6 +25,7 @@
   UOE_ATTENTION_FAMILIES(X)                                                                        \
   UOE_CONTROL_FAMILIES(X)                                                                          \
   UOE_FUSED_FAMILIES(X)
+// clang-format on
 
 namespace uoe::rt {
 #define UOE_DECLARE(Name) void register##Name(KernelTable &table);

@@ -6,6 +6,7 @@ namespace uoe::rt {
 
 // Functions of one argument and up to two parameters a, b (in the order of the operator's
 // attributes).
+// clang-format off
 #define UOE_REAL_UNARY(X)                                                                          \
   X(Abs)                                                                                           \
   X(Neg)                                                                                           \
@@ -15,6 +16,7 @@ namespace uoe::rt {
           X(LeakyRelu) X(ThresholdedRelu) X(Elu) X(Selu) X(Celu) X(Softplus) X(Softsign)           \
               X(HardSigmoid) X(HardSwish) X(Mish) X(GeluErf) X(GeluTanh) X(Swish) X(Sign) X(Clip)  \
                   X(Shrink) X(Square) X(Cube) X(ReciprocalSqrt)
+// clang-format on
 
 #define UOE_REAL_BINARY(X) X(Add) X(Sub) X(Mul) X(Div) X(Pow) X(Min) X(Max) X(FMod) X(Mod) X(PRelu)
 
