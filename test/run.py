@@ -21,8 +21,8 @@ def run(command, **options):
     return result.returncode, result.stdout
 
 
-# Graphs whose recorded outputs are not what the graph says, or cannot be met to 1e-3; docs/execution.md tells more. A current ONNX Runtime
-# on a machine with VNNI differs from them just as far.
+# Graphs whose recorded outputs we do not meet to 1e-3, and a current ONNX Runtime on a machine with VNNI does not meet either;
+# docs/execution.md gives figures for both.
 KNOWN = {
     "bert-optimum-int8qdq": "one flipped rounding of a quantised activation is more than the tolerance",
     "llama-optimum-fp16": "recorded with an epsilon of 1e-5 in its normalisations where the graph says 1e-6",
