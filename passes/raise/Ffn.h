@@ -23,6 +23,8 @@ struct FfnMatch {
   llvm::SmallVector<mlir::Value> downBiases;
   /// The block's input [..., d] and its result [..., d], of equal leading dimensions.
   mlir::Value input, root;
+  /// The input's leading dimensions are one in the result, [.., d] to [n, d].
+  bool flattens = false;
   Nodes nodes;
 };
 

@@ -225,8 +225,10 @@ static bool alignInput(FfnMatch &match) {
   };
   while (!fits()) {
     auto before = match.input.getDefiningOp<NodeOp>();
-    if (!before || !keepsLastDimension(before))
-      return false;
+    if (!before || !keepsLastDimension(before)) {
+      match.flattens = rankOf(match.root) == 2 && rankOf(match.input) > 2;
+      return match.flattens;
+    }
     match.nodes.insert(before);
     match.input = before.input(0);
   }

@@ -341,6 +341,33 @@ Value raise::makeBias(OpBuilder &builder, Location loc, const Linear &linear, Ar
 // Products of activations
 //===----------------------------------------------------------------------===//
 
+// An Einsum of two operands that is a batched product: "bhid,bhjd->bhij" (the second transposed)
+// or "bhij,bhjd->bhid". None if it permutes, sums or repeats more than that.
+static std::optional<bool> productOf(NodeOp einsum) {
+  std::string equation;
+  for (char c : einsum.string("equation", ""))
+    if (c != ' ')
+      equation += c;
+  auto [operands, result] = StringRef(equation).split("->");
+  auto [a, b] = operands.split(',');
+  size_t n = a.size();
+  if (n < 3 || b.size() != n || result.size() != n || equation.find('.') != std::string::npos)
+    return std::nullopt;
+  StringRef batch = a.take_front(n - 2);
+  if (!b.starts_with(batch) || !result.starts_with(batch))
+    return std::nullopt;
+  char i = a[n - 2], k = a[n - 1], j = result[n - 1];
+  llvm::SmallDenseSet<char> letters(batch.begin(), batch.end());
+  for (char c : {i, j, k})
+    if (!letters.insert(c).second)
+      return std::nullopt;
+  if (result[n - 2] != i)
+    return std::nullopt;
+  if (b[n - 2] == j && b[n - 1] == k)
+    return true;
+  return b[n - 2] == k && b[n - 1] == j ? std::optional<bool>(false) : std::nullopt;
+}
+
 std::optional<Product> raise::matchProduct(Value value, Facts &facts) {
   auto node = value.getDefiningOp<NodeOp>();
   if (!node || node.getInputs().empty())
@@ -359,6 +386,16 @@ std::optional<Product> raise::matchProduct(Value value, Facts &facts) {
     product.rhs = node.input(1);
     product.transposed = node.integer("transB", 0) != 0;
     product.alpha = node.real("alpha", 1.0);
+    product.nodes.insert(node);
+    return activations() ? std::optional(product) : std::nullopt;
+  }
+  if (node.is("Einsum")) {
+    auto transposed = node.getInputs().size() == 2 ? productOf(node) : std::nullopt;
+    if (!transposed)
+      return std::nullopt;
+    product.lhs = node.input(0);
+    product.rhs = node.input(1);
+    product.transposed = *transposed;
     product.nodes.insert(node);
     return activations() ? std::optional(product) : std::nullopt;
   }

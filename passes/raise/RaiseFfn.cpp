@@ -35,6 +35,9 @@ static void raiseOne(FfnMatch &match) {
   }
   Value down = match.down.weight(builder);
   Value biasDown = makeBias(builder, loc, match.down, match.downBiases, 0, match.down.out);
+  if (match.flattens)
+    match.input =
+        makeReshape(builder, loc, match.input, {ShapedType::kDynamic, match.up.linear.in});
   auto ffn = FfnOp::create(builder, loc, match.root.getType(), match.activation, match.input, up,
                            gate, down, biasUp, biasGate, biasDown);
   outline(movable(match.nodes, match.root), match.root, ffn.getSpelling(), ffn->getResults());

@@ -69,6 +69,22 @@ module attributes {onnx.opset_import = {ai.onnx = 24 : i64, com.microsoft = 1 : 
 
 // -----
 
+// Products spelled as sums over indices.
+// CHECK-LABEL: func.func @einsum
+// CHECK: uoe.attention %arg0, %arg1, %arg2 attributes {{{.*}}scale = 2.500000e-01 : f32}
+module attributes {onnx.opset_import = {ai.onnx = 24 : i64, com.microsoft = 1 : i64}} {
+  func.func @einsum(%q: tensor<?x4x?x8xf32>, %k: tensor<?x4x?x8xf32>, %v: tensor<?x4x?x8xf32>) -> tensor<?x4x?x8xf32> {
+    %c = onnx.node "Constant"() {value = dense<0.25> : tensor<f32>} : () -> tensor<f32>
+    %s0 = onnx.node "Einsum"(%q, %k) {equation = "bhid,bhjd->bhij"} : (tensor<?x4x?x8xf32>, tensor<?x4x?x8xf32>) -> tensor<?x4x?x?xf32>
+    %s = onnx.node "Mul"(%s0, %c) : (tensor<?x4x?x?xf32>, tensor<f32>) -> tensor<?x4x?x?xf32>
+    %p = onnx.node "Softmax"(%s) {axis = -1 : i64} : (tensor<?x4x?x?xf32>) -> tensor<?x4x?x?xf32>
+    %y = onnx.node "Einsum"(%p, %v) {equation = "bhij, bhjd -> bhid"} : (tensor<?x4x?x?xf32>, tensor<?x4x?x8xf32>) -> tensor<?x4x?x8xf32>
+    return %y : tensor<?x4x?x8xf32>
+  }
+}
+
+// -----
+
 // Grouped queries: keys and values are read before they are repeated.
 // CHECK-LABEL: func.func @grouped
 // CHECK: uoe.attention %arg0, %arg1, %arg2 attributes
