@@ -1,5 +1,6 @@
 #include "uoe/calibration/Merge.h"
 #include "Hidden.h"
+#include "Refit.h"
 #include <algorithm>
 #include <cmath>
 
@@ -61,6 +62,57 @@ struct Rows {
     return std::sqrt(sum) / norm[i];
   }
 };
+
+/// Ridge of what near duplicates left unexplained on the neurons that remain, if that helps on
+/// held-out tokens; then the error that is left.
+void refit(const FfnWeights &weights, const Matrix &h, bool near, MergePlan &plan) {
+  int64_t n = weights.outputs(), count = static_cast<int64_t>(plan.kept.size());
+  Matrix kept(h.rows, count);
+  for (int64_t t = 0; t < h.rows; ++t)
+    for (int64_t k = 0; k < count; ++k)
+      kept(t, k) = h(t, plan.kept[k]);
+  Matrix dense = multiply(h, weights.down), residual = multiply(kept, plan.down);
+  for (int64_t k = 0; k < dense.rows * n; ++k)
+    residual.values[k] = dense.values[k] - residual.values[k];
+  HeldOut heldOut(h.rows, 0.2);
+  auto part = [&](const Matrix &all, bool held, bool constant) {
+    Matrix rows(0, all.cols + constant);
+    for (int64_t t = 0; t < all.rows; ++t)
+      if (heldOut(t) == held) {
+        rows.values.insert(rows.values.end(), all.row(t), all.row(t) + all.cols);
+        if (constant)
+          rows.values.push_back(1);
+        ++rows.rows;
+      }
+    return rows;
+  };
+  RefitStatistics statistics(count + 1, n);
+  if (near)
+    for (bool held : {false, true})
+      statistics.add(part(kept, held, true), part(residual, held, false), held);
+  Matrix judged = part(dense, true, false);
+  if (judged.rows == 0)
+    judged = dense;
+  double energy = std::max(squaredNorm(judged.values.data(), judged.rows * n), 1e-30);
+  Matrix left = part(residual, true, false);
+  if (left.rows == 0)
+    left = residual;
+  double error = squaredNorm(left.values.data(), left.rows * n), ridge = 0;
+  if (near)
+    for (double candidate : {0.01, 0.1, 1.0})
+      if (double e = statistics.heldOutError(statistics.solve(candidate, count)); e < error) {
+        error = e;
+        ridge = candidate;
+      }
+  if (ridge > 0) {
+    statistics.useHeldOut();
+    Matrix delta = statistics.solve(ridge, count);
+    for (int64_t k = 0; k < count * n; ++k)
+      plan.down.values[k] += delta.values[k];
+    plan.outputBias.assign(delta.row(count), delta.row(count) + n);
+  }
+  plan.error = error / energy;
+}
 
 } // namespace
 
@@ -151,17 +203,10 @@ Status mergeNeurons(const FfnWeights &weights, const CalibrationData *data,
     if (m.into >= 0)
       for (int64_t j = 0; j < n; ++j)
         plan.down(place[m.into], j) += m.scale * weights.down(m.from, j);
-  if (inputs) {
-    Matrix kept(h.rows, plan.down.rows);
-    for (int64_t t = 0; t < h.rows; ++t)
-      for (size_t k = 0; k < plan.kept.size(); ++k)
-        kept(t, static_cast<int64_t>(k)) = h(t, plan.kept[k]);
-    Matrix dense = multiply(h, weights.down), merged = multiply(kept, plan.down);
-    double energy = squaredNorm(dense.values.data(), dense.rows * n);
-    for (int64_t k = 0; k < dense.rows * n; ++k)
-      merged.values[k] -= dense.values[k];
-    plan.error = squaredNorm(merged.values.data(), merged.rows * n) / std::max(energy, 1e-30);
-  }
+  bool near = std::any_of(plan.merged.begin(), plan.merged.end(),
+                          [](const MergedNeuron &m) { return !m.exact; });
+  if (inputs)
+    refit(weights, h, near, plan);
   return {};
 }
 

@@ -1,9 +1,11 @@
 #include "lib/Conversion/Convert.h"
 #include "dialects/uoe/Uoe.h"
 #include "lib/Conversion/EvaluateWeights.h"
+#include "lib/Evaluation/Statistics.h"
 #include "mlir/Pass/PassManager.h"
 #include "passes/Passes.h"
 #include "llvm/Support/FileSystem.h"
+#include <chrono>
 
 using namespace mlir;
 using namespace uoe;
@@ -38,49 +40,76 @@ static LogicalResult obtainProfile(ModuleOp raised, const ConvertOptions &option
   return calibrate(raised, options.calibration, file.path);
 }
 
-LogicalResult uoe::convert(ModuleOp raised, const ConvertOptions &options) {
-  PassManager passes(raised.getContext());
+LogicalResult uoe::convert(ModuleOp raised, const ConvertOptions &options,
+                           ConversionEffort &effort) {
   ProfileFile profile;
-  if (options.recipe == "experts" || options.recipe == "cascade") {
-    if (!(options.budget > 0 && options.budget <= 1))
-      return raised.emitError("the budget is a share above 0 and at most 1, found ")
-             << options.budget;
-    if (failed(obtainProfile(raised, options, profile)))
-      return failure();
-    if (options.planned) {
-      PlanBudgetPassOptions plan;
-      plan.profile = profile.path;
-      plan.budget = options.budget;
-      plan.recipe = options.recipe;
-      plan.expertSize = options.expertSize;
-      passes.addPass(createPlanBudgetPass(plan));
-    }
-    if (options.recipe == "experts") {
-      RouteExpertsPassOptions route;
-      route.profile = profile.path;
-      route.budget = options.budget;
-      route.expertSize = options.expertSize;
-      passes.addPass(createRouteExpertsPass(route));
-    } else {
-      RouteCascadePassOptions route;
-      route.profile = profile.path;
-      route.budget = options.budget;
-      passes.addPass(createRouteCascadePass(route));
-    }
-  } else if (!options.recipe.empty()) {
+  auto timed = [](double &seconds, auto &&work) -> LogicalResult {
+    auto begin = std::chrono::steady_clock::now();
+    LogicalResult result = work();
+    seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    return result;
+  };
+  auto run = [&](double &seconds, std::unique_ptr<Pass> pass) {
+    PassManager passes(raised.getContext());
+    passes.addPass(std::move(pass));
+    return timed(seconds, [&] { return passes.run(raised); });
+  };
+  bool routed = options.recipe == "experts" || options.recipe == "cascade";
+  if (!routed && !options.recipe.empty())
     return raised.emitError("unknown recipe '")
            << options.recipe << "': expected experts or cascade";
+  if (routed && !(options.budget > 0 && options.budget <= 1))
+    return raised.emitError("the budget is a share above 0 and at most 1, found ")
+           << options.budget;
+  if (options.merge && !(*options.merge >= 0 && *options.merge <= 1))
+    return raised.emitError("the tolerance of merging is a distance from 0 to 1, found ")
+           << *options.merge;
+  if ((routed || (options.merge && *options.merge > 0)) &&
+      failed(timed(effort.calibrating, [&] { return obtainProfile(raised, options, profile); })))
+    return failure();
+  if (options.merge) {
+    MergeNeuronsPassOptions merge;
+    merge.profile = *options.merge > 0 ? profile.path : "";
+    merge.tolerance = *options.merge;
+    if (failed(run(effort.merging, createMergeNeuronsPass(merge))))
+      return failure();
+  }
+  if (routed && options.planned) {
+    PlanBudgetPassOptions plan;
+    plan.profile = profile.path;
+    plan.budget = options.budget;
+    plan.recipe = options.recipe;
+    plan.expertSize = options.expertSize;
+    if (failed(run(effort.planning, createPlanBudgetPass(plan))))
+      return failure();
+  }
+  std::unique_ptr<Pass> split;
+  if (options.recipe == "experts") {
+    RouteExpertsPassOptions route;
+    route.profile = profile.path;
+    route.budget = options.budget;
+    route.expertSize = options.expertSize;
+    split = createRouteExpertsPass(route);
+  } else if (options.recipe == "cascade") {
+    RouteCascadePassOptions route;
+    route.profile = profile.path;
+    route.budget = options.budget;
+    split = createRouteCascadePass(route);
   } else if (options.experts > 0) {
     DecomposeFfnPassOptions decompose;
     decompose.experts = options.experts;
-    passes.addPass(createDecomposeFfnPass(decompose));
+    split = createDecomposeFfnPass(decompose);
   }
+  if (split && failed(run(effort.routing, std::move(split))))
+    return failure();
   if (options.attentionGroups > 0) {
     DecomposeAttentionPassOptions decompose;
     decompose.groups = options.attentionGroups;
-    passes.addPass(createDecomposeAttentionPass(decompose));
+    if (failed(run(effort.routing, createDecomposeAttentionPass(decompose))))
+      return failure();
   }
-  return passes.run(raised);
+  effort.peakBytes = memory().peak;
+  return success();
 }
 
 LogicalResult uoe::toOnnx(ModuleOp module) {

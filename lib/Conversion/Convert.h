@@ -1,7 +1,9 @@
 // The conversion of a dense model into a union of experts, as one call.
 #pragma once
 #include "lib/Conversion/Calibrate.h"
+#include "lib/Conversion/Report.h"
 #include "mlir/IR/BuiltinOps.h"
+#include <optional>
 #include <string>
 
 namespace uoe {
@@ -14,11 +16,13 @@ struct ConvertOptions {
   int64_t expertSize = 16;     // neurons per routed expert
   std::string profile;         // read it if it exists, else write it there; empty: a temporary
   CalibrationOptions calibration;
-  bool planned = true; // spread the budget over the layers by measured sensitivity
+  bool planned = true;         // spread the budget over the layers by measured sensitivity
+  std::optional<double> merge; // merge neurons that differ by at most this before all else
 };
 
 /// Converts a raised module in place. Fails with a diagnostic.
-mlir::LogicalResult convert(mlir::ModuleOp raised, const ConvertOptions &options);
+mlir::LogicalResult convert(mlir::ModuleOp raised, const ConvertOptions &options,
+                            ConversionEffort &effort);
 
 /// From raised or converted form to standard ONNX operators, weights evaluated: ready for
 /// writeOnnx.

@@ -19,6 +19,11 @@ static double realAttr(Operation *op, StringRef name, double otherwise) {
   return attr ? attr.getValueAsDouble() : otherwise;
 }
 
+static int64_t intAttr(Operation *op, StringRef name) {
+  auto attr = op->getAttrOfType<IntegerAttr>(name);
+  return attr ? attr.getInt() : 0;
+}
+
 // The dense block's multiply-adds that an experts op stands for.
 static double denseCost(ExpertsOp experts) {
   double sum = 0;
@@ -49,8 +54,15 @@ ConversionReport uoe::measureModel(ModuleOp module) {
       if (op->hasAttr("uoe.core"))
         return WalkResult::skip(); // counted with its experts
       auto type = dyn_cast<RankedTensorType>(ffn.getUp().getType());
-      report.blocks.push_back(
-          {blockName(op, "ffn"), "dense", type ? type.getDimSize(1) : 0, 0, 0, work, 1, 0});
+      BlockReport block;
+      block.name = blockName(op, "ffn");
+      block.neurons = type ? type.getDimSize(1) : 0;
+      block.merged = intAttr(op, "uoe.merged");
+      block.recipe = block.merged ? "merged" : "dense";
+      block.multiplyAdds = realAttr(op, "uoe.multiply_adds", work);
+      block.cost = block.multiplyAdds > 0 ? work / block.multiplyAdds : 1;
+      block.error = realAttr(op, "uoe.error", 0);
+      report.blocks.push_back(block);
       report.matmulMultiplyAdds += work;
       return WalkResult::skip();
     }
@@ -74,8 +86,8 @@ ConversionReport uoe::measureModel(ModuleOp module) {
       block.cost = realAttr(op, "uoe.cost", 1);
       block.error = realAttr(op, "uoe.error", 0);
       block.multiplyAdds = realAttr(op, "uoe.multiply_adds", denseCost(experts));
-      if (auto core = op->getAttrOfType<IntegerAttr>("uoe.core_size"))
-        block.core = core.getInt();
+      block.core = intAttr(op, "uoe.core_size");
+      block.merged = intAttr(op, "uoe.merged");
       for (int64_t size : experts.getSizes())
         block.neurons += size;
       block.neurons += block.core;
@@ -103,14 +115,29 @@ static double ffnWork(const ConversionReport &report) {
   return sum;
 }
 
-std::string uoe::toText(const ConversionReport &before, const ConversionReport &after) {
+// Mean of cost and error over the blocks, weighted by their multiply-adds.
+static std::pair<double, double> totals(const ConversionReport &report) {
+  double work = 0, cost = 0, error = 0;
+  for (const BlockReport &block : report.blocks) {
+    work += block.multiplyAdds;
+    cost += block.multiplyAdds * block.cost;
+    error += block.multiplyAdds * block.error;
+  }
+  return work > 0 ? std::pair(cost / work, error / work) : std::pair(1.0, 0.0);
+}
+
+std::string uoe::toText(const ConversionReport &before, const ConversionReport &after,
+                        const ConversionEffort &effort) {
   std::ostringstream out;
-  report::Table table({"block", "form", ">neurons", ">core", ">experts", ">cost", ">error"});
+  report::Table table(
+      {"block", "form", ">neurons", ">merged", ">core", ">experts", ">cost", ">error"});
+  auto some = [](int64_t n) { return n ? std::to_string(n) : std::string(); };
   for (const BlockReport &block : after.blocks)
-    table.row({block.name, block.recipe, std::to_string(block.neurons),
-               block.core ? std::to_string(block.core) : "",
-               block.experts ? std::to_string(block.experts) : "", report::percent(block.cost),
+    table.row({block.name, block.recipe, std::to_string(block.neurons), some(block.merged),
+               some(block.core), some(block.experts), report::percent(block.cost),
                report::number(block.error, 3)});
+  auto [cost, error] = totals(after);
+  table.row({"all", "", "", "", "", "", report::percent(cost), report::number(error, 3)});
   table.print(out);
   double dense = ffnWork(before), now = ffnWork(after);
   out << "\nparameters " << report::quantity(before.parameters) << " -> "
@@ -121,7 +148,15 @@ std::string uoe::toText(const ConversionReport &before, const ConversionReport &
   if (dense > 0)
     out << " (" << report::percent(now / dense) << ")";
   out << "\nCosts are measured on held-out calibration tokens, the router counted; error is the "
-         "block's relative squared error there.\n";
+         "block's relative squared error there. On other text the cost may differ: `uoe-run eval` "
+         "measures it.\nThe conversion took "
+      << report::duration(effort.seconds());
+  for (auto [what, seconds] :
+       {std::pair("calibration run", effort.calibrating), std::pair("merging", effort.merging),
+        std::pair("planning", effort.planning), std::pair("routing", effort.routing)})
+    if (seconds > 0.001)
+      out << ", " << what << " " << report::duration(seconds);
+  out << "; peak memory " << report::bytes(static_cast<double>(effort.peakBytes)) << ".\n";
   return out.str();
 }
 
@@ -131,21 +166,34 @@ static report::Json toJson(const ConversionReport &report) {
     blocks.push_back({{"name", block.name},
                       {"form", block.recipe},
                       {"neurons", block.neurons},
+                      {"merged", block.merged},
                       {"core", block.core},
                       {"experts", block.experts},
                       {"dense_multiply_adds", block.multiplyAdds},
                       {"cost", block.cost},
                       {"error", block.error}});
+  auto [cost, error] = totals(report);
   return {{"parameters", report.parameters},
+          {"ffn_cost", cost},
+          {"ffn_error", error},
           {"multiply_adds_per_token", report.matmulMultiplyAdds},
           {"ffn_multiply_adds_per_token", ffnWork(report)},
           {"blocks", blocks}};
 }
 
 LogicalResult uoe::writeJson(const ConversionReport &before, const ConversionReport &after,
-                             const std::string &path, ModuleOp module) {
-  std::string text =
-      report::Json{{"dense", toJson(before)}, {"converted", toJson(after)}}.dump(2) + "\n";
+                             const ConversionEffort &effort, const std::string &path,
+                             ModuleOp module) {
+  report::Json json = {{"dense", toJson(before)},
+                       {"converted", toJson(after)},
+                       {"conversion",
+                        {{"seconds", effort.seconds()},
+                         {"calibrating_seconds", effort.calibrating},
+                         {"merging_seconds", effort.merging},
+                         {"planning_seconds", effort.planning},
+                         {"routing_seconds", effort.routing},
+                         {"peak_bytes", effort.peakBytes}}}};
+  std::string text = json.dump(2) + "\n";
   AtomicFile file(path);
   if (!file.open() || !file.write({text.data(), text.size()}) || !file.finish())
     return module.emitError("report: ") << file.error;

@@ -2,7 +2,6 @@
 // down matrix is the sum. Exact at tolerance 0; experts cut from one block are disjoint summands
 // and must not be merged, neurons may.
 #include "include/uoe/calibration/Merge.h"
-#include "lib/Conversion/Calibrate.h"
 #include "passes/Passes.h"
 #include "passes/decompose/Decompose.h"
 #include "passes/route/Route.h"
@@ -21,60 +20,59 @@ struct MergeNeuronsPass : uoe::impl::MergeNeuronsPassBase<MergeNeuronsPass> {
   using MergeNeuronsPassBase::MergeNeuronsPassBase;
 
   void runOnOperation() override {
-    std::shared_ptr<Profile> data;
-    if (tolerance > 0) {
-      std::string error;
-      data = Profile::open(profile, error);
-      if (!data) {
-        getOperation().emitError("merge-neurons with a tolerance needs a profile: ") << error;
-        return signalPassFailure();
-      }
+    if (tolerance > 0 && profile.empty()) {
+      getOperation().emitError("merge-neurons with a tolerance needs a profile");
+      return signalPassFailure();
     }
-    for (FfnOp ffn : routableBlocks(getOperation()))
-      if (failed(merge(ffn, data.get())))
-        return signalPassFailure();
+    VisitOptions visit{"merge-neurons", profile, 1, false, "merging"};
+    if (failed(visitBlocks(getOperation(), visit, [&](VisitedBlock &b) { return merge(b); })))
+      signalPassFailure();
   }
 
-  LogicalResult merge(FfnOp ffn, const Profile *data) {
-    std::string name = blockName(ffn, "ffn");
-    WeightReader reader;
-    FailureOr<BlockWeights> weights = loadWeights(ffn, reader);
-    if (failed(weights))
-      return failure();
-    calibration::CalibrationData inputs;
-    if (data) {
-      inputs.inputs = data->tokens(inputProbe(name));
-      if (!inputs.inputs) {
-        ffn.emitRemark(name) << " is left as it is: the profile has no '" << inputProbe(name)
-                             << "'";
-        return success();
-      }
-    }
+  LogicalResult merge(VisitedBlock &block) {
+    FfnOp ffn = block.op;
+    calibration::CalibrationData inputs = block.data();
     calibration::MergeOptions options;
     options.tolerance = tolerance;
     calibration::MergePlan plan;
-    if (calibration::Status status =
-            calibration::mergeNeurons(weights->ffn, data ? &inputs : nullptr, options, plan);
+    if (calibration::Status status = calibration::mergeNeurons(
+            block.weights.ffn, block.inputs ? &inputs : nullptr, options, plan);
         !status.ok())
-      return ffn.emitError(name) << ": " << status.message;
+      return ffn.emitError(block.name) << ": " << status.message;
     if (plan.merged.empty())
       return success();
+    if (plan.kept.empty()) {
+      ffn.emitRemark(block.name) << " is left as it is: none of its neurons does anything";
+      return success();
+    }
     OpBuilder builder(ffn);
     Location loc = ffn.getLoc();
-    auto down = newWeight(builder, getOperation(), name + ".merged.down",
+    auto down = newWeight(builder, getOperation(), block.name + ".merged.down",
                           {plan.down.rows, plan.down.cols}, plan.down.values);
     if (failed(down))
       return failure();
-    auto merged =
-        FfnOp::create(builder, loc, ffn.getOutput().getType(), ffn.getActivationAttr(),
-                      ffn.getInput(), reorder(builder, loc, ffn.getUp(), plan.kept, 1),
-                      reorder(builder, loc, ffn.getGate(), plan.kept, 1), *down,
-                      reorder(builder, loc, ffn.getBiasUp(), plan.kept, 0),
-                      reorder(builder, loc, ffn.getBiasGate(), plan.kept, 0), ffn.getBiasDown());
+    Value bias = ffn.getBiasDown();
+    if (!plan.outputBias.empty()) {
+      std::vector<float> sum = plan.outputBias;
+      if (const float *own = block.weights.ffn.downBias)
+        for (size_t j = 0; j < sum.size(); ++j)
+          sum[j] += own[j];
+      auto value = newWeight(builder, getOperation(), block.name + ".merged.bias",
+                             {static_cast<int64_t>(sum.size())}, sum);
+      if (failed(value))
+        return failure();
+      bias = *value;
+    }
+    auto merged = FfnOp::create(builder, loc, ffn.getOutput().getType(), ffn.getActivationAttr(),
+                                ffn.getInput(), reorder(builder, loc, ffn.getUp(), plan.kept, 1),
+                                reorder(builder, loc, ffn.getGate(), plan.kept, 1), *down,
+                                reorder(builder, loc, ffn.getBiasUp(), plan.kept, 0),
+                                reorder(builder, loc, ffn.getBiasGate(), plan.kept, 0), bias);
     for (NamedAttribute attr : ffn->getDiscardableAttrs())
       merged->setAttr(attr.getName(), attr.getValue());
     merged->setAttr("uoe.merged",
                     builder.getI64IntegerAttr(static_cast<int64_t>(plan.merged.size())));
+    merged->setAttr("uoe.multiply_adds", builder.getF64FloatAttr(block.denseWork()));
     merged->setAttr("uoe.error", builder.getF64FloatAttr(plan.error));
     removed += static_cast<int64_t>(plan.merged.size());
     ffn.getResult().replaceAllUsesWith(merged.getOutput());

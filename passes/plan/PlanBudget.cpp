@@ -4,8 +4,6 @@
 #include "include/uoe/calibration/Cascade.h"
 #include "include/uoe/calibration/Experts.h"
 #include "include/uoe/calibration/Plan.h"
-#include "lib/Conversion/Calibrate.h"
-#include "lib/Report/Progress.h"
 #include "passes/Passes.h"
 #include "passes/decompose/Decompose.h"
 #include "passes/route/Route.h"
@@ -24,27 +22,19 @@ struct PlanBudgetPass : uoe::impl::PlanBudgetPassBase<PlanBudgetPass> {
   using PlanBudgetPassBase::PlanBudgetPassBase;
 
   void runOnOperation() override {
-    std::string error;
-    std::shared_ptr<Profile> data = Profile::open(profile, error);
-    if (!data) {
-      getOperation().emitError("plan-budget: ") << error;
-      return signalPassFailure();
-    }
     std::vector<FfnOp> blocks;
-    for (FfnOp ffn : routableBlocks(getOperation()))
-      if (data->tokens(inputProbe(blockName(ffn, "ffn"))))
-        blocks.push_back(ffn);
+    std::vector<calibration::LayerCurve> curves;
+    VisitOptions visit{"plan-budget", profile, budget, false, "sensitivity"};
+    auto measureBlock = [&](VisitedBlock &block) -> LogicalResult {
+      blocks.push_back(block.op);
+      curves.emplace_back();
+      measure(block, curves.back());
+      return success();
+    };
+    if (failed(visitBlocks(getOperation(), visit, measureBlock)))
+      return signalPassFailure();
     if (blocks.empty())
       return;
-    report::Progress progress("sensitivity", static_cast<int64_t>(blocks.size()));
-    std::vector<calibration::LayerCurve> curves;
-    for (FfnOp ffn : blocks) {
-      calibration::LayerCurve curve;
-      if (failed(measure(ffn, *data, curve)))
-        return signalPassFailure();
-      curves.push_back(std::move(curve));
-      progress.step();
-    }
     std::vector<double> costs;
     if (calibration::Status status = calibration::spreadBudget(curves, budget, costs);
         !status.ok()) {
@@ -58,17 +48,12 @@ struct PlanBudgetPass : uoe::impl::PlanBudgetPassBase<PlanBudgetPass> {
 
   // Points around the budget, on fewer tokens than routing uses: the order of the layers is what
   // matters.
-  LogicalResult measure(FfnOp ffn, const Profile &data, calibration::LayerCurve &curve) {
-    std::string name = blockName(ffn, "ffn");
-    WeightReader reader;
-    FailureOr<BlockWeights> weights = loadWeights(ffn, reader);
-    if (failed(weights))
-      return failure();
-    curve.weight = static_cast<double>(weights->ffn.multiplyAdds());
-    calibration::CalibrationData inputs;
-    inputs.inputs = data.tokens(inputProbe(name));
+  void measure(VisitedBlock &block, calibration::LayerCurve &curve) {
+    curve.weight = block.denseWork();
+    calibration::CalibrationData inputs = block.data();
+    const calibration::FfnWeights &ffn = block.weights.ffn;
     double importance = 1;
-    if (auto attr = ffn->getAttrOfType<FloatAttr>("uoe.importance"))
+    if (auto attr = block.op->getAttrOfType<FloatAttr>("uoe.importance"))
       importance = attr.getValueAsDouble();
     for (double step : {-0.12, 0.0, 0.12}) {
       double share = budget + step;
@@ -84,7 +69,7 @@ struct PlanBudgetPass : uoe::impl::PlanBudgetPassBase<PlanBudgetPass> {
         options.splitRounds = 4;
         options.refit = false;
         calibration::ExpertPlan plan;
-        status = calibration::calibrateExperts(weights->ffn, inputs, options, plan);
+        status = calibration::calibrateExperts(ffn, inputs, options, plan);
         cost = plan.cost;
         loss = plan.error;
       } else {
@@ -93,7 +78,7 @@ struct PlanBudgetPass : uoe::impl::PlanBudgetPassBase<PlanBudgetPass> {
         options.search = false;
         options.tokens = 1024;
         calibration::CascadePlan plan;
-        status = calibration::calibrateCascade(weights->ffn, inputs, options, plan);
+        status = calibration::calibrateCascade(ffn, inputs, options, plan);
         cost = plan.cost;
         loss = plan.error;
       }
@@ -101,7 +86,6 @@ struct PlanBudgetPass : uoe::impl::PlanBudgetPassBase<PlanBudgetPass> {
         continue; // a share that this block cannot reach is no point of its curve
       curve.points.push_back({cost, loss * importance});
     }
-    return success();
   }
 };
 

@@ -1,12 +1,15 @@
 #include "passes/route/Route.h"
+#include "lib/Conversion/Calibrate.h"
 #include "lib/Conversion/EvaluateWeights.h"
 #include "lib/Execution/Constants.h"
+#include "lib/Report/Progress.h"
 #include "passes/decompose/Decompose.h"
 
 using namespace mlir;
 using namespace uoe;
 
-std::vector<FfnOp> uoe::routableBlocks(ModuleOp module) {
+// The dense blocks of float32 with known weights; a remark tells why another is left dense.
+static std::vector<FfnOp> routableBlocks(ModuleOp module) {
   std::vector<FfnOp> blocks;
   DenseMap<Value, bool> cache;
   module.walk([&](FfnOp ffn) {
@@ -101,6 +104,44 @@ FailureOr<BlockWeights> uoe::loadWeights(FfnOp ffn, WeightReader &reader) {
   return block;
 }
 
+LogicalResult uoe::visitBlocks(ModuleOp module, const VisitOptions &options,
+                               function_ref<LogicalResult(VisitedBlock &)> body) {
+  std::shared_ptr<Profile> profile;
+  if (!options.profile.empty()) {
+    std::string error;
+    profile = Profile::open(options.profile, error);
+    if (!profile)
+      return module.emitError(options.pass) << ": " << error;
+  }
+  std::vector<FfnOp> blocks = routableBlocks(module);
+  std::optional<report::Progress> progress;
+  if (!options.progress.empty())
+    progress.emplace(options.progress, std::max<int64_t>(1, static_cast<int64_t>(blocks.size())));
+  for (FfnOp ffn : blocks) {
+    VisitedBlock block{ffn, blockName(ffn, "ffn"), nullptr, {}, options.budget};
+    if (auto own = ffn->getAttrOfType<FloatAttr>("uoe.budget"))
+      block.budget = own.getValueAsDouble();
+    if (profile) {
+      block.inputs = profile->tokens(inputProbe(block.name));
+      if (!block.inputs)
+        ffn.emitRemark(block.name)
+            << " is left as it is: the profile has no '" << inputProbe(block.name) << "'";
+    }
+    if ((block.inputs || !profile) && !(options.belowOne && block.budget >= 1)) {
+      WeightReader reader;
+      FailureOr<BlockWeights> weights = loadWeights(ffn, reader);
+      if (failed(weights))
+        return failure();
+      block.weights = std::move(*weights);
+      if (failed(body(block)))
+        return failure();
+    }
+    if (progress)
+      progress->step();
+  }
+  return success();
+}
+
 FailureOr<Value> uoe::newWeight(OpBuilder &builder, ModuleOp module, const std::string &name,
                                 ArrayRef<int64_t> shape, ArrayRef<float> values) {
   auto type = RankedTensorType::get(shape, builder.getF32Type());
@@ -115,12 +156,20 @@ Value uoe::binary(OpBuilder &builder, Location loc, StringRef op, Value x, Value
       .getResult(0);
 }
 
-void uoe::annotate(Operation *op, StringRef name, StringRef recipe, int64_t multiplyAdds,
-                   double cost, double error) {
+double VisitedBlock::denseWork() const {
+  auto attr = op->getAttrOfType<FloatAttr>("uoe.multiply_adds");
+  return attr ? attr.getValueAsDouble() : work();
+}
+
+void uoe::annotate(Operation *op, const VisitedBlock &block, StringRef recipe, double cost,
+                   double error) {
   Builder builder(op->getContext());
-  op->setAttr("name", builder.getStringAttr(name));
+  for (StringRef kept : {"layer", "uoe.merged", "uoe.budget", "uoe.sensitivity"})
+    if (Attribute value = block.op->getAttr(kept))
+      op->setAttr(kept, value);
+  op->setAttr("name", builder.getStringAttr(block.name));
   op->setAttr("uoe.recipe", builder.getStringAttr(recipe));
-  op->setAttr("uoe.multiply_adds", builder.getF64FloatAttr(static_cast<double>(multiplyAdds)));
-  op->setAttr("uoe.cost", builder.getF64FloatAttr(cost));
+  op->setAttr("uoe.multiply_adds", builder.getF64FloatAttr(block.denseWork()));
+  op->setAttr("uoe.cost", builder.getF64FloatAttr(cost * block.work() / block.denseWork()));
   op->setAttr("uoe.error", builder.getF64FloatAttr(error));
 }

@@ -15,12 +15,39 @@ struct BlockWeights {
   std::vector<rt::Tensor> owners;
 };
 
-/// The blocks of a module that can be routed: dense, of float32, with known weights; a remark tells
-/// why another is left dense.
-std::vector<FfnOp> routableBlocks(mlir::ModuleOp module);
-
 /// Evaluates a block's weights. Fails with a diagnostic.
 mlir::FailureOr<BlockWeights> loadWeights(FfnOp ffn, WeightReader &reader);
+
+/// A dense block, with what a pass needs to decide about it. Weights are in memory while it is
+/// visited.
+struct VisitedBlock {
+  FfnOp op;
+  std::string name;
+  const calibration::Tokens *inputs; // what the block received in the profile; null without one
+  BlockWeights weights;
+  double budget; // the block's attribute uoe.budget, else the pass's, of `denseWork`
+
+  calibration::CalibrationData data() const { return {inputs, nullptr, nullptr}; }
+  /// Multiply-adds a token of the block as the model came with it: merging neurons saves as well.
+  double denseWork() const;
+  double work() const { return static_cast<double>(weights.ffn.multiplyAdds()); }
+  /// The budget as a share of the block as it is now.
+  double ownBudget() const { return budget * denseWork() / work(); }
+};
+
+struct VisitOptions {
+  llvm::StringRef pass;  // for messages
+  std::string profile;   // "": none is needed, the blocks have no inputs
+  double budget = 1;     // of blocks that have none of their own
+  bool belowOne = false; // leave out blocks whose budget is 1 or more
+  std::string progress;  // what a bar says; "": none
+};
+
+/// Visits every block that can be routed: dense, of float32, with known weights and, if there is a
+/// profile, with inputs in it. A remark tells why another is left as it is. The body may replace
+/// the block. Fails with a diagnostic.
+mlir::LogicalResult visitBlocks(mlir::ModuleOp module, const VisitOptions &options,
+                                llvm::function_ref<mlir::LogicalResult(VisitedBlock &)> body);
 
 /// A calibrated tensor as a value: a new initializer NAME of the block's model.
 mlir::FailureOr<mlir::Value> newWeight(mlir::OpBuilder &builder, mlir::ModuleOp module,
@@ -31,9 +58,9 @@ mlir::FailureOr<mlir::Value> newWeight(mlir::OpBuilder &builder, mlir::ModuleOp 
 mlir::Value binary(mlir::OpBuilder &builder, mlir::Location loc, llvm::StringRef op, mlir::Value x,
                    mlir::Value y, mlir::Type type = {});
 
-/// Records what a pass decided and measured, for reports: the dense block's multiply-adds, cost and
-/// error as f64 attributes of the op.
-void annotate(mlir::Operation *op, llvm::StringRef name, llvm::StringRef recipe,
-              int64_t multiplyAdds, double cost, double error);
+/// Records on `op`, which takes the block's place, what a pass decided and measured, for reports
+/// and later runs: cost as a share of the block as it was visited, relative error of its output.
+void annotate(mlir::Operation *op, const VisitedBlock &block, llvm::StringRef recipe, double cost,
+              double error);
 
 } // namespace uoe

@@ -1,8 +1,6 @@
 // route-cascade: experts of single input channels and single neurons, selected by exact thresholds
 // on their own magnitudes. No router, no predictor (lib/Calibration/README.md gives the equations).
 #include "include/uoe/calibration/Cascade.h"
-#include "lib/Conversion/Calibrate.h"
-#include "lib/Report/Progress.h"
 #include "passes/Passes.h"
 #include "passes/decompose/Decompose.h"
 #include "passes/lower/Lower.h"
@@ -23,52 +21,22 @@ struct RouteCascadePass : uoe::impl::RouteCascadePassBase<RouteCascadePass> {
   using RouteCascadePassBase::RouteCascadePassBase;
 
   void runOnOperation() override {
-    std::string error;
-    std::shared_ptr<Profile> data = Profile::open(profile, error);
-    if (!data) {
-      getOperation().emitError("route-cascade: ") << error;
-      return signalPassFailure();
-    }
-    std::vector<FfnOp> blocks = routableBlocks(getOperation());
-    report::Progress progress("thresholds",
-                              std::max<int64_t>(1, static_cast<int64_t>(blocks.size())));
-    for (FfnOp ffn : blocks) {
-      if (failed(route(ffn, *data)))
-        return signalPassFailure();
-      progress.step();
-    }
+    VisitOptions visit{"route-cascade", profile, budget, true, "thresholds"};
+    if (failed(visitBlocks(getOperation(), visit, [&](VisitedBlock &b) { return route(b); })))
+      signalPassFailure();
   }
 
-  LogicalResult route(FfnOp ffn, const Profile &data) {
-    std::string name = blockName(ffn, "ffn");
-    const calibration::Tokens *inputs = data.tokens(inputProbe(name));
-    if (!inputs) {
-      ffn.emitRemark(name) << " is left dense: the profile has no '" << inputProbe(name) << "'";
-      return success();
-    }
-    double share = budget;
-    if (auto own = ffn->getAttrOfType<FloatAttr>("uoe.budget"))
-      share = own.getValueAsDouble();
-    if (share >= 1)
-      return success();
-    WeightReader reader;
-    FailureOr<BlockWeights> weights = loadWeights(ffn, reader);
-    if (failed(weights))
-      return failure();
+  LogicalResult route(VisitedBlock &block) {
     calibration::CascadeOptions options;
-    options.budget = share;
+    options.budget = block.ownBudget();
     options.search = search;
-    calibration::CalibrationData calibrationData;
-    calibrationData.inputs = inputs;
     CascadePlan plan;
     if (calibration::Status status =
-            calibration::calibrateCascade(weights->ffn, calibrationData, options, plan);
+            calibration::calibrateCascade(block.weights.ffn, block.data(), options, plan);
         !status.ok())
-      return ffn.emitError(name) << ": " << status.message;
-    if (failed(rewrite(ffn, name, plan, weights->ffn.multiplyAdds())))
-      return failure();
+      return block.op.emitError(block.name) << ": " << status.message;
     ++routed;
-    return success();
+    return rewrite(block, plan);
   }
 
   // The routing of single channels of x whose |x_i|·norm_i lies above a threshold.
@@ -117,7 +85,9 @@ struct RouteCascadePass : uoe::impl::RouteCascadePassBase<RouteCascadePass> {
         .getOutput();
   }
 
-  LogicalResult rewrite(FfnOp ffn, const std::string &name, const CascadePlan &plan, int64_t work) {
+  LogicalResult rewrite(VisitedBlock &block, const CascadePlan &plan) {
+    FfnOp ffn = block.op;
+    const std::string &name = block.name;
     ModuleOp module = getOperation();
     OpBuilder builder(ffn);
     Location loc = ffn.getLoc();
@@ -170,7 +140,7 @@ struct RouteCascadePass : uoe::impl::RouteCascadePassBase<RouteCascadePass> {
     Value y = rows(builder, loc, h, ffn.getDown(),
                    magnitude(builder, loc, h, downNorm, plan.downThreshold),
                    plain(ffn.getOutput().getType()));
-    annotate(y.getDefiningOp(), name, "cascade", work, plan.cost, plan.error);
+    annotate(y.getDefiningOp(), block, "cascade", plan.cost, plan.error);
     y = binary(builder, loc, "Add", y, outputBias, ffn.getOutput().getType());
     ffn.getResult().replaceAllUsesWith(y);
     ffn.erase();

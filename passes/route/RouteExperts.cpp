@@ -2,8 +2,6 @@
 // and one threshold, everything from closed form on a profile (the numerics:
 // lib/Calibration/README.md).
 #include "include/uoe/calibration/Experts.h"
-#include "lib/Conversion/Calibrate.h"
-#include "lib/Report/Progress.h"
 #include "passes/Passes.h"
 #include "passes/decompose/Decompose.h"
 #include "passes/route/Route.h"
@@ -24,54 +22,27 @@ struct RouteExpertsPass : uoe::impl::RouteExpertsPassBase<RouteExpertsPass> {
   using RouteExpertsPassBase::RouteExpertsPassBase;
 
   void runOnOperation() override {
-    std::string error;
-    std::shared_ptr<Profile> data = Profile::open(profile, error);
-    if (!data) {
-      getOperation().emitError("route-experts: ") << error;
-      return signalPassFailure();
-    }
-    std::vector<FfnOp> blocks = routableBlocks(getOperation());
-    report::Progress progress("routing", std::max<int64_t>(1, static_cast<int64_t>(blocks.size())));
-    for (FfnOp ffn : blocks) {
-      if (failed(route(ffn, *data)))
-        return signalPassFailure();
-      progress.step();
-    }
+    VisitOptions visit{"route-experts", profile, budget, true, "routing"};
+    if (failed(visitBlocks(getOperation(), visit, [&](VisitedBlock &b) { return route(b); })))
+      signalPassFailure();
   }
 
-  LogicalResult route(FfnOp ffn, const Profile &data) {
-    std::string name = blockName(ffn, "ffn");
-    const calibration::Tokens *inputs = data.tokens(inputProbe(name));
-    if (!inputs) {
-      ffn.emitRemark(name) << " is left dense: the profile has no '" << inputProbe(name) << "'";
-      return success();
-    }
-    double share = budget;
-    if (auto own = ffn->getAttrOfType<FloatAttr>("uoe.budget"))
-      share = own.getValueAsDouble();
-    if (share >= 1)
-      return success();
-    WeightReader reader;
-    FailureOr<BlockWeights> weights = loadWeights(ffn, reader);
-    if (failed(weights))
-      return failure();
+  LogicalResult route(VisitedBlock &block) {
     calibration::ExpertOptions options;
     options.expertSize = expertSize;
-    options.budget = share;
-    calibration::CalibrationData calibrationData;
-    calibrationData.inputs = inputs;
+    options.budget = block.ownBudget();
     ExpertPlan plan;
     if (calibration::Status status =
-            calibration::calibrateExperts(weights->ffn, calibrationData, options, plan);
+            calibration::calibrateExperts(block.weights.ffn, block.data(), options, plan);
         !status.ok())
-      return ffn.emitError(name) << ": " << status.message;
-    if (failed(rewrite(ffn, name, plan, weights->ffn.multiplyAdds())))
-      return failure();
+      return block.op.emitError(block.name) << ": " << status.message;
     ++routed;
-    return success();
+    return rewrite(block, plan);
   }
 
-  LogicalResult rewrite(FfnOp ffn, const std::string &name, const ExpertPlan &plan, int64_t work) {
+  LogicalResult rewrite(VisitedBlock &block, const ExpertPlan &plan) {
+    FfnOp ffn = block.op;
+    const std::string &name = block.name;
     ModuleOp module = getOperation();
     OpBuilder builder(ffn);
     Location loc = ffn.getLoc();
@@ -125,7 +96,7 @@ struct RouteExpertsPass : uoe::impl::RouteExpertsPassBase<RouteExpertsPass> {
           splitFfn(builder, ffn, rest, plan.expertSizes, select.getRouting(), skip, down);
       if (failed(split))
         return failure();
-      annotate(*split, name, "experts", work, plan.cost, plan.error);
+      annotate(*split, block, "experts", plan.cost, plan.error);
       (*split)->setAttr("uoe.core_size", builder.getI64IntegerAttr(plan.core));
       (*split)->setAttr("uoe.active", builder.getF64FloatAttr(plan.activeShare));
       plus(split->getOutput());

@@ -50,6 +50,11 @@ static cl::opt<bool>
     uniform("uniform",
             cl::desc("Give every layer the same budget instead of planning by sensitivity"),
             cl::cat(category));
+static cl::opt<double>
+    mergeTolerance("merge",
+                   cl::desc("Merge neurons that duplicate each other: 0 exact duplicates, above 0 "
+                            "those whose directions differ by at most this"),
+                   cl::value_desc("tolerance"), cl::cat(category));
 static cl::opt<bool> proveFlag(
     "prove",
     cl::desc("Prove that the decomposed form equals the dense one; exit status 1 if it does not"),
@@ -61,7 +66,8 @@ static cl::opt<int> threads("num-threads",
                             cl::init(0), cl::cat(category));
 
 static bool wanted() {
-  return !recipe.empty() || experts > 0 || attentionGroups > 0 || proveFlag;
+  return !recipe.empty() || experts > 0 || attentionGroups > 0 || proveFlag ||
+         mergeTolerance.getNumOccurrences() > 0;
 }
 
 static LogicalResult addPasses(PassManager &passes, const Invocation &) {
@@ -84,7 +90,8 @@ static LogicalResult finish(ModuleOp module, const Invocation &run) {
     if (!proof->passed)
       return module.emitError("the decomposed form does not equal the dense model");
   }
-  if (!recipe.empty() || experts > 0 || attentionGroups > 0) {
+  if (!recipe.empty() || experts > 0 || attentionGroups > 0 ||
+      mergeTolerance.getNumOccurrences() > 0) {
     ConvertOptions options;
     options.recipe = recipe;
     options.budget = budget;
@@ -96,12 +103,15 @@ static LogicalResult finish(ModuleOp module, const Invocation &run) {
     options.calibration.tokens = tokens;
     options.calibration.samples = samples;
     options.calibration.threads = threads;
+    if (mergeTolerance.getNumOccurrences() > 0)
+      options.merge = mergeTolerance;
     ConversionReport before = measureModel(module);
-    if (failed(convert(module, options)))
+    ConversionEffort effort;
+    if (failed(convert(module, options, effort)))
       return failure();
     ConversionReport after = measureModel(module);
-    llvm::errs() << toText(before, after);
-    if (!report.empty() && failed(writeJson(before, after, report, module)))
+    llvm::errs() << toText(before, after, effort);
+    if (!report.empty() && failed(writeJson(before, after, effort, report, module)))
       return failure();
   }
   return run.form == Invocation::Form::Onnx ? toOnnx(module) : success();

@@ -24,13 +24,15 @@ struct MergePlan {
   std::vector<int64_t> kept;        // ascending neurons of the dense block that remain
   std::vector<MergedNeuron> merged; // ascending by `from`
   Matrix down;                      // [kept, n]: the rows of W_d with the removed ones added in
-  double error = 0; // relative, on the tokens given; not 0 for exact merges only by rounding
+  std::vector<float> outputBias;    // [n] to be added to the output, after near merges; else empty
+  double error = 0; // relative, on held-out tokens; not 0 for exact merges only by rounding
 };
 
 /// Exact: rows of W_g (with bias) that are equal, or positive multiples under ReLU; rows of W_u
 /// that are any multiple; their rows of W_d are summed with that factor. Up to the tolerance: the
-/// removed neuron is replaced by the least-squares multiple of the kept one over the tokens. `data`
-/// may be null if the tolerance is 0.
+/// removed neuron is replaced by the least-squares multiple of the kept one over the tokens, and a
+/// ridge of what is then missing on all that remain is added, if that helps on held-out tokens.
+/// `data` may be null if the tolerance is 0.
 Status mergeNeurons(const FfnWeights &weights, const CalibrationData *data,
                     const MergeOptions &options, MergePlan &plan);
 

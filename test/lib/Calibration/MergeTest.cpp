@@ -123,4 +123,36 @@ TEST(Merge, nearDuplicatesReportTheirError) {
   EXPECT_FALSE(mergeNeurons(s.weights(), nullptr, options, plan).ok());
 }
 
+TEST(Merge, theRidgeOnWhatRemainsHelps) {
+  // A near duplicate whose difference lies in the span of the other neurons: h_20 = h_5 + 0.05 h_6.
+  Synthetic s(16, 40, 16, 2000, false);
+  s.activation = Activation::Identity;
+  for (int64_t i = 0; i < 16; ++i)
+    s.gate(i, 20) = s.gate(i, 5) + 0.05f * s.gate(i, 6);
+  s.gateBias[20] = s.gateBias[5] + 0.05f * s.gateBias[6];
+  MatrixTokens tokens(s.x);
+  CalibrationData data;
+  data.inputs = &tokens;
+  MergeOptions options;
+  options.tolerance = 0.15;
+  MergePlan plan;
+  ASSERT_TRUE(mergeNeurons(s.weights(), &data, options, plan).ok());
+  ASSERT_EQ(plan.merged.size(), 1u);
+  EXPECT_EQ(plan.merged[0].into, 5);
+  ASSERT_EQ(plan.outputBias.size(), 16u);
+  // The pair alone leaves a part that the ridge explains but for its own shrinkage.
+  MergePlan pair = plan;
+  for (size_t k = 0; k < plan.kept.size(); ++k)
+    for (int64_t j = 0; j < 16; ++j)
+      pair.down(k, j) = s.down(plan.kept[k], j) +
+                        (plan.kept[k] == 5 ? plan.merged[0].scale * s.down(20, j) : 0.0f);
+  EXPECT_LT(plan.error, 1e-6);
+  Matrix y = runMerged(s.weights(), plan, s.x);
+  for (int64_t t = 0; t < y.rows; ++t)
+    for (int64_t j = 0; j < y.cols; ++j)
+      y(t, j) += plan.outputBias[j];
+  EXPECT_LT(relativeError(y, naive(s.weights(), s.x)), 1e-6);
+  EXPECT_GT(relativeError(runMerged(s.weights(), pair, s.x), naive(s.weights(), s.x)), 1e-5);
+}
+
 } // namespace

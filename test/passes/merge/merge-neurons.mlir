@@ -4,7 +4,7 @@
 // CHECK: onnx.initializer @layer.0.ffn.merged.down : tensor<2x2xf32> = dense<{{\[}}[6.000000e+00, 8.000000e+00], [3.000000e+00, 4.000000e+00]]>
 // CHECK: value = dense<[0, 1]> : tensor<2xi64>
 // CHECK: %[[UP:.*]] = onnx.node "Gather"(%{{.*}}, %{{.*}}) {axis = 1 : i64} : (tensor<2x3xf32>, tensor<2xi64>) -> tensor<2x2xf32>
-// CHECK: uoe.ffn gelu %{{.*}} up(%[[UP]] + %{{.*}}) down(%{{.*}}) attributes {{{.*}}uoe.merged = 1 : i64}
+// CHECK: uoe.ffn gelu %{{.*}} up(%[[UP]] + %{{.*}}) down(%{{.*}}) attributes {{{.*}}uoe.merged = 1 : i64, uoe.multiply_adds = 1.200000e+01 : f64}
 module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
   onnx.initializer @u : tensor<2x3xf32> = dense<[[1.0, 2.0, 1.0], [3.0, 4.0, 3.0]]> : tensor<2x3xf32>
   onnx.initializer @b : tensor<3xf32> = dense<[0.5, 0.0, 0.5]> : tensor<3xf32>
