@@ -264,6 +264,31 @@ def PromoteHalfPass : Pass<"promote-half", "::mlir::ModuleOp"> {
   }];
 }
 
+def LowerExpertsToGatherPass : Pass<"lower-experts-to-gather", "::mlir::ModuleOp"> {
+  let summary = "routed feed-forward experts become standard ONNX operators that compute what was chosen";
+  let description = [{
+    Per expert NonZero, Gather, MatMul and ScatterND with addition: saves time in any runtime for a moderate number of experts, at the price of
+    some ten nodes for each. Run before lower-uoe-to-onnx, which spells what is left (masked); a remark tells why an op is left.
+  }];
+  let options = [Option<"maxExperts", "max-experts", "int64_t", "256", "most experts of a block that are spelled one by one">];
+  let statistics = [Statistic<"lowered", "blocks-lowered", "routed blocks that gather tokens">];
+  let dependentDialects = ["::uoe::UoeDialect"];
+}
+
+def LowerExpertsToMoePass : Pass<"lower-experts-to-moe", "::mlir::ModuleOp"> {
+  let summary = "routed feed-forward experts become com.microsoft.MoE";
+  let description = [{
+    Weights are stacked and padded to one size; router logits are the logarithms of the routing's weights, so that the operator's softmax over the
+    chosen experts gives them back up to their sum, by which the result is multiplied: any number of experts per token. Rows of skipped
+    experts stay ordinary nodes. Gates must be SiLU or quick GELU. GELU: ONNX Runtime's CPU kernel computes the tanh approximation, so
+    the exact one is left alone unless `approximate`. Run before lower-uoe-to-onnx, which spells what is left (masked); a remark tells why an
+    op is left.
+  }];
+  let options = [Option<"approximate", "approximate", "bool", "false", "take the operator's tanh GELU for the exact one">];
+  let statistics = [Statistic<"lowered", "blocks-lowered", "routed blocks that became MoE nodes">];
+  let dependentDialects = ["::uoe::UoeDialect"];
+}
+
 def LowerUoeToOnnxPass : Pass<"lower-uoe-to-onnx", "::mlir::ModuleOp"> {
   let summary = "uoe ops become standard ONNX operators: their reference meaning";
   let description = [{

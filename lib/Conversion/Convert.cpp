@@ -112,12 +112,19 @@ LogicalResult uoe::convert(ModuleOp raised, const ConvertOptions &options,
   return success();
 }
 
-LogicalResult uoe::toOnnx(ModuleOp module) {
+LogicalResult uoe::toOnnx(ModuleOp module, const OnnxForm &form) {
   bool ours = false;
   module.walk([&](Operation *op) { ours |= isa<UoeDialect>(op->getDialect()); });
   if (!ours)
     return success();
   PassManager passes(module.getContext());
+  if (form.experts == ExpertsForm::Moe) {
+    LowerExpertsToMoePassOptions options;
+    options.approximate = form.approximate;
+    passes.addPass(createLowerExpertsToMoePass(options));
+  } else if (form.experts == ExpertsForm::Gathered) {
+    passes.addPass(createLowerExpertsToGatherPass());
+  }
   passes.addPass(createLowerUoeToOnnxPass());
   if (failed(passes.run(module)))
     return failure();

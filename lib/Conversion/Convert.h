@@ -24,8 +24,19 @@ struct ConvertOptions {
 mlir::LogicalResult convert(mlir::ModuleOp raised, const ConvertOptions &options,
                             ConversionEffort &effort);
 
-/// From raised or converted form to standard ONNX operators, weights evaluated: ready for
-/// writeOnnx.
-mlir::LogicalResult toOnnx(mlir::ModuleOp module);
+/// How routed experts are written in ONNX.
+enum class ExpertsForm {
+  Masked,   // standard operators, every expert computed: exact, runs anywhere, saves nothing
+  Gathered, // standard operators, each expert on its own tokens
+  Moe,      // com.microsoft.MoE where it can express the block, for ONNX Runtime
+};
+
+struct OnnxForm {
+  ExpertsForm experts = ExpertsForm::Masked;
+  bool approximate = false; // take the tanh GELU of com.microsoft.MoE for the exact one
+};
+
+/// From raised or converted form to ONNX operators, weights evaluated: ready for writeOnnx.
+mlir::LogicalResult toOnnx(mlir::ModuleOp module, const OnnxForm &form = {});
 
 } // namespace uoe

@@ -61,6 +61,21 @@ static cl::opt<bool> proveFlag(
     cl::cat(category));
 static cl::opt<std::string> report("report", cl::desc("Write the report as JSON to this file"),
                                    cl::value_desc("file.json"), cl::cat(category));
+static cl::opt<ExpertsForm> exportForm(
+    "export", cl::desc("How routed experts are written in an ONNX model (default masked):"),
+    cl::values(
+        clEnumValN(
+            ExpertsForm::Masked, "masked",
+            "standard operators, every expert computed: exact, runs anywhere, saves no time"),
+        clEnumValN(
+            ExpertsForm::Gathered, "gathered",
+            "standard operators, each expert on its own tokens: for a moderate number of experts"),
+        clEnumValN(ExpertsForm::Moe, "moe", "com.microsoft.MoE, for ONNX Runtime")),
+    cl::init(ExpertsForm::Masked), cl::cat(category));
+static cl::opt<bool>
+    approximate("export-approximate",
+                cl::desc("Let com.microsoft.MoE compute its tanh approximation of an exact GELU"),
+                cl::cat(category));
 static cl::opt<int> threads("num-threads",
                             cl::desc("Threads of calibration and proof (default: all cores)"),
                             cl::init(0), cl::cat(category));
@@ -114,7 +129,12 @@ static LogicalResult finish(ModuleOp module, const Invocation &run) {
     if (!report.empty() && failed(writeJson(before, after, effort, report, module)))
       return failure();
   }
-  return run.form == Invocation::Form::Onnx ? toOnnx(module) : success();
+  if (run.form != Invocation::Form::Onnx)
+    return success();
+  OnnxForm form;
+  form.experts = exportForm;
+  form.approximate = approximate;
+  return toOnnx(module, form);
 }
 
 static RegisterExtension registration({addPasses, finish,
