@@ -268,10 +268,9 @@ struct DecomposeAttentionPass : uoe::impl::DecomposeAttentionPassBase<DecomposeA
     Value partial = makeNode(inner, loc, "MatMul", {value, part}, partType);
     YieldOp::create(inner, loc, partial);
 
-    auto experts = ExpertsOp::create(
-        builder, loc, partType, slicer.sharedOperands(), slicer.slicedOperands(), Value(), Value(),
-        builder.getDenseI64ArrayAttr(slicer.slicedAxes()), builder.getDenseI64ArrayAttr(sizes),
-        CombineAttr::get(builder.getContext(), Combine::sum));
+    auto experts =
+        ExpertsOp::create(builder, loc, partType, slicer.sharedOperands(), slicer.slicedOperands(),
+                          Value(), Value(), slicer.slicedAxes(), sizes, Combine::sum);
     experts.getBody().push_back(slicer.takeBody());
     for (StringRef attr : {"name", "layer"})
       if (Attribute value = op->getAttr(attr))

@@ -85,10 +85,9 @@ FailureOr<ExpertsOp> uoe::splitFfn(OpBuilder &builder, FfnOp ffn, ArrayRef<int64
     return ffn.emitError("cannot be split: the rank of its input or output is not known"),
            failure();
 
-  auto experts = ExpertsOp::create(
-      builder, loc, ffn.getOutput().getType(), ValueRange{ffn.getInput()}, sliced, routing, skip,
-      builder.getDenseI64ArrayAttr(axes), builder.getDenseI64ArrayAttr(sizes),
-      CombineAttr::get(builder.getContext(), Combine::sum));
+  auto experts =
+      ExpertsOp::create(builder, loc, ffn.getOutput().getType(), ValueRange{ffn.getInput()}, sliced,
+                        routing, skip, axes, sizes, Combine::sum);
   bool even = llvm::all_equal(sizes);
   Block *body = new Block;
   experts.getBody().push_back(body);

@@ -13,6 +13,8 @@ std::optional<RoutedFfn> uoe::matchRoutedFfn(ExpertsOp op, std::string &why) {
   auto select = op.getRouting().getDefiningOp<SelectOp>();
   if (!select)
     return fail("its routing is no uoe.select");
+  if (op.getGathered() || op.getSlots() || op.getRouting().getType().getTokens() != 1)
+    return fail("its experts gather tokens, share slots, or serve patches or samples");
   if (classify(op) != ExpertBody::Ffn)
     return fail("its experts are not feed-forward blocks");
   auto body = cast<FfnOp>(op.getBody().front().front());
@@ -47,12 +49,13 @@ std::optional<RoutedFfn> uoe::matchRoutedFfn(ExpertsOp op, std::string &why) {
 
 Value uoe::routingTensor(OpBuilder &builder, RoutedFfn &ffn, bool chosen) {
   Location loc = ffn.op.getLoc();
-  MLIRContext *context = builder.getContext();
   NodeBuilder nodes(builder, loc, onnx::opsetOf(ffn.op));
   Value scores = ffn.select.getScores(), routing = ffn.op.getRouting();
   if (chosen && !ffn.unit()) {
     auto unit = cast<SelectOp>(builder.clone(*ffn.select));
     unit.setWeight(WeightRule::unit);
+    unit.setScaling(Scaling::none);
+    unit.setFactor(APFloat(1.0f));
     routing = unit.getRouting();
   }
   // Experts that hand a 1 each side by side: their sum of weights is the routing itself.
@@ -64,10 +67,9 @@ Value uoe::routingTensor(OpBuilder &builder, RoutedFfn &ffn, bool chosen) {
                           type.getElementType());
   ones.setType(onnx::dropDims(type));
   SmallVector<int64_t> sizes(ffn.experts(), 1), axes{type.getRank() - 1};
-  auto experts = ExpertsOp::create(
-      builder, loc, onnx::dropDims(type), ValueRange{}, ValueRange{ones}, routing, Value(),
-      builder.getDenseI64ArrayAttr(axes), builder.getDenseI64ArrayAttr(sizes),
-      CombineAttr::get(context, Combine::concat));
+  auto experts =
+      ExpertsOp::create(builder, loc, onnx::dropDims(type), ValueRange{}, ValueRange{ones}, routing,
+                        Value(), axes, sizes, Combine::concat);
   Block *body = new Block;
   experts.getBody().push_back(body);
   SmallVector<int64_t> part(type.getShape());

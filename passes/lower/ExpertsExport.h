@@ -14,7 +14,10 @@ struct RoutedFfn {
 
   int64_t experts() { return op.numExperts(); }
   /// True if a chosen expert counts once: no weights.
-  bool unit() { return select.getWeight() == WeightRule::unit; }
+  bool unit() {
+    return select.getWeight() == WeightRule::unit && select.getScaling() == Scaling::none &&
+           select.getFactor().convertToFloat() == 1;
+  }
 };
 
 /// The routed FFN that an op is; `why` says what is missing where it is none.

@@ -23,7 +23,7 @@ ResultRange NodeBuilder::nodes(StringRef op, ValueRange operands, TypeRange resu
   return onnx::NodeOp::create(builder, loc, results, op, operands, attrs).getResults();
 }
 
-static Value constant(OpBuilder &builder, Location loc, DenseElementsAttr value) {
+Value NodeBuilder::constant(DenseElementsAttr value) {
   return onnx::NodeOp::create(builder, loc, TypeRange{value.getType()}, "Constant", ValueRange{},
                               {builder.getNamedAttr("value", value)})
       .getResult(0);
@@ -31,12 +31,11 @@ static Value constant(OpBuilder &builder, Location loc, DenseElementsAttr value)
 
 Value NodeBuilder::ints(ArrayRef<int64_t> values) {
   auto type = RankedTensorType::get({static_cast<int64_t>(values.size())}, builder.getI64Type());
-  return constant(builder, loc, DenseElementsAttr::get(type, values));
+  return constant(DenseElementsAttr::get(type, values));
 }
 
 Value NodeBuilder::scalarInt(int64_t value) {
-  return constant(builder, loc,
-                  DenseElementsAttr::get(RankedTensorType::get({}, builder.getI64Type()), value));
+  return constant(DenseElementsAttr::get(RankedTensorType::get({}, builder.getI64Type()), value));
 }
 
 Value NodeBuilder::scalar(double value, Value like) {
@@ -44,8 +43,7 @@ Value NodeBuilder::scalar(double value, Value like) {
   if (!isa<FloatType>(element))
     element = builder.getF32Type();
   auto type = RankedTensorType::get({}, element);
-  return constant(builder, loc,
-                  DenseElementsAttr::get(type, Attribute(builder.getFloatAttr(element, value))));
+  return constant(DenseElementsAttr::get(type, Attribute(builder.getFloatAttr(element, value))));
 }
 
 Value NodeBuilder::none() {

@@ -23,6 +23,7 @@ public:
   mlir::Value scalarInt(int64_t value);
   /// A scalar of `like`'s element type (a float type).
   mlir::Value scalar(double value, mlir::Value like);
+  mlir::Value constant(mlir::DenseElementsAttr value);
   mlir::Value none();
   mlir::NamedAttribute attr(llvm::StringRef name, int64_t value);
   int64_t opset() const { return version; }

@@ -79,6 +79,18 @@ struct LowerExpertsToMoePass : uoe::impl::LowerExpertsToMoePassBase<LowerExperts
     module->setAttr("onnx.opset_import", imports.getDictionary(module->getContext()));
   }
 
+  // True if the operator makes the same choice from the same scores.
+  static bool isOwnChoice(SelectOp select) {
+    return select.getRule() == Rule::token_topk && select.getScoring() == Scoring::softmax &&
+           select.getWeight() == WeightRule::gate &&
+           (select.getNormalize() == NormalizeAxis::none ||
+            select.getNormalize() == NormalizeAxis::experts) &&
+           select.getTemperature().convertToFloat() == 1 &&
+           select.getFactor().convertToFloat() == 1 && select.getScaling() == Scaling::none &&
+           !select.getSelectionBias() && !select.getGroups() && !select.getWithin() &&
+           !select.hasCapacity();
+  }
+
   bool lower(ExpertsOp op, std::string &why) {
     std::optional<RoutedFfn> matched = matchRoutedFfn(op, why);
     if (!matched)
@@ -94,7 +106,8 @@ struct LowerExpertsToMoePass : uoe::impl::LowerExpertsToMoePassBase<LowerExperts
                   " is not among its activations");
     if (ffn.inputs != ffn.outputs)
       return fail("its output is " + Twine(ffn.outputs) + " wide, its input " + Twine(ffn.inputs));
-    if (ffn.select.getWeight() == WeightRule::score)
+    if (!ffn.unit() && ffn.select.getScoring() == Scoring::raw &&
+        ffn.select.getWeight() == WeightRule::gate)
       return fail("weights that are scores may be negative");
     ArrayRef<int64_t> sizes = op.getSizes();
     int64_t width = *llvm::max_element(sizes), neurons = 0;
@@ -140,12 +153,9 @@ struct LowerExpertsToMoePass : uoe::impl::LowerExpertsToMoePassBase<LowerExperts
     Value chosen = op.getSkip() || ffn.unit() ? routingTensor(builder, ffn, true) : Value(), sum,
           logits;
     int64_t normalize = 1;
-    WeightRule weight = ffn.select.getWeight();
-    bool plain = ffn.select.getRule() == Rule::token_topk &&
-                 (weight == WeightRule::softmax || weight == WeightRule::softmax_chosen);
-    if (plain) {
+    if (isOwnChoice(ffn.select)) {
       logits = ffn.select.getScores();
-      normalize = weight == WeightRule::softmax_chosen;
+      normalize = ffn.select.getNormalize() == NormalizeAxis::experts;
     } else {
       Value w = ffn.unit() ? chosen : routingTensor(builder, ffn, false);
       Type i1 = builder.getI1Type(), element = elementTypeOf(w);

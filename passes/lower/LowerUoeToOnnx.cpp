@@ -3,7 +3,7 @@
 // execution, and the export that runs anywhere.
 #include "mlir/IR/IRMapping.h"
 #include "passes/Passes.h"
-#include "passes/lower/Lower.h"
+#include "passes/lower/Reference.h"
 
 namespace uoe {
 #define GEN_PASS_DEF_LOWERUOETOONNXPASS
@@ -20,6 +20,20 @@ struct LowerUoeToOnnxPass : uoe::impl::LowerUoeToOnnxPassBase<LowerUoeToOnnxPass
 
   void runOnOperation() override {
     opset = onnx::opsetOf(getOperation());
+    // A loop's body may hold loops; the outer ones first, so that copies are unrolled in turn.
+    for (bool again = true; again;) {
+      SmallVector<RecurOp> loops;
+      getOperation().walk<WalkOrder::PreOrder>([&](RecurOp op) {
+        loops.push_back(op);
+        return WalkResult::skip();
+      });
+      again = !loops.empty();
+      for (RecurOp op : loops) {
+        OpBuilder builder(op);
+        NodeBuilder b(builder, op.getLoc(), opset);
+        reference::unrollRecur(builder, b, op);
+      }
+    }
     // Inner ops first would visit experts' bodies, which are lowered where they are copied to.
     SmallVector<Operation *> ops;
     getOperation().walk<WalkOrder::PreOrder>([&](Operation *op) {
@@ -51,7 +65,8 @@ struct LowerUoeToOnnxPass : uoe::impl::LowerUoeToOnnxPassBase<LowerUoeToOnnxPass
 
   // The result takes the op's (better known) type.
   LogicalResult replace(Operation *op, Value value) {
-    if (value.getDefiningOp<onnx::NodeOp>() && value.use_empty())
+    if (value.getDefiningOp<onnx::NodeOp>() &&
+        (value.use_empty() || !isa<RankedTensorType>(value.getType())))
       value.setType(op->getResult(0).getType());
     op->getResult(0).replaceAllUsesWith(value);
     op->erase();
@@ -155,10 +170,13 @@ struct LowerUoeToOnnxPass : uoe::impl::LowerUoeToOnnxPassBase<LowerUoeToOnnxPass
                  "needs known numbers of experts and channels to be spelled in ONNX, found ")
              << op.getUp().getType();
     int64_t experts = up.getDimSize(0);
-    auto select =
-        SelectOp::create(builder, op.getLoc(), RoutingType::get(op.getContext(), experts),
-                         Rule::token_topk, op.getScores(), FloatAttr(),
-                         builder.getI64IntegerAttr(op.getK()), op.getWeight(), EmptyChoice::none);
+    auto select = SelectOp::create(builder, op.getLoc(), RoutingType::get(op.getContext(), experts),
+                                   Rule::token_topk, op.getScores());
+    select.setK(op.getK());
+    select.setScoring(op.getScoring());
+    if (op.getNormalized())
+      select.setNormalize(NormalizeAxis::experts);
+    select.setWeight(WeightRule::gate);
     if (failed(lower(select, b)))
       return failure();
     Value x = b.node("Reshape", {op.getInput(), b.ints({1, -1, up.getDimSize(1)})});
@@ -180,96 +198,15 @@ struct LowerUoeToOnnxPass : uoe::impl::LowerUoeToOnnxPassBase<LowerUoeToOnnxPass
     return replace(op, b.node("Reshape", {y, shape}));
   }
 
-  LogicalResult lower(ScoreOp op, NodeBuilder &b) {
-    if (op.getKind() == ScoreKind::magnitude)
-      return replace(op, b.mul(b.node("Abs", {op.getInput()}), op.getWeight()));
-    return replace(op, b.biased(b.matmul(op.getInput(), op.getWeight()), op.getBias()));
-  }
-
-  // Result: a tensor of weights, 0 where an expert is not chosen; and one of 0 and 1.
-  struct Weights {
-    Value weight, chosen;
-  };
+  LogicalResult lower(ScoreOp op, NodeBuilder &b) { return replace(op, reference::score(b, op)); }
 
   LogicalResult lower(SelectOp op, NodeBuilder &b) {
-    Value s = op.getScores();
-    Type element = elementTypeOf(s), i1 = IntegerType::get(op.getContext(), 1),
-         i64 = IntegerType::get(op.getContext(), 64);
-    Value zero = b.scalar(0, s), one = b.scalar(1, s), chosen;
-    int64_t experts = op.getRouting().getType().getExperts();
-    auto toFloat = [&](Value flags) { return b.node("Where", {flags, one, zero}, {}, element); };
-    switch (op.getRule()) {
-    case Rule::all:
-      chosen = {};
-      break;
-    case Rule::threshold: {
-      Value above = b.node("Greater", {s, b.scalar(op.getTau()->convertToDouble(), s)}, {}, i1);
-      if (op.getEmpty() == EmptyChoice::argmax) {
-        // Indices count up along the last axis; the first of equal maxima wins, as in ArgMax.
-        Value best = b.node("ArgMax", {s}, {b.attr("axis", -1)}, i64);
-        SmallVector<int64_t> count(experts);
-        std::iota(count.begin(), count.end(), 0);
-        Value isBest = b.node("Equal", {best, b.ints(count)}, {}, i1);
-        Value any = b.node(
-            "Greater",
-            {b.node("ReduceMax", reduceOperands(b, toFloat(above)), reduceAttrs(b)), zero}, {}, i1);
-        above = b.node("Or", {above, b.node("And", {isBest, b.node("Not", {any})})}, {}, i1);
-      }
-      chosen = toFloat(above);
-      break;
-    }
-    case Rule::token_topk: {
-      ResultRange top = b.nodes("TopK", {s, b.ints({static_cast<int64_t>(*op.getK())})},
-                                {UnrankedTensorType::get(element), UnrankedTensorType::get(i64)});
-      Value zeros = b.mul(s, zero);
-      Value ones = b.add(b.mul(top[0], zero), one);
-      chosen = b.node("ScatterElements", {zeros, top[1], ones}, {b.attr("axis", -1)});
-      break;
-    }
-    }
-    Value weight;
-    switch (op.getWeight()) {
-    case WeightRule::unit:
-      weight = chosen;
-      break;
-    case WeightRule::score:
-      weight = s;
-      break;
-    case WeightRule::sigmoid:
-      weight = b.node("Sigmoid", {s});
-      break;
-    case WeightRule::softmax:
-      weight = b.node("Softmax", {s}, {b.attr("axis", -1)});
-      break;
-    case WeightRule::softmax_chosen: {
-      Value masked = s;
-      if (chosen)
-        masked = b.node("Where",
-                        {b.node("Greater", {chosen, zero}, {}, i1), s,
-                         b.scalar(-std::numeric_limits<float>::infinity(), s)},
-                        {}, element);
-      weight = b.node("Softmax", {masked}, {b.attr("axis", -1)});
-      break;
-    }
-    }
-    if (chosen && op.getWeight() != WeightRule::unit)
-      weight =
-          b.node("Where", {b.node("Greater", {chosen, zero}, {}, i1), weight, zero}, {}, element);
-    routings[op.getRouting()] = {weight, chosen};
+    const reference::Routing *within =
+        op.getWithin() ? &routings.find(op.getWithin())->second : nullptr;
+    reference::Routing routing = reference::select(b, op, within);
+    routings[op.getRouting()] = routing;
     dead.push_back(op);
     return success();
-  }
-
-  // ReduceMax takes its axes as an attribute up to opset 17.
-  SmallVector<Value> reduceOperands(NodeBuilder &b, Value value) {
-    return opset >= 18 ? SmallVector<Value>{value, b.ints({-1})} : SmallVector<Value>{value};
-  }
-  SmallVector<NamedAttribute> reduceAttrs(NodeBuilder &b) {
-    MLIRContext *context = &getContext();
-    if (opset >= 18)
-      return {b.attr("keepdims", 1)};
-    return {b.attr("keepdims", 1), NamedAttribute(StringAttr::get(context, "axes"),
-                                                  DenseI64ArrayAttr::get(context, {-1}))};
   }
 
   // For each index of the sliced axis its expert.
@@ -287,8 +224,46 @@ struct LowerUoeToOnnxPass : uoe::impl::LowerUoeToOnnxPassBase<LowerUoeToOnnxPass
     return b.node("Gather", {weights, b.ints(owners(op))}, {b.attr("axis", -1)});
   }
 
+  // The routing's weights, per token of the op's operands and per expert of the op.
+  Value weightsOf(ExpertsOp op, NodeBuilder &b, const reference::Routing &routing) {
+    Value weights = routing.weight;
+    if (!weights)
+      return weights;
+    if (std::optional<ArrayRef<int64_t>> slots = op.getSlots()) {
+      // Slots of one expert add up.
+      auto element = cast<FloatType>(elementTypeOf(weights));
+      SmallVector<Attribute> map;
+      for (int64_t slot : *slots)
+        for (int64_t e = 0; e < op.numExperts(); ++e)
+          map.push_back(FloatAttr::get(element, slot == e ? 1.0 : 0.0));
+      auto type =
+          RankedTensorType::get({static_cast<int64_t>(slots->size()), op.numExperts()}, element);
+      weights = b.matmul(weights, b.constant(DenseElementsAttr::get(type, map)));
+    }
+    if (op.getCombine() == Combine::merge)
+      return weights;
+    Value tokens = op.getShared().empty() ? op.getSliced()[0] : op.getShared()[0];
+    return reference::perToken(b, weights, routing.tokens, tokens);
+  }
+
   LogicalResult lower(ExpertsOp op, NodeBuilder &b, OpBuilder &builder) {
-    Weights weights = op.getRouting() ? routings.lookup(op.getRouting()) : Weights();
+    reference::Routing routing;
+    if (op.getRouting()) {
+      auto found = routings.find(op.getRouting());
+      if (found == routings.end())
+        return op.emitOpError("has a routing that no uoe.select of this function makes");
+      routing = found->second;
+    }
+    // Slots of -1 go nowhere, so with slots there is always a choice.
+    if (routing.experts && !routing.weight &&
+        (op.getSlots() || op.getGathered() || op.getCombine() == Combine::merge)) {
+      auto select = op.getRouting().getDefiningOp<SelectOp>();
+      Value s = select.getScores();
+      routing.weight = b.add(b.mul(s, b.scalar(0, s)), b.scalar(1, s));
+    }
+    if (op.getGathered() && !routing.chosen)
+      routing.chosen = b.node("Greater", {routing.weight, b.scalar(0, routing.weight)}, {},
+                              IntegerType::get(op.getContext(), 1));
     Block &body = op.getBody().front();
     unsigned shared = op.getShared().size();
     auto outer = [&](Value inner) -> Value {
@@ -297,54 +272,52 @@ struct LowerUoeToOnnxPass : uoe::impl::LowerUoeToOnnxPassBase<LowerUoeToOnnxPass
       unsigned i = cast<BlockArgument>(inner).getArgNumber();
       return i < shared ? op.getShared()[i] : op.getSliced()[i - shared];
     };
+    auto copy = [&](ValueRange operands) { return copyBody(op, builder, operands); };
     Value result;
-    switch (unroll ? ExpertBody::Other : classify(op)) {
-    case ExpertBody::Ffn: {
-      auto f = cast<FfnOp>(body.front());
-      result = ffn(b, f.getActivation(), outer(f.getInput()), outer(f.getUp()),
-                   outer(f.getBiasUp()), outer(f.getGate()), outer(f.getBiasGate()),
-                   spread(op, b, weights.weight), outer(f.getDown()), {});
-      break;
-    }
-    case ExpertBody::Rows: {
-      Value x = op.getSliced()[0];
-      if (Value mask = spread(op, b, weights.weight))
-        x = b.mul(x, mask);
-      result = b.matmul(x, op.getSliced()[1]);
-      break;
-    }
-    case ExpertBody::Elementwise: {
-      result = copyBody(op, builder, op.getSliced());
-      if (Value mask = spread(op, b, weights.weight))
-        result = b.mul(result, mask);
-      break;
-    }
-    case ExpertBody::Other: {
-      int64_t begin = 0;
-      SmallVector<Value> parts;
-      for (auto [expert, size] : llvm::enumerate(op.getSizes())) {
-        SmallVector<Value> operands(op.getShared());
-        for (auto [value, axis] : llvm::zip(op.getSliced(), op.getAxes()))
-          operands.push_back(b.slice(value, axis, begin, begin + size));
-        Value part = copyBody(op, builder, operands);
-        if (weights.weight)
-          part = b.mul(part, b.slice(weights.weight, -1, expert, expert + 1));
-        parts.push_back(part);
-        begin += size;
+    if (op.getGathered()) {
+      FailureOr<Value> sum = reference::gathered(b, op, routing, copy);
+      if (failed(sum))
+        return failure();
+      result = *sum;
+    } else if (op.getCombine() == Combine::merge) {
+      result = reference::merged(b, op, weightsOf(op, b, routing), copy);
+    } else {
+      Value weights = weightsOf(op, b, routing);
+      switch (unroll ? ExpertBody::Other : classify(op)) {
+      case ExpertBody::Ffn: {
+        auto f = cast<FfnOp>(body.front());
+        result = ffn(b, f.getActivation(), outer(f.getInput()), outer(f.getUp()),
+                     outer(f.getBiasUp()), outer(f.getGate()), outer(f.getBiasGate()),
+                     spread(op, b, weights), outer(f.getDown()), {});
+        break;
       }
-      if (op.getCombine() == Combine::concat) {
-        result = b.node("Concat", parts, {b.attr("axis", -1)});
-      } else {
-        result = parts.front();
-        for (Value part : ArrayRef(parts).drop_front())
-          result = b.add(result, part);
+      case ExpertBody::Rows: {
+        Value x = op.getSliced()[0];
+        if (Value mask = spread(op, b, weights))
+          x = b.mul(x, mask);
+        result = b.matmul(x, op.getSliced()[1]);
+        break;
       }
-      break;
+      case ExpertBody::Elementwise: {
+        result = copyBody(op, builder, op.getSliced(), /*whole=*/true);
+        if (Value mask = spread(op, b, weights))
+          result = b.mul(result, mask);
+        break;
+      }
+      case ExpertBody::Other:
+        result = unrolled(op, b, weights, copy);
+        break;
+      }
     }
+    if (op.getSkip() && routing.chosen) {
+      Value on = routing.flags;
+      if (!on)
+        on = b.node("Where", {routing.chosen, b.scalar(1, op.getSkip()), b.scalar(0, op.getSkip())},
+                    {}, elementTypeOf(op.getSkip()));
+      Value tokens = op.getShared().empty() ? op.getSliced()[0] : op.getShared()[0];
+      on = reference::perToken(b, on, routing.tokens, tokens);
+      result = b.add(result, b.matmul(b.node("Sub", {b.scalar(1, on), on}), op.getSkip()));
     }
-    if (op.getSkip() && weights.chosen)
-      result = b.add(result, b.matmul(b.node("Sub", {b.scalar(1, op.getSkip()), weights.chosen}),
-                                      op.getSkip()));
     // Ops of the body were copied with their uoe ops, which are lowered in turn.
     SmallVector<Operation *> inner(copied);
     copied.clear();
@@ -356,24 +329,46 @@ struct LowerUoeToOnnxPass : uoe::impl::LowerUoeToOnnxPassBase<LowerUoeToOnnxPass
     return success();
   }
 
-  Value copyBody(ExpertsOp op, OpBuilder &builder, ValueRange operands) {
+  // Expert by expert.
+  static Value unrolled(ExpertsOp op, NodeBuilder &b, Value weights,
+                        function_ref<Value(ValueRange)> body) {
+    SmallVector<Value> parts;
+    for (int64_t e = 0; e < op.numExperts(); ++e) {
+      Value part = body(reference::expertOperands(b, op, op.getShared(), e));
+      if (weights)
+        part = b.mul(part, b.slice(weights, -1, e, e + 1));
+      parts.push_back(part);
+    }
+    if (op.getCombine() == Combine::concat)
+      return b.node("Concat", parts, {b.attr("axis", -1)});
+    Value sum = parts.front();
+    for (Value part : ArrayRef(parts).drop_front())
+      sum = b.add(sum, part);
+    return sum;
+  }
+
+  // `whole`: the operands are not sliced, so that the body's types do not hold.
+  Value copyBody(ExpertsOp op, OpBuilder &builder, ValueRange operands, bool whole = false) {
     Block &body = op.getBody().front();
     IRMapping map;
-    for (auto [arg, value] : llvm::zip(body.getArguments(), operands))
+    for (auto [arg, value] : llvm::zip(body.getArguments(), operands)) {
+      if (!whole && !isa<RankedTensorType>(value.getType()) && value.getDefiningOp<onnx::NodeOp>())
+        value.setType(arg.getType());
       map.map(arg, value);
+    }
     for (Operation &inner : body.without_terminator()) {
       Operation *clone = builder.clone(inner, map);
       for (Value r : clone->getResults())
-        if (isa<RankedTensorType>(r.getType()) && isa<onnx::NodeOp>(clone))
+        if (whole && isa<RankedTensorType>(r.getType()) && isa<onnx::NodeOp>(clone))
           r.setType(UnrankedTensorType::get(elementTypeOf(r)));
-      if (isa<FfnOp, AttentionOp, ScoreOp, SelectOp, ExpertsOp>(clone))
+      if (isa<FfnOp, AttentionOp, MoeOp, ScoreOp, SelectOp, ExpertsOp>(clone))
         copied.push_back(clone);
     }
     return map.lookup(body.getTerminator()->getOperand(0));
   }
 
   int64_t opset = 0;
-  DenseMap<Value, Weights> routings;
+  llvm::DenseMap<Value, reference::Routing> routings;
   SmallVector<Operation *> dead;
   SmallVector<Operation *> copied;
 };

@@ -142,6 +142,16 @@ struct LowerUoeToRtPass : uoe::impl::LowerUoeToRtPassBase<LowerUoeToRtPass> {
     op->erase();
   }
 
+  // A choice by the scores themselves with weight 1, row by row.
+  static bool isPlain(SelectOp select) {
+    return select && select.getScoring() == Scoring::raw && !select.getSelectionBias() &&
+           !select.getGroups() && !select.getWithin() &&
+           select.getTemperature().convertToFloat() == 1 &&
+           select.getNormalize() == NormalizeAxis::none && !select.hasCapacity() &&
+           select.getWeight() == WeightRule::unit && select.getFactor().convertToFloat() == 1 &&
+           select.getScaling() == Scaling::none && select.getRouting().getType().getTokens() == 1;
+  }
+
   void lower(ExpertsOp op) {
     if (!op.getRouting())
       return;
@@ -162,13 +172,14 @@ struct LowerUoeToRtPass : uoe::impl::LowerUoeToRtPassBase<LowerUoeToRtPass> {
     for (Value operand : ffn->getOperands())
       if (!isF32(outer(operand)) || (operand != ffn.getInput() && !isWeight(outer(operand))))
         return;
-    if (!select || !isF32(select.getScores()))
+    if (!isPlain(select) || !isF32(select.getScores()) || select.getThresholds() ||
+        select.getRule() == Rule::top_p || select.getEmpty() == EmptyChoice::all ||
+        op.getGathered() || op.getSlots())
       return;
     OpBuilder builder(op);
     SmallVector<NamedAttribute> params{
         named("activation", static_cast<int64_t>(ffn.getActivation())),
         named("rule", static_cast<int64_t>(select.getRule())),
-        named("weight", static_cast<int64_t>(select.getWeight())),
         named("empty", static_cast<int64_t>(select.getEmpty())),
         named("k", select.getK().value_or(0)),
         builder.getNamedAttr(
@@ -198,13 +209,13 @@ struct LowerUoeToRtPass : uoe::impl::LowerUoeToRtPassBase<LowerUoeToRtPass> {
   };
   static Channels matchMagnitude(Value routing) {
     auto select = routing ? routing.getDefiningOp<SelectOp>() : SelectOp();
-    if (!select || select.getRule() != Rule::threshold || select.getWeight() != WeightRule::unit ||
+    if (!isPlain(select) || select.getRule() != Rule::threshold || !select.getTau() ||
         select.getEmpty() != EmptyChoice::none)
       return {};
     auto score = select.getScores().getDefiningOp<ScoreOp>();
     if (!score || score.getKind() != ScoreKind::magnitude)
       return {};
-    return {score.getInput(), score.getWeight(), select.getTau()->convertToFloat()};
+    return {score.getInput(), score.getWeights()[0], select.getTau()->convertToFloat()};
   }
   static bool singles(ExpertsOp op) {
     return op && op.getRouting() &&

@@ -207,34 +207,38 @@ static bool traceHidden(Value value, Nodes &within, Facts &facts,
 // Weights of the chosen
 //===----------------------------------------------------------------------===//
 
+struct Gating {
+  Scoring scoring = Scoring::softmax;
+  bool normalized = false;
+};
+
 // How the weights come from the logits. TopK chooses among `softmax(logits)`, `sigmoid(logits)` or
 // the logits themselves.
-static std::optional<WeightRule> weightRule(NodeOp topk, Value &logits, Nodes &nodes) {
+static std::optional<Gating> gatingOf(NodeOp topk, Value &logits, Nodes &nodes) {
   Value chosenFrom = through(topk.input(0), true, &nodes), values = topk->getResult(0);
   auto squash = chosenFrom.getDefiningOp<NodeOp>();
   bool softmax = squash && squash.is("Softmax"), sigmoid = squash && squash.is("Sigmoid");
   logits = softmax || sigmoid ? squash.input(0) : chosenFrom;
-  if (softmax || sigmoid)
+  std::optional<Gating> gating;
+  if (softmax || sigmoid) {
     nodes.insert(squash);
+    gating = Gating{softmax ? Scoring::softmax : Scoring::sigmoid, false};
+  }
   // What is done to the chosen values before they weigh.
-  std::optional<WeightRule> rule;
-  if (softmax)
-    rule = WeightRule::softmax;
-  else if (sigmoid)
-    rule = WeightRule::sigmoid;
   for (int steps = 0; steps < 4; ++steps) {
     NodeOp next;
     for (Operation *user : values.getUsers()) {
       auto node = dyn_cast<NodeOp>(user);
       if (!node)
         continue;
-      if (node.is("Softmax") && !softmax && !sigmoid)
-        return WeightRule::softmax_chosen;
+      // Softmax over the chosen logits is softmax over all, divided by the sum of the chosen.
+      if (node.is("Softmax") && !gating)
+        return Gating{Scoring::softmax, true};
       if (node.is("Div") && node.input(0) == values) {
         Value sum = node.input(1);
         while (auto inner = sum.getDefiningOp<NodeOp>()) {
           if (inner.is("ReduceSum") && inner.input(0) == values)
-            return softmax ? std::optional(WeightRule::softmax_chosen) : std::nullopt;
+            return gating ? std::optional(Gating{gating->scoring, true}) : std::nullopt;
           if (!(inner.is("Add") || inner.is("Max") || inner.is("Clip") || inner.is("Cast")))
             break;
           sum = inner.input(0);
@@ -247,7 +251,7 @@ static std::optional<WeightRule> weightRule(NodeOp topk, Value &logits, Nodes &n
       break;
     values = next->getResult(0);
   }
-  return rule;
+  return gating;
 }
 
 //===----------------------------------------------------------------------===//
@@ -256,10 +260,11 @@ static std::optional<WeightRule> weightRule(NodeOp topk, Value &logits, Nodes &n
 
 // Finds the operands; a reason if it cannot.
 static std::string operands(MoeMatch &match, Nodes &within, Facts &facts) {
-  auto rule = weightRule(match.topk, match.scores, match.nodes);
-  if (!rule)
+  auto gating = gatingOf(match.topk, match.scores, match.nodes);
+  if (!gating)
     return "the weights of the chosen experts are not a function of their scores that is known";
-  match.weight = *rule;
+  match.scoring = gating->scoring;
+  match.normalized = gating->normalized;
   SmallVector<std::pair<NodeOp, StackedBranch>> products;
   for (Operation *op : within)
     if (auto node = dyn_cast<NodeOp>(op); node && node.is("MatMul"))

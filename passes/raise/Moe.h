@@ -19,7 +19,8 @@ struct StackedBranch {
 struct MoeMatch {
   onnx::NodeOp topk;
   int64_t k = 1;
-  WeightRule weight = WeightRule::softmax;
+  Scoring scoring = Scoring::softmax;
+  bool normalized = false; // by the sum of the chosen
   Activation activation = Activation::identity;
   mlir::Value input, scores;
   StackedBranch up, down;

@@ -39,9 +39,9 @@ static void raiseOne(MoeMatch &match) {
     down = matrixOf(builder, loc, match.down);
     biasDown = biasOf(builder, loc, match.down);
   }
-  auto moe =
-      MoeOp::create(builder, loc, match.root.getType(), match.activation, match.k, match.weight,
-                    input, scores, up, gate, down, biasUp, biasGate, biasDown, StringAttr());
+  auto moe = MoeOp::create(builder, loc, match.root.getType(), match.activation, match.k,
+                           match.scoring, match.normalized, input, scores, up, gate, down, biasUp,
+                           biasGate, biasDown, StringAttr());
   outline(movable(match.nodes, match.root), match.root, moe.getSpelling(), moe->getResults());
 }
 
@@ -50,10 +50,10 @@ static void raiseFused(NodeOp node) {
   Nodes nodes;
   nodes.insert(node);
   Value none;
-  auto moe =
-      MoeOp::create(builder, blockLoc(node), node.getResult(0).getType(), Activation::identity,
-                    node.integer("k", 1), WeightRule::softmax, none, none, none, none, none, none,
-                    none, none, builder.getStringAttr(node.getDomain() + "." + node.getOpType()));
+  auto moe = MoeOp::create(builder, blockLoc(node), node.getResult(0).getType(),
+                           Activation::identity, node.integer("k", 1), Scoring::softmax, false,
+                           none, none, none, none, none, none, none, none,
+                           builder.getStringAttr(node.getDomain() + "." + node.getOpType()));
   outline(nodes, node.getResult(0), moe.getSpelling(), moe->getResults());
 }
 

@@ -43,13 +43,12 @@ struct RouteCascadePass : uoe::impl::RouteCascadePassBase<RouteCascadePass> {
   Value magnitude(OpBuilder &builder, Location loc, Value x, Value norms, float threshold) {
     auto type =
         RankedTensorType::get(cast<RankedTensorType>(x.getType()).getShape(), builder.getF32Type());
-    auto score =
-        ScoreOp::create(builder, loc, type, ScoreKindAttr::get(&getContext(), ScoreKind::magnitude),
-                        x, norms, Value());
-    return SelectOp::create(builder, loc, RoutingType::get(&getContext(), type.getShape().back()),
-                            RuleAttr::get(&getContext(), Rule::threshold), score.getScores(),
-                            builder.getF32FloatAttr(threshold), IntegerAttr())
-        .getRouting();
+    auto score = ScoreOp::create(builder, loc, type, ScoreKind::magnitude, x, ValueRange{norms});
+    auto select =
+        SelectOp::create(builder, loc, RoutingType::get(&getContext(), type.getShape().back()),
+                         Rule::threshold, score.getScores());
+    select.setTauAttr(builder.getF32FloatAttr(threshold));
+    return select.getRouting();
   }
 
   // Experts of one channel each. `body` builds the expert from its slices and gives its result.
@@ -58,10 +57,8 @@ struct RouteCascadePass : uoe::impl::RouteCascadePassBase<RouteCascadePass> {
                      function_ref<Value(OpBuilder &, ValueRange)> body) {
     int64_t count = cast<RoutingType>(routing.getType()).getExperts();
     SmallVector<int64_t> sizes(count, 1);
-    auto op =
-        ExpertsOp::create(builder, loc, result, ValueRange{}, sliced, routing, Value(),
-                          builder.getDenseI64ArrayAttr(axes), builder.getDenseI64ArrayAttr(sizes),
-                          CombineAttr::get(&getContext(), combine));
+    auto op = ExpertsOp::create(builder, loc, result, ValueRange{}, sliced, routing, Value(), axes,
+                                sizes, combine);
     Block *block = new Block;
     op.getBody().push_back(block);
     for (auto [value, axis] : llvm::zip(sliced, axes)) {

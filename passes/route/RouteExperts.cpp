@@ -83,15 +83,14 @@ struct RouteExpertsPass : uoe::impl::RouteExpertsPassBase<RouteExpertsPass> {
         return failure();
       SmallVector<int64_t> scoreShape(xType.getShape());
       scoreShape.back() = experts;
-      auto score = ScoreOp::create(
-          builder, loc, RankedTensorType::get(scoreShape, xType.getElementType()),
-          ScoreKindAttr::get(&getContext(), ScoreKind::linear), ffn.getInput(), router, bias);
+      auto score =
+          ScoreOp::create(builder, loc, RankedTensorType::get(scoreShape, xType.getElementType()),
+                          ScoreKind::linear, ffn.getInput(), ValueRange{router}, bias);
       // The plan keeps scores at the threshold; the op keeps those above tau.
       float tau = std::nextafter(plan.threshold, -std::numeric_limits<float>::infinity());
-      auto select =
-          SelectOp::create(builder, loc, RoutingType::get(&getContext(), experts),
-                           RuleAttr::get(&getContext(), Rule::threshold), score.getScores(),
-                           builder.getF32FloatAttr(tau), IntegerAttr());
+      auto select = SelectOp::create(builder, loc, RoutingType::get(&getContext(), experts),
+                                     Rule::threshold, score.getScores());
+      select.setTauAttr(builder.getF32FloatAttr(tau));
       FailureOr<ExpertsOp> split =
           splitFfn(builder, ffn, rest, plan.expertSizes, select.getRouting(), skip, down);
       if (failed(split))

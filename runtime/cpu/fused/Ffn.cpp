@@ -93,36 +93,6 @@ std::any prepareExperts(const Node &node, std::vector<bool> &consumed) {
   return Packed(block);
 }
 
-// Weights of the chosen experts by enum WeightRule in dialects/uoe/Ops.td.
-void weigh(fast::Choice &choice, const float *scores, int64_t experts, int64_t rule) {
-  if (rule == 0)
-    return;
-  choice.weights.resize(choice.ids.size());
-  for (int64_t t = 0; t < choice.tokens(); ++t) {
-    const float *s = scores + t * experts;
-    int64_t begin = choice.offsets[t], end = choice.offsets[t + 1];
-    float top = -INFINITY, sum = 0;
-    if (rule == 2)
-      for (int64_t e = 0; e < experts; ++e)
-        top = std::max(top, s[e]);
-    else
-      for (int64_t i = begin; i < end; ++i)
-        top = std::max(top, s[choice.ids[i]]);
-    if (rule == 2)
-      for (int64_t e = 0; e < experts; ++e)
-        sum += std::exp(s[e] - top);
-    else if (rule == 3)
-      for (int64_t i = begin; i < end; ++i)
-        sum += std::exp(s[choice.ids[i]] - top);
-    for (int64_t i = begin; i < end; ++i) {
-      float v = s[choice.ids[i]];
-      choice.weights[i] = rule == 1   ? v
-                          : rule == 4 ? 1 / (1 + std::exp(-v))
-                                      : std::exp(v - top) / sum;
-    }
-  }
-}
-
 // Gives a token without experts its best one.
 fast::Choice fillEmpty(const fast::Choice &choice, const float *scores, int64_t experts) {
   fast::Choice filled;
@@ -158,7 +128,6 @@ void runExperts(KernelCall &call) {
   }
   if (call.node.integer("empty", 0) == 1)
     choice = fillEmpty(choice, scores, block.experts);
-  weigh(choice, scores, block.experts, call.node.integer("weight", 0));
   Tensor &y = call.out(0, DType::F32, withLast(x, block.out));
   fast::experts(block, x.data<float>(), block.in, rows, choice.routing(), y.data<float>(),
                 block.out);

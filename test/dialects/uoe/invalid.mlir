@@ -99,7 +99,7 @@ func.func @f(%b: tensor<?x1x?x?xf32>) {
 // uoe.score (C1)
 func.func @f(%x: tensor<?x8xf32>, %w: tensor<7x4xf32>) {
   // expected-error @below {{needs a weight [d, experts] for its input}}
-  %0 = uoe.score linear %x, %w : tensor<?x8xf32>, tensor<7x4xf32> -> tensor<?x4xf32>
+  %0 = uoe.score linear %x weights(%w) : tensor<?x8xf32> weights tensor<7x4xf32> -> tensor<?x4xf32>
   return
 }
 
@@ -108,7 +108,7 @@ func.func @f(%x: tensor<?x8xf32>, %w: tensor<7x4xf32>) {
 // uoe.score (C2)
 func.func @f(%x: tensor<?x8xf32>, %w: tensor<7xf32>) {
   // expected-error @below {{needs one weight per channel of its input}}
-  %0 = uoe.score magnitude %x, %w : tensor<?x8xf32>, tensor<7xf32> -> tensor<?x8xf32>
+  %0 = uoe.score magnitude %x weights(%w) : tensor<?x8xf32> weights tensor<7xf32> -> tensor<?x8xf32>
   return
 }
 
@@ -117,7 +117,7 @@ func.func @f(%x: tensor<?x8xf32>, %w: tensor<7xf32>) {
 // uoe.score (C2)
 func.func @f(%x: tensor<?x8xf32>, %w: tensor<8xf32>, %b: tensor<8xf32>) {
   // expected-error @below {{of magnitude has no bias}}
-  %0 = uoe.score magnitude %x, %w bias(%b) : tensor<?x8xf32>, tensor<8xf32>, tensor<8xf32> -> tensor<?x8xf32>
+  %0 = uoe.score magnitude %x weights(%w) bias(%b) : tensor<?x8xf32> weights tensor<8xf32> bias tensor<8xf32> -> tensor<?x8xf32>
   return
 }
 
@@ -126,7 +126,7 @@ func.func @f(%x: tensor<?x8xf32>, %w: tensor<8xf32>, %b: tensor<8xf32>) {
 // uoe.score (C3)
 func.func @f(%x: tensor<?x8xf32>, %w: tensor<8x4xf32>, %b: tensor<3xf32>) {
   // expected-error @below {{needs one bias per expert}}
-  %0 = uoe.score linear %x, %w bias(%b) : tensor<?x8xf32>, tensor<8x4xf32>, tensor<3xf32> -> tensor<?x4xf32>
+  %0 = uoe.score linear %x weights(%w) bias(%b) : tensor<?x8xf32> weights tensor<8x4xf32> bias tensor<3xf32> -> tensor<?x4xf32>
   return
 }
 
@@ -263,7 +263,7 @@ func.func @f(%x: tensor<?x8xf32>) {
 
 // uoe.experts (C5)
 func.func @f(%x: tensor<?x8xf32>, %s: tensor<4x8xf32>) {
-  // expected-error @below {{has skip rows, which need a routing and combine sum}}
+  // expected-error @below {{has skip rows, which need a routing, combine sum and no slots}}
   %0 = uoe.experts() sliced(%x) axes [1] sizes [4 x 2] skip(%s) combine concat {
   ^bb0(%a: tensor<?x2xf32>):
     uoe.yield %a : tensor<?x2xf32>
@@ -298,7 +298,7 @@ func.func @f(%x: tensor<?x8xf32>, %u: tensor<8x16xf32>, %b: tensor<16xf32>, %d: 
 // uoe.moe (C1)
 func.func @f(%x: tensor<?x8xf32>, %s: tensor<?x4xf32>, %u: tensor<4x8x16xf32>) {
   // expected-error @below {{needs input, scores, up and down, or a spelling and no operand}}
-  %0 = uoe.moe relu top 2 weight softmax input(%x : tensor<?x8xf32>) scores(%s : tensor<?x4xf32>) up(%u : tensor<4x8x16xf32>) -> tensor<?x8xf32>
+  %0 = uoe.moe relu top 2 scoring softmax input(%x : tensor<?x8xf32>) scores(%s : tensor<?x4xf32>) up(%u : tensor<4x8x16xf32>) -> tensor<?x8xf32>
   return
 }
 
@@ -307,7 +307,7 @@ func.func @f(%x: tensor<?x8xf32>, %s: tensor<?x4xf32>, %u: tensor<4x8x16xf32>) {
 // uoe.moe (C2)
 func.func @f(%x: tensor<?x8xf32>, %s: tensor<?x5xf32>, %u: tensor<4x8x16xf32>, %d: tensor<4x16x8xf32>) {
   // expected-error @below {{needs one score per expert}}
-  %0 = uoe.moe relu top 2 weight softmax input(%x : tensor<?x8xf32>) scores(%s : tensor<?x5xf32>) up(%u : tensor<4x8x16xf32>) down(%d : tensor<4x16x8xf32>) -> tensor<?x8xf32>
+  %0 = uoe.moe relu top 2 scoring softmax input(%x : tensor<?x8xf32>) scores(%s : tensor<?x5xf32>) up(%u : tensor<4x8x16xf32>) down(%d : tensor<4x16x8xf32>) -> tensor<?x8xf32>
   return
 }
 
@@ -316,7 +316,7 @@ func.func @f(%x: tensor<?x8xf32>, %s: tensor<?x5xf32>, %u: tensor<4x8x16xf32>, %
 // uoe.moe (C2)
 func.func @f(%x: tensor<?x8xf32>, %s: tensor<?x4xf32>, %u: tensor<4x8x16xf32>, %d: tensor<4x15x8xf32>) {
   // expected-error @below {{needs up and down to agree in experts and neurons}}
-  %0 = uoe.moe relu top 2 weight softmax input(%x : tensor<?x8xf32>) scores(%s : tensor<?x4xf32>) up(%u : tensor<4x8x16xf32>) down(%d : tensor<4x15x8xf32>) -> tensor<?x8xf32>
+  %0 = uoe.moe relu top 2 scoring softmax input(%x : tensor<?x8xf32>) scores(%s : tensor<?x4xf32>) up(%u : tensor<4x8x16xf32>) down(%d : tensor<4x15x8xf32>) -> tensor<?x8xf32>
   return
 }
 
@@ -325,7 +325,7 @@ func.func @f(%x: tensor<?x8xf32>, %s: tensor<?x4xf32>, %u: tensor<4x8x16xf32>, %
 // uoe.moe (C3)
 func.func @f(%x: tensor<?x8xf32>, %s: tensor<?x4xf32>, %u: tensor<4x8x16xf32>, %b: tensor<16xf32>, %d: tensor<4x16x8xf32>) {
   // expected-error @below {{needs a bias with one row per expert}}
-  %0 = uoe.moe relu top 2 weight softmax input(%x : tensor<?x8xf32>) scores(%s : tensor<?x4xf32>) up(%u : tensor<4x8x16xf32>) bias_up(%b : tensor<16xf32>) down(%d : tensor<4x16x8xf32>) -> tensor<?x8xf32>
+  %0 = uoe.moe relu top 2 scoring softmax input(%x : tensor<?x8xf32>) scores(%s : tensor<?x4xf32>) up(%u : tensor<4x8x16xf32>) bias_up(%b : tensor<16xf32>) down(%d : tensor<4x16x8xf32>) -> tensor<?x8xf32>
   return
 }
 
@@ -334,7 +334,7 @@ func.func @f(%x: tensor<?x8xf32>, %s: tensor<?x4xf32>, %u: tensor<4x8x16xf32>, %
 // uoe.moe (C4)
 func.func @f(%x: tensor<?x8xf32>) {
   // expected-error @below {{needs a spelling that yields the result}}
-  %0 = uoe.moe relu top 2 weight softmax spelled {
+  %0 = uoe.moe relu top 2 scoring softmax spelled {
     %y = onnx.node "Relu"(%x) : (tensor<?x8xf32>) -> tensor<?x8xf32>
     uoe.yield
   } -> tensor<?x8xf32>
@@ -346,6 +346,6 @@ func.func @f(%x: tensor<?x8xf32>) {
 // uoe.moe (C5)
 func.func @f(%x: tensor<?x8xf32>, %s: tensor<?x4xf32>, %u: tensor<4x8x16xf32>, %d: tensor<4x16x8xf32>) {
   // expected-error @below {{needs k from 1 to the number of experts, found 5}}
-  %0 = uoe.moe relu top 5 weight softmax input(%x : tensor<?x8xf32>) scores(%s : tensor<?x4xf32>) up(%u : tensor<4x8x16xf32>) down(%d : tensor<4x16x8xf32>) -> tensor<?x8xf32>
+  %0 = uoe.moe relu top 5 scoring softmax input(%x : tensor<?x8xf32>) scores(%s : tensor<?x4xf32>) up(%u : tensor<4x8x16xf32>) down(%d : tensor<4x16x8xf32>) -> tensor<?x8xf32>
   return
 }

@@ -9,10 +9,10 @@ module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
   // CHECK-LABEL: func.func @weighted
   // CHECK-SAME: (%[[X3:.*]]: tensor<?x?x8xf32>, %[[S:.*]]: tensor<?x?x2xf32>, %[[U:.*]]: tensor<8x10xf32>, %[[D:.*]]: tensor<10x6xf32>)
   func.func @weighted(%x: tensor<?x?x8xf32>, %s: tensor<?x?x2xf32>, %u: tensor<8x10xf32>, %d: tensor<10x6xf32>) -> tensor<?x?x6xf32> {
-    // CHECK: %[[R:.*]] = uoe.select %[[S]] token_topk {k = 1 : i64, weight = #uoe<weight_rule sigmoid>}
-    %r = uoe.select %s token_topk {k = 1 : i64, weight = #uoe<weight_rule sigmoid>} : tensor<?x?x2xf32> -> <2>
+    // CHECK: %[[R:.*]] = uoe.select %[[S]] token_topk {k = 1 : i64, scoring = #uoe<scoring sigmoid>, weight = #uoe<weight_rule gate>}
+    %r = uoe.select %s token_topk {k = 1 : i64, scoring = #uoe<scoring sigmoid>, weight = #uoe<weight_rule gate>} : tensor<?x?x2xf32> -> <2>
     // CHECK: %[[X:.*]] = onnx.node "Reshape"(%[[X3]], %{{.*}})
-    // CHECK: %[[UNIT:.*]] = uoe.select %[[S]] token_topk {k = 1 : i64}
+    // CHECK: %[[UNIT:.*]] = uoe.select %[[S]] token_topk {k = 1 : i64, scoring = #uoe<scoring sigmoid>}
     // CHECK: %[[CHOSEN:.*]] = uoe.experts() {{.*}} routing(%[[UNIT]]) combine concat
     // CHECK: %[[TAKERS:.*]] = onnx.node "Transpose"
     // CHECK: %[[WEIGHT:.*]] = uoe.experts() {{.*}} routing(%[[R]]) combine concat

@@ -40,7 +40,7 @@ module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
   func.func @gated(%x: tensor<?x?x8xf32>, %s: tensor<?x?x2xf32>) -> tensor<?x?x8xf32> {
     %u = onnx.node "Constant"() {value = dense<0.5> : tensor<8x15xf32>} : () -> tensor<8x15xf32>
     %d = onnx.node "Constant"() {value = dense<0.5> : tensor<15x8xf32>} : () -> tensor<15x8xf32>
-    %r = uoe.select %s token_topk {k = 1 : i64, weight = #uoe<weight_rule softmax>} : tensor<?x?x2xf32> -> <2>
+    %r = uoe.select %s token_topk {k = 1 : i64, scoring = #uoe<scoring softmax>, weight = #uoe<weight_rule gate>} : tensor<?x?x2xf32> -> <2>
     // CHECK: onnx.node "Pad"
     // CHECK: value = dense<[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]> : tensor<16xi64>
     // CHECK: onnx.node "Concat"({{.*}}) {axis = 2 : i64}

@@ -56,7 +56,7 @@ module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
     // CHECK: %[[M:.*]] = onnx.node "Where"
     // CHECK: %[[Z:.*]] = onnx.node "Mul"(%[[X]], %[[M]])
     // CHECK: onnx.node "MatMul"(%[[Z]], %[[W]])
-    %score = uoe.score magnitude %x, %n : tensor<?x8xf32>, tensor<8xf32> -> tensor<?x8xf32>
+    %score = uoe.score magnitude %x weights(%n) : tensor<?x8xf32> weights tensor<8xf32> -> tensor<?x8xf32>
     %r = uoe.select %score threshold {tau = 0.1 : f32} : tensor<?x8xf32> -> <8>
     %y = uoe.experts() sliced(%x, %w) axes [1, 0] sizes [8 x 1] routing(%r) combine sum {
     ^bb0(%xe: tensor<?x1xf32>, %we: tensor<1x16xf32>):
@@ -68,11 +68,13 @@ module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
 
   // Top-k with weights that are renormalised over the chosen.
   // CHECK-LABEL: func.func @topk
-  // CHECK: onnx.node "TopK"
+  // CHECK: %[[G:.*]] = onnx.node "Softmax"
+  // CHECK: onnx.node "TopK"(%arg1
   // CHECK: onnx.node "ScatterElements"
-  // CHECK: onnx.node "Softmax"
+  // CHECK: onnx.node "ReduceSum"
+  // CHECK: onnx.node "Div"
   func.func @topk(%x: tensor<?x8xf32>, %s: tensor<?x4xf32>) -> tensor<?x8xf32> {
-    %r = uoe.select %s token_topk {k = 2 : i64, weight = #uoe<weight_rule softmax_chosen>} : tensor<?x4xf32> -> <4>
+    %r = uoe.select %s token_topk {k = 2 : i64, scoring = #uoe<scoring softmax>, normalize = #uoe<axis experts>, weight = #uoe<weight_rule gate>} : tensor<?x4xf32> -> <4>
     %y = uoe.experts() sliced(%x) axes [1] sizes [4 x 2] routing(%r) combine concat {
     ^bb0(%a: tensor<?x2xf32>):
       %o = onnx.node "Relu"(%a) : (tensor<?x2xf32>) -> tensor<?x2xf32>

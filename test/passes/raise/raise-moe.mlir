@@ -2,7 +2,7 @@
 
 // Stacked matrices gathered by the choice; weights renormalised over the chosen.
 // CHECK-LABEL: func.func @stacked
-// CHECK: uoe.moe{{ *}}relu top 2 weight {{ *}}softmax_chosen input(%arg0 : tensor<?x8xf32>) scores(%{{.*}} : tensor<?x4xf32>) up(%{{.*}} : tensor<4x8x16xf32>) down(%{{.*}} : tensor<4x16x8xf32>)
+// CHECK: uoe.moe{{ *}}relu top 2 scoring {{ *}}softmax normalized input(%arg0 : tensor<?x8xf32>) scores(%{{.*}} : tensor<?x4xf32>) up(%{{.*}} : tensor<4x8x16xf32>) down(%{{.*}} : tensor<4x16x8xf32>)
 // CHECK-SAME: name = "layer.0.moe"
 // CHECK: "TopK"
 // CHECK: "ReduceSum"
@@ -48,7 +48,7 @@ module attributes {onnx.opset_import = {ai.onnx = 24 : i64, com.microsoft = 1 : 
 
 // A fused operator.
 // CHECK-LABEL: func.func @fused
-// CHECK: uoe.moe{{ *}}identity top 2 weight {{ *}}softmax attributes {fused = "com.microsoft.MoE"
+// CHECK: uoe.moe{{ *}}identity top 2 scoring {{ *}}softmax attributes {fused = "com.microsoft.MoE"
 module attributes {onnx.opset_import = {ai.onnx = 24 : i64, com.microsoft = 1 : i64}} {
   func.func @fused(%x: tensor<?x8xf32>, %l: tensor<?x4xf32>, %u: tensor<4x16x8xf32>, %b: tensor<4x16xf32>, %d: tensor<4x8x16xf32>) -> tensor<?x8xf32> {
     %y = onnx.node "com.microsoft" "MoE"(%x, %l, %u, %b, %d) {k = 2 : i64, activation_type = "relu"} : (tensor<?x8xf32>, tensor<?x4xf32>, tensor<4x16x8xf32>, tensor<4x16xf32>, tensor<4x8x16xf32>) -> tensor<?x8xf32>

@@ -7,7 +7,7 @@
 // An always-on core of 8 neurons, a linear router, a threshold, 6 experts of 4 with a row for each that is skipped.
 // CHECK-LABEL: func.func @main_graph
 // CHECK: %[[CORE:.*]] = uoe.ffn silu %arg0 up(%{{.*}} + %{{.*}}) gate(%{{.*}}) down(%{{.*}}) attributes {uoe.core} : {{.*}} tensor<8x16xf32> -> tensor<?x?x16xf32>
-// CHECK: %[[S:.*]] = uoe.score linear %arg0, %{{.*}} bias(%{{.*}}) : tensor<?x?x16xf32>, tensor<16x6xf32>, tensor<6xf32> -> tensor<?x?x6xf32>
+// CHECK: %[[S:.*]] = uoe.score linear %arg0 weights(%{{.*}}) bias(%{{.*}}) : tensor<?x?x16xf32> weights tensor<16x6xf32> bias tensor<6xf32> -> tensor<?x?x6xf32>
 // CHECK: %[[R:.*]] = uoe.select %[[S]] threshold {tau = {{[0-9.eE+-]+}} : f32} : tensor<?x?x6xf32> -> <6>
 // CHECK: %[[E:.*]] = uoe.experts(%arg0) sliced({{.*}}) axes [1, 1, 0, 0] sizes [6 x 4] routing(%[[R]]) skip(%{{.*}}) combine sum
 // CHECK-SAME: name = "layer.0.ffn", uoe.active = {{0\.[45].*}} : f64, uoe.core_size = 8 : i64, uoe.cost = {{0\.(59|60)[0-9]*}} : f64, uoe.error = {{0\.[0-9]+}} : f64, uoe.multiply_adds = 1.536000e+03 : f64, uoe.recipe = "experts"

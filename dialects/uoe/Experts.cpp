@@ -1,0 +1,130 @@
+// Verifier of uoe.experts.
+#include "dialects/uoe/Verify.h"
+
+using namespace mlir;
+using namespace uoe;
+
+// The type of an expert's part of an operand.
+static RankedTensorType sliceType(ExpertsOp op, RankedTensorType whole, int64_t axis) {
+  ArrayRef<int64_t> sizes = op.getSizes();
+  SmallVector<int64_t> shape(whole.getShape());
+  shape[axis] = llvm::all_equal(sizes) && !sizes.empty() ? sizes[0] : ShapedType::kDynamic;
+  return RankedTensorType::get(shape, whole.getElementType());
+}
+
+// The type of a shared operand's tokens that an expert sees.
+static RankedTensorType sharedType(ExpertsOp op, RankedTensorType whole) {
+  if (!op.getGathered())
+    return whole;
+  SmallVector<int64_t> shape(whole.getShape());
+  shape[1] = ShapedType::kDynamic;
+  return RankedTensorType::get(shape, whole.getElementType());
+}
+
+static LogicalResult verifyBody(ExpertsOp op) {
+  if (!op.getBody().hasOneBlock() || op.getBody().front().empty() ||
+      !isa<YieldOp>(op.getBody().front().back()) ||
+      op.getBody().front().back().getNumOperands() != 1)
+    return op.emitOpError("needs a body of one block that yields one tensor");
+  Block &block = op.getBody().front();
+  size_t operands = op.getShared().size() + op.getSliced().size();
+  size_t count = block.getNumArguments();
+  if (count != operands && !(op.getGathered() && count == operands + 1))
+    return op.emitOpError("needs one body argument per operand, found ") << count;
+  auto arguments = block.getArguments();
+  for (auto [value, arg] : llvm::zip(op.getShared(), arguments))
+    if (RankedTensorType type = sharedType(op, ranked(value)); arg.getType() != type)
+      return op.emitOpError("passes ") << type << " to a body argument of type " << arg.getType();
+  for (auto [value, axis, arg] :
+       llvm::zip(op.getSliced(), op.getAxes(), arguments.drop_front(op.getShared().size())))
+    if (RankedTensorType type = sliceType(op, ranked(value), axis); arg.getType() != type)
+      return op.emitOpError("needs a body argument of type ")
+             << type << " for a slice of " << ranked(value) << ", found " << arg.getType();
+  if (op.takesValid()) {
+    auto type = ranked(arguments.back());
+    if (!type || type.getRank() != 2 || !type.getElementType().isInteger(1))
+      return op.emitOpError("needs flags of valid places [batch, places] of i1, found ")
+             << arguments.back().getType();
+  }
+  return success();
+}
+
+void ExpertsOp::build(OpBuilder &builder, OperationState &state, Type output, ValueRange shared,
+                      ValueRange sliced, Value routing, Value skip, ArrayRef<int64_t> axes,
+                      ArrayRef<int64_t> sizes, Combine combine) {
+  build(builder, state, output, shared, sliced, routing, skip, builder.getDenseI64ArrayAttr(axes),
+        builder.getDenseI64ArrayAttr(sizes), CombineAttr::get(builder.getContext(), combine),
+        UnitAttr(), DenseI64ArrayAttr());
+}
+
+LogicalResult ExpertsOp::verify() {
+  // (C1)
+  if (getAxes().size() != getSliced().size())
+    return emitOpError("needs one axis per sliced operand, found ")
+           << getAxes().size() << " for " << getSliced().size();
+  for (auto [value, axis] : llvm::zip(getSliced(), getAxes()))
+    if (int64_t rank = ranked(value).getRank(); axis < 0 || axis >= rank)
+      return emitOpError("has axis ") << axis << " for an operand of rank " << rank;
+  // (C2)
+  int64_t total = 0;
+  for (int64_t size : getSizes()) {
+    if (size <= 0)
+      return emitOpError("needs positive sizes, found ") << size;
+    total += size;
+  }
+  for (auto [value, axis] : llvm::zip(getSliced(), getAxes()))
+    if (auto type = ranked(value); !agree(type.getDimSize(axis), total))
+      return emitOpError("has sizes that add up to ")
+             << total << ", the sliced dimension is " << type.getDimSize(axis);
+  // (C3)
+  int64_t slots = getSlots() ? static_cast<int64_t>(getSlots()->size()) : numExperts();
+  if (getRouting() && getRouting().getType().getExperts() != slots)
+    return emitOpError("has ") << slots << (getSlots() ? " slots" : " experts") << ", its routing "
+                               << getRouting().getType().getExperts();
+  // (C7)
+  if (std::optional<ArrayRef<int64_t>> map = getSlots()) {
+    if (!getRouting() || getCombine() == Combine::concat)
+      return emitOpError("has slots, which need a routing and combine sum or merge");
+    for (int64_t expert : *map)
+      if (expert < -1 || expert >= numExperts())
+        return emitOpError("has a slot for expert ")
+               << expert << ", which is none of -1 to " << numExperts() - 1;
+  }
+  // (C8)
+  if (getGathered()) {
+    if (!getRouting() || getRouting().getType().getTokens() != 1 || getCombine() != Combine::sum ||
+        getSkip())
+      return emitOpError("gathers, which needs a routing of tokens, combine sum, and no skip rows");
+    if (getShared().empty() ||
+        llvm::any_of(getShared(), [](Value value) { return ranked(value).getRank() < 2; }))
+      return emitOpError("gathers along axis 1, which needs shared operands of rank 2 or more");
+    auto select = getRouting().getDefiningOp<SelectOp>();
+    if (select && !select.hasCapacity())
+      return emitOpError("gathers the same number of tokens for each expert, which needs a select "
+                         "with a capacity; capacity_takers is as many as there are");
+  }
+  // (C9)
+  if (getCombine() == Combine::merge && (!getRouting() || !getShared().empty()))
+    return emitOpError("merges, which needs a routing and no shared operands");
+  // (C4)
+  if (failed(verifyBody(*this)))
+    return failure();
+  // (C5)
+  if (auto skip = ranked(getSkip())) {
+    if (!getRouting() || getCombine() != Combine::sum || getSlots())
+      return emitOpError("has skip rows, which need a routing, combine sum and no slots");
+    if (skip.getRank() != 2 || !agree(skip.getDimSize(0), numExperts()) ||
+        !agree(skip.getDimSize(1), getOutput().getType().getShape().back()))
+      return emitOpError("needs a skip row of the result's width per expert, found ") << skip;
+  }
+  // (C6)
+  WalkResult outside = getBody().walk([&](Operation *op) {
+    for (Value operand : op->getOperands())
+      if (!getBody().isAncestor(operand.getParentRegion()))
+        return WalkResult::interrupt();
+    return WalkResult::advance();
+  });
+  if (outside.wasInterrupted())
+    return emitOpError("has a body that uses values from outside; pass them as operands");
+  return success();
+}

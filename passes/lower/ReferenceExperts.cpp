@@ -1,0 +1,157 @@
+// Experts in ONNX operators, where they are not one masked product: bodies that see gathered
+// tokens, merged weights, loops over depth.
+#include "mlir/IR/IRMapping.h"
+#include "passes/lower/Reference.h"
+
+using namespace mlir;
+using namespace uoe;
+
+Value reference::perToken(NodeBuilder &b, Value rows, int64_t tokens, Value x) {
+  if (tokens == 1)
+    return rows;
+  if (tokens == 0)
+    return b.node("Unsqueeze", {rows, b.ints({-2})});
+  Type i64 = IntegerType::get(x.getContext(), 64);
+  Value length = b.node("Squeeze", {dimension(b, x, -2), b.ints({0})});
+  Value token = b.node("Range", {b.scalarInt(0), length, b.scalarInt(1)});
+  Value row = b.node("Div", {token, b.scalarInt(tokens)}, {}, i64);
+  return b.node("Gather", {rows, row}, {b.attr("axis", -2)});
+}
+
+SmallVector<Value> reference::expertOperands(NodeBuilder &b, ExpertsOp op, ValueRange shared,
+                                             int64_t e) {
+  SmallVector<Value> operands(shared);
+  int64_t begin = 0;
+  for (int64_t i = 0; i < e; ++i)
+    begin += op.getSizes()[i];
+  for (auto [value, axis] : llvm::zip(op.getSliced(), op.getAxes()))
+    operands.push_back(b.slice(value, axis, begin, begin + op.getSizes()[e]));
+  return operands;
+}
+
+// The expert behind each slot of a routing.
+static SmallVector<int64_t> slotsOf(ExpertsOp op, int64_t experts) {
+  SmallVector<int64_t> slots(experts);
+  for (int64_t i = 0; i < experts; ++i)
+    slots[i] = op.getSlots() ? (*op.getSlots())[i] : i;
+  return slots;
+}
+
+FailureOr<Value> reference::gathered(NodeBuilder &b, ExpertsOp op, const Routing &routing,
+                                     function_ref<Value(ValueRange)> body) {
+  Value like = op.getShared()[0];
+  int64_t width = op.getOutput().getType().getShape().back();
+  if (!routing.places || op.getOutput().getType().getRank() != 3 || ShapedType::isDynamic(width))
+    return op.emitOpError("gathers tokens, which needs a select with a capacity and a result "
+                          "[batch, tokens, width] of known width, found ")
+           << op.getOutput().getType();
+  MLIRContext *context = op.getContext();
+  Type i1 = IntegerType::get(context, 1), i64 = IntegerType::get(context, 64);
+  Type element = elementTypeOf(like);
+  Value zero = b.scalar(0, like);
+  Value shape = b.node("Shape", {like}, {}, i64);
+  Value rows = b.slice(shape, 0, 0, 2), length = dimension(b, like, 1);
+  Value sum =
+      b.node("Expand", {zero, b.node("Concat", {rows, b.ints({width})}, {b.attr("axis", 0)}, i64)});
+  auto number = [&](Value flags) {
+    return b.node("Where", {flags, b.scalar(1, like), zero}, {}, element);
+  };
+  SmallVector<int64_t> slots = slotsOf(op, routing.experts);
+  for (int64_t slot = 0; slot < routing.experts; ++slot) {
+    int64_t expert = slots[slot];
+    if (expert < 0)
+      continue;
+    auto column = [&](Value x) {
+      return b.node("Gather", {x, b.scalarInt(slot)}, {b.attr("axis", -1)});
+    };
+    // Places in ascending order of their tokens, blank ones last.
+    Value index = column(routing.places);
+    Value takes = number(column(routing.chosen));
+    Value valid = b.node(
+        "Greater", {b.node("GatherElements", {takes, index}, {b.attr("axis", 1)}), zero}, {}, i1);
+    Value key = b.add(index, b.node("Where", {valid, b.ints({0}), length}, {}, i64));
+    ResultRange sorted = b.nodes("TopK", {key, dimension(b, key, 1)},
+                                 {UnrankedTensorType::get(i64), UnrankedTensorType::get(i64)},
+                                 {b.attr("axis", 1), b.attr("largest", 0)});
+    valid = b.node("Less", {sorted[0], length}, {}, i1);
+    index = b.node("Mod", {sorted[0], length}, {}, i64);
+    Value points = b.node("Unsqueeze", {index, b.ints({2})});
+    SmallVector<Value> shared;
+    for (Value x : op.getShared())
+      shared.push_back(b.node("GatherND", {x, points}, {b.attr("batch_dims", 1)}));
+    SmallVector<Value> operands = expertOperands(b, op, shared, expert);
+    if (op.takesValid())
+      operands.push_back(valid);
+    Value part = body(operands);
+    Value weight = b.node("GatherElements", {column(routing.weight), index}, {b.attr("axis", 1)});
+    part = b.node("Where",
+                  {b.node("Unsqueeze", {valid, b.ints({2})}),
+                   b.mul(part, b.node("Unsqueeze", {weight, b.ints({2})})), zero},
+                  {}, element);
+    // Where tokens lie, as a matrix [B, L, c]: adds rows up without an operator for it.
+    Value range =
+        b.node("Range", {b.scalarInt(0), b.node("Squeeze", {length, b.ints({0})}), b.scalarInt(1)});
+    if (b.opset() >= 18) {
+      Value wide = b.node("Expand", {points, b.node("Shape", {part}, {}, i64)});
+      NamedAttribute add(StringAttr::get(context, "reduction"), StringAttr::get(context, "add"));
+      sum = b.node("ScatterElements", {sum, wide, part}, {b.attr("axis", 1), add});
+    } else {
+      Value at = b.node(
+          "Equal",
+          {b.node("Unsqueeze", {index, b.ints({1})}), b.node("Unsqueeze", {range, b.ints({1})})},
+          {}, i1);
+      sum = b.add(sum, b.matmul(number(at), part));
+    }
+  }
+  return sum;
+}
+
+Value reference::merged(NodeBuilder &b, ExpertsOp op, Value weight,
+                        function_ref<Value(ValueRange)> body) {
+  Value sum;
+  for (int64_t e = 0; e < op.numExperts(); ++e) {
+    Value part = body(expertOperands(b, op, {}, e));
+    // [rows..., 1, 1, ...]: one dimension for each of the result.
+    auto yield = cast<YieldOp>(op.getBody().front().getTerminator());
+    int64_t rank = cast<RankedTensorType>(yield.getOperand(0).getType()).getRank();
+    Value w = b.slice(weight, -1, e, e + 1);
+    for (int64_t i = 1; i < rank; ++i)
+      w = b.node("Unsqueeze", {w, b.ints({-1})});
+    if (rank == 0)
+      w = b.node("Squeeze", {w, b.ints({-1})});
+    part = b.mul(part, w);
+    sum = sum ? b.add(sum, part) : part;
+  }
+  return sum;
+}
+
+void reference::unrollRecur(OpBuilder &builder, NodeBuilder &b, RecurOp op) {
+  int64_t times = static_cast<int64_t>(op.getTimes()), count = op.getInit().size();
+  SmallVector<Value> carried(op.getInit());
+  SmallVector<SmallVector<Value>> stacked(op.getOutputs().size() - count);
+  Block &body = op.getBody().front();
+  for (int64_t i = 0; i < times; ++i) {
+    IRMapping map;
+    map.map(body.getArguments().take_front(count), carried);
+    for (auto [value, arg] : llvm::zip(op.getEach(), body.getArguments().drop_front(count))) {
+      Value row = b.node("Gather", {value, b.scalarInt(i)}, {b.attr("axis", 0)});
+      row.setType(arg.getType());
+      map.map(arg, row);
+    }
+    for (Operation &inner : body.without_terminator())
+      builder.clone(inner, map);
+    Operation *yield = body.getTerminator();
+    for (int64_t j = 0; j < count; ++j)
+      carried[j] = map.lookupOrDefault(yield->getOperand(j));
+    for (auto [j, list] : llvm::enumerate(stacked))
+      list.push_back(
+          b.node("Unsqueeze", {map.lookupOrDefault(yield->getOperand(count + j)), b.ints({0})}));
+  }
+  for (ArrayRef<Value> list : stacked) {
+    Value all = list.size() == 1 ? list[0] : b.node("Concat", list, {b.attr("axis", 0)});
+    all.setType(op.getOutputs()[carried.size()].getType());
+    carried.push_back(all);
+  }
+  op.replaceAllUsesWith(carried);
+  op.erase();
+}
