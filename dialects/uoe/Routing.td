@@ -63,7 +63,7 @@ def Uoe_SelectOp : Uoe_Op<"select", [Pure, AttrSizedOperandSegments]> {
 
     1. gates g = `scoring`(scores / `temperature`). With `group_scores` [rows..., G] softmax is taken within each group of `groups`, and
        multiplied by the group's own gate, the softmax of group_scores / `group_temperature`.
-    2. Eligible are all experts, or with `group_k` those of the k best groups by `group_score` (ties to the lower index), and with `within` those that
+    2. Eligible are all experts, or with `group_k` those of the k best groups by `group_score` of g + `selection_bias` (ties to the lower index), and with `within` those that
        another routing, of coarser rows, has chosen (first the sample chooses, then the token).
     3. `rule` chooses among these by g + `selection_bias`: `all`; `threshold`, above tau, or above the expert's own entry of `thresholds`;
        `token_topk`, the k highest; `top_p`. token_topk (and argmax below) ranks by the scores themselves unless there are selection_bias or

@@ -93,8 +93,9 @@ struct Selection {
         scores = groupGates();
       } else {
         SmallVector<Value> parts;
+        Value biased = b.biased(g, op.getSelectionBias());
         for (ArrayRef<int64_t> group : members()) {
-          Value part = b.node("Gather", {g, b.ints(group)}, {b.attr("axis", -1)});
+          Value part = b.node("Gather", {biased, b.ints(group)}, {b.attr("axis", -1)});
           if (op.getGroupScore() == GroupScore::top2 && group.size() > 2)
             part = b.nodes("TopK", {part, b.ints({2})},
                            {UnrankedTensorType::get(element), UnrankedTensorType::get(i64)},
