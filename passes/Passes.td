@@ -82,6 +82,16 @@ def UnfuseContribPass : Pass<"unfuse-contrib", "::mlir::ModuleOp"> {
   let statistics = [Statistic<"unfused", "unfused", "nodes that were spelled out">];
 }
 
+def ReadAsOnnxRuntimePass : Pass<"read-as-onnxruntime", "::mlir::ModuleOp"> {
+  let summary = "a model is read as ONNX Runtime computes it on x86 without VNNI, where that is not what ONNX says";
+  let description = [{
+    Three things differ. Products of uint8 activations by int8 weights clamp each sum of two products to 16 bits; so do products between
+    DequantizeLinear and QuantizeLinear, if the activation is uint8, or int8 with one reader. A quantised Softmax counts in units of
+    1 / floor(1 / scale). A normalisation spelled in float16 nodes has an epsilon of 1e-5, whatever the model says. For comparison with
+    what was recorded there. The module's attribute `uoe.deviations` lists what was found. Run after infer-shapes, before anything is folded.
+  }];
+}
+
 def RaiseFfnPass : Pass<"raise-ffn", "::mlir::ModuleOp"> {
   let summary = "subgraphs that are dense feed-forward blocks become uoe.ffn";
   let description = [{

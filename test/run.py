@@ -21,16 +21,6 @@ def run(command, **options):
     return result.returncode, result.stdout
 
 
-# Graphs whose recorded outputs we do not meet to 1e-3, and a current ONNX Runtime on a machine with VNNI does not meet either;
-# docs/execution.md gives figures for both.
-KNOWN = {
-    "bert-optimum-int8qdq": "recorded with u8 x s8 products that saturate at 16 bits",
-    "llama-optimum-fp16": "recorded with an epsilon of 1e-5 in its normalisations where the graph says 1e-6",
-    "llama-optimum-int8dyn": "recorded with u8 x s8 products that saturate at 16 bits",
-    "vit-optimum-int8qdq": "recorded likewise for one data set; the other is not explained",
-}
-
-
 class Suite:
     def __init__(self):
         self.passed = self.failed = 0
@@ -101,21 +91,23 @@ def main():
                     os.path.exists(p)), "lit")
         suite.lit(lit, build / "test")
     library = build / "runtime/cpu/libuoe_runtime.so"
-    for name in ("node_ops", "contrib_ops", "random_ops"):
-        if wanted(name) and (ROOT / f"test/conformance/{name}.py").exists():
+    for name in ("node_ops", "contrib_ops", "composite_ops", "random_ops"):
+        if wanted(name):
             suite.script(name, [python, ROOT / f"test/conformance/{name}.py", "--library", library])
+    if wanted("node_models"):
+        suite.script("node_models", [python, ROOT / "test/conformance/node_models.py", "--uoe-run", build / "bin/uoe-run"])
     if wanted("models"):
         suite.script("models", [python, ROOT / "test/models/minilm.py", build])
     # Graphs of stock exporters with reference outputs, where they lie beside the checkout.
     exports = ROOT.parent / "shared/data/exports"
     if exports.exists() and wanted("exports"):
-        folders = [p for p in sorted(exports.iterdir()) if (p / "model.onnx").exists() and p.name not in KNOWN]
-        for name, why in KNOWN.items():
-            print(f"     not counted: {name}: {why}")
+        folders = [p for p in sorted(exports.iterdir()) if (p / "model.onnx").exists()]
         suite.script("exports", [build / "bin/uoe-run", "test", *folders])
         suite.script("exports-reference", [build / "bin/uoe-run", "test", "--no-fuse",
                                            *[p for p in folders if not p.name.endswith("fp16")]])
         suite.script("exports-raise", [python, ROOT / "test/conformance/raise.py", "--uoe-opt", build / "bin/uoe-opt", exports])
+        suite.script("exports-shapes", [python, ROOT / "test/conformance/shape_inference.py", "--uoe-opt", build / "bin/uoe-opt",
+                                        *folders])
         suite.script("exports-round-trip", [python, ROOT / "test/conformance/round_trip.py", "--uoe-opt", build / "bin/uoe-opt",
                                             "--forms", "onnx,mlirbc", exports])
     print(f"\n{suite.passed} passed, {suite.failed} failed")

@@ -11,8 +11,9 @@ std::vector<std::string> findBackendTests(const std::string &root);
 
 struct BackendTestOptions {
   SessionOptions session;
-  double tolerance = 0; // on the relative error; 0: chosen by the model's element types
-  double maxAbs = 0;    // on the absolute error as well; 0: no limit
+  bool otherReading = true; // where ONNX's reading fails, try ONNX Runtime's
+  double tolerance = 0;     // on the relative error; 0: chosen by the model's element types
+  double maxAbs = 0;        // on the absolute error as well; 0: no limit
 };
 
 struct BackendTestResult {
@@ -23,11 +24,14 @@ struct BackendTestResult {
   double tolerance = 0;
   const char *precision = ""; // why this tolerance: "float", "half", "quantized", or "given"
   int sets = 0;
+  /// Not empty: passed in ONNX Runtime's reading, which deviates so; ONNX's was off by `onnxError`.
+  std::vector<std::string> deviations;
+  double onnxError = 0;
   double seconds = 0;
 };
 
-/// Compiles the folder's model once and runs all its data sets. Never raises: whatever goes wrong
-/// is the result's failure.
+/// Compiles the folder's model and runs all its data sets. Never raises: whatever goes wrong is the
+/// result's failure.
 BackendTestResult runBackendTest(const std::string &folder, const BackendTestOptions &options);
 
 } // namespace uoe

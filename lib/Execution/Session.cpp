@@ -64,6 +64,7 @@ public:
   const rt::Program &program() const override { return *compiled; }
 
   size_t weightBytes() const override { return weights; }
+  std::vector<std::string> deviations() const override { return deviating; }
 
   std::vector<rt::Value> run(const std::vector<rt::Value> &values) override {
     rt::check(values.size() == inputPorts.size(), "the model takes ", inputPorts.size(),
@@ -164,6 +165,7 @@ public:
   std::shared_ptr<rt::Program> compiled;
   std::unique_ptr<rt::Executor> executor;
   std::map<std::string, KindTime> times;
+  std::vector<std::string> deviating;
   double seconds = 0;
   size_t weights = 0;
 };
@@ -174,6 +176,8 @@ LogicalResult runPipeline(ModuleOp module, const SessionOptions &options) {
   std::string pipeline = options.pipeline;
   if (pipeline.empty())
     pipeline = options.fuse ? "execute" : "execute-reference";
+  if (options.reading == Reading::OnnxRuntime)
+    pipeline = "inline-functions,normalize-opset,infer-shapes,read-as-onnxruntime," + pipeline;
   if (failed(parsePassPipeline(pipeline, passes, llvm::errs())))
     return module.emitError("cannot parse the pass pipeline '") << pipeline << "'";
   return passes.run(module);
@@ -193,6 +197,9 @@ std::unique_ptr<Session> build(ModuleOp module, const SessionOptions &options,
         portInfo(function.getResultTypes()[i], function.getResultAttrDict(i)));
   if (failed(runPipeline(module, options)))
     return nullptr;
+  if (auto list = module->getAttrOfType<ArrayAttr>("uoe.deviations"))
+    for (auto text : list.getAsRange<StringAttr>())
+      session->deviating.push_back(text.str());
   function = module.lookupSymbol<func::FuncOp>(onnx::kMainGraph);
   WeightReader weights;
   auto program = translateToProgram(function, weights);

@@ -8,9 +8,14 @@
 
 namespace uoe {
 
+/// How a model is understood: as ONNX defines it, or as ONNX Runtime's optimised graph computes it
+/// on x86 without VNNI where that differs (pass read-as-onnxruntime).
+enum class Reading { Onnx, OnnxRuntime };
+
 struct SessionOptions {
   int threads = 0;  // 0: all cores of the process
   bool fuse = true; // raise blocks and use fused kernels; false runs node by node (the reference)
+  Reading reading = Reading::Onnx;
   std::string device = "cpu";
   std::string pipeline; // a textual pass pipeline instead of the built-in one, for experiments
 };
@@ -60,6 +65,8 @@ public:
   /// calibration.
   virtual void setProbe(std::function<void(const std::string &, const rt::Tensor &)> probe) = 0;
   virtual const rt::Program &program() const = 0;
+  /// Where the reading deviates from ONNX, one text each; empty if it does not.
+  virtual std::vector<std::string> deviations() const { return {}; }
 };
 
 } // namespace uoe

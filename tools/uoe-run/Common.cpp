@@ -21,6 +21,17 @@ void addCommon(CLI::App &command, Common &common) {
   command.add_flag_callback(
       "--no-fuse", [&common] { common.session.fuse = false; },
       "run node by node, without fused kernels");
+  command
+      .add_option_function<std::string>(
+          "--reading",
+          [&common](const std::string &reading) {
+            common.readingGiven = true;
+            common.session.reading =
+                reading == "onnxruntime" ? Reading::OnnxRuntime : Reading::Onnx;
+          },
+          "how the model is understood where ONNX Runtime on x86 without VNNI deviates from ONNX")
+      ->check(CLI::IsMember({"onnx", "onnxruntime"}))
+      ->default_str("onnx");
 }
 
 void addInputs(CLI::App &command, InputArguments &arguments) {

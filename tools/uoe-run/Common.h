@@ -10,6 +10,7 @@ namespace uoe::run {
 /// Options of every command.
 struct Common {
   bool json = false;
+  bool readingGiven = false;
   SessionOptions session;
 };
 void addCommon(CLI::App &command, Common &common);

@@ -30,8 +30,13 @@ bool chosen(const std::string &folder, const std::vector<std::string> &filters) 
   return filters.empty();
 }
 
+const char *readingName(const Arguments &arguments) {
+  return arguments.common.session.reading == Reading::Onnx ? "onnx" : "onnxruntime";
+}
+
 int execute(Arguments &arguments) {
   arguments.options.session = arguments.common.session;
+  arguments.options.otherReading = !arguments.common.readingGiven;
   std::vector<std::string> folders;
   for (std::string root : arguments.folders) {
     while (root.size() > 1 && root.back() == '/')
@@ -41,12 +46,13 @@ int execute(Arguments &arguments) {
         folders.push_back(std::move(folder));
   }
   rt::check(!folders.empty(), "no folder matches the given patterns");
-  int passed = 0, failed = 0;
+  int passed = 0, failed = 0, otherwise = 0;
   report::Json list = report::Json::array();
   // Lines are printed as they come: a long suite is watched.
   for (const std::string &folder : folders) {
     BackendTestResult result = runBackendTest(folder, arguments.options);
     ++(result.passed ? passed : failed);
+    otherwise += result.onnxError > 0;
     if (arguments.common.json) {
       list.push_back({{"folder", folder},
                       {"passed", result.passed},
@@ -56,6 +62,8 @@ int execute(Arguments &arguments) {
                       {"tolerance", result.tolerance},
                       {"precision", result.precision},
                       {"sets", result.sets},
+                      {"reading", result.onnxError > 0 ? "onnxruntime" : readingName(arguments)},
+                      {"deviations", result.deviations},
                       {"seconds", result.seconds},
                       {"failure", result.failure}});
       continue;
@@ -69,12 +77,20 @@ int execute(Arguments &arguments) {
                 << report::number(result.tolerance) << ", " << result.precision << ")";
     if (!result.passed)
       std::cout << "\n      " << brief(result.failure);
+    if (result.onnxError > 0) {
+      std::cout << "\n      in ONNX Runtime's reading (rel " << report::number(result.onnxError, 3)
+                << " in ONNX's): ";
+      for (size_t i = 0; i < result.deviations.size(); ++i)
+        std::cout << (i ? "; " : "") << result.deviations[i];
+    }
     std::cout << std::endl;
   }
   if (arguments.common.json)
     print({{"passed", passed}, {"failed", failed}, {"tests", list}});
   else
-    std::cout << passed << " passed, " << failed << " failed" << std::endl;
+    std::cout << passed << " passed, " << failed << " failed"
+              << (otherwise ? " (" + std::to_string(otherwise) + " in ONNX Runtime's reading)" : "")
+              << std::endl;
   return failed ? 1 : 0;
 }
 } // namespace

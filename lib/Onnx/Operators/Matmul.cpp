@@ -64,25 +64,36 @@ LogicalResult fusedMatmul(NodeContext &c) {
                       c.node.integer("transB", 0));
 }
 
-LogicalResult gemm(NodeContext &c) {
-  c.setElement(0, c.in(0).element);
-  for (unsigned i : {0, 1})
+/// Operands `a` and `b` are the matrices, `bias` broadcasts to the product.
+LogicalResult gemmOf(NodeContext &c, unsigned a, unsigned b, unsigned bias, Type element) {
+  c.setElement(0, element);
+  for (unsigned i : {a, b})
     if (c.ranked(i) && c.in(i).rank() != 2)
-      return c.fail("needs matrices, found " + c.describe(c.in(0)) + " and " + c.describe(c.in(1)));
+      return c.fail("needs matrices, found " + c.describe(c.in(a)) + " and " + c.describe(c.in(b)));
   bool transA = c.node.integer("transA", 0), transB = c.node.integer("transB", 0);
-  if (c.ranked(0) && c.ranked(1)) {
-    if (c.dims.equal(c.size(0, transA ? 0 : 1), c.size(1, transB ? 1 : 0)) == false)
-      return c.fail("needs equal inner sizes, found " + c.describe(c.in(0)) + " and " +
-                    c.describe(c.in(1)));
+  if (c.ranked(a) && c.ranked(b)) {
+    if (c.dims.equal(c.size(a, transA ? 0 : 1), c.size(b, transB ? 1 : 0)) == false)
+      return c.fail("needs equal inner sizes, found " + c.describe(c.in(a)) + " and " +
+                    c.describe(c.in(b)));
   }
-  SmallVector<Dim> shape = {c.size(0, transA ? 1 : 0), c.size(1, transB ? 0 : 1)};
-  c.set(0, c.in(0).element, shape);
-  if (c.has(2) && c.ranked(2)) {
+  SmallVector<Dim> shape = {c.size(a, transA ? 1 : 0), c.size(b, transB ? 0 : 1)};
+  c.set(0, element, shape);
+  if (c.has(bias) && c.ranked(bias)) {
     SmallVector<Dim> with;
-    if (failed(c.broadcast(shape, c.in(2).dims, with)))
+    if (failed(c.broadcast(shape, c.in(bias).dims, with)))
       return failure();
   }
   return success();
+}
+
+LogicalResult gemm(NodeContext &c) {
+  return gemmOf(c, 0, 1, 2, c.in(0).element);
+}
+
+/// com.microsoft.QGemm: (A, scale, zero, B, scale, zero, C, the result's scale, its zero); float
+/// without the last two.
+LogicalResult qgemm(NodeContext &c) {
+  return gemmOf(c, 0, 3, 6, c.has(7) ? c.in(0).element : c.f32());
 }
 
 /// com.microsoft.MatMulNBits: A (..., K) by quantised B of logical shape (K, N).
@@ -189,6 +200,7 @@ void uoe::onnx::addMatmul(OperatorTable &table) {
   table.addContrib("FusedMatMul", fusedMatmul);
   table.addContrib("TransposeMatMul", fusedMatmul);
   table.addContrib("FusedGemm", gemm);
+  table.addContrib("QGemm", qgemm);
   table.addContrib("MatMulInteger16", matmulInteger);
   table.addContrib("MatMulIntegerToFloat", matmulIntegerToFloat);
   table.addContrib("DynamicQuantizeMatMul", dynamicQuantizeMatmul);

@@ -214,15 +214,32 @@ Tensor integerConv(KernelCall &call, size_t xIndex, size_t wIndex, size_t zeroXI
   Tensor result(DType::I32, resultShape(g));
   int64_t outSize = w.outSize(), inSize = w.inSize();
   std::vector<int16_t> rows(outSize * g.taps);
+  // Pairs are neighbours where channels are innermost; a depthwise filter has none.
+  bool saturating = node.integer("saturating", 0) && x.dtype() == DType::U8 &&
+                    weights.dtype() == DType::I8 && !(g.groupChannels == 1 && g.groupFilters == 1);
+  std::vector<int64_t> order;
+  std::vector<int32_t> zerosX, zerosW;
+  if (saturating) {
+    for (int64_t k = 0; k < w.kernelSize(); ++k)
+      for (int64_t c = 0; c < g.groupChannels; ++c)
+        order.push_back(c * w.kernelSize() + k);
+    zerosX.assign(outSize, zeroX);
+    for (int64_t f = 0; f < g.filters; ++f)
+      zerosW.push_back(zeroPoint(call, zeroWIndex, f));
+  }
   for (int64_t n = 0; n < g.batch && result.size() > 0; ++n)
     for (int64_t group = 0; group < g.groups; ++group) {
       const int32_t *from = values.data() + (n * g.channels + group * g.groupChannels) * inSize;
       eachTap(w, g.groupChannels, 0, outSize, [&](int64_t tap, int64_t p, int64_t at) {
         rows[p * g.taps + tap] = at < 0 ? int16_t(0) : static_cast<int16_t>(from[at] - zeroX);
       });
-      multiplyShorts(filter.data() + group * g.groupFilters * g.taps, g.groupFilters, rows.data(),
-                     g.taps, outSize,
-                     result.data<int32_t>() + (n * g.filters + group * g.groupFilters) * outSize);
+      int64_t firstFilter = group * g.groupFilters;
+      const int16_t *groupFilter = filter.data() + firstFilter * g.taps;
+      int32_t *out = result.data<int32_t>() + (n * g.filters + firstFilter) * outSize;
+      multiplyShorts(groupFilter, g.groupFilters, rows.data(), g.taps, outSize, out);
+      if (saturating)
+        addPairSaturation(groupFilter, zerosW.data() + firstFilter, g.groupFilters, rows.data(),
+                          zerosX.data(), outSize, g.taps, order.data(), out);
     }
   return result;
 }

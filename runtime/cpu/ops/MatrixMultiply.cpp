@@ -47,6 +47,25 @@ void multiplyShorts(const int16_t *a, int64_t rows, const int16_t *bTransposed, 
   });
 }
 
+void addPairSaturation(const int16_t *a, const int32_t *zeroA, int64_t rows,
+                       const int16_t *bTransposed, const int32_t *zeroB, int64_t columns,
+                       int64_t depth, const int64_t *order, int32_t *c) {
+  ThreadPool::global().parallelFor(rows, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r)
+      for (int64_t j = 0; j < columns; ++j) {
+        const int16_t *left = a + r * depth, *right = bTransposed + j * depth;
+        int32_t lost = 0;
+        for (int64_t i = 0; i + 1 < depth; i += 2) { // a single product never reaches the limit
+          int64_t first = order ? order[i] : i, second = order ? order[i + 1] : i + 1;
+          int32_t sum = (left[first] + zeroA[r]) * (right[first] + zeroB[j]) +
+                        (left[second] + zeroA[r]) * (right[second] + zeroB[j]);
+          lost += std::max(-32768, std::min(32767, sum)) - sum;
+        }
+        c[r * columns + j] += lost;
+      }
+  });
+}
+
 MatMulPlan planMatMul(const Node &node, Shape a, Shape b, bool transposeB) {
   check(!a.empty() && !b.empty(), node.op, ": inputs must have rank 1 or more, found shapes ",
         toString(a), " and ", toString(b));

@@ -38,6 +38,14 @@ void multiplyIntegers(const T *a, int64_t rows, const T *b, int64_t depth, int64
 void multiplyShorts(const int16_t *a, int64_t rows, const int16_t *bTransposed, int64_t depth,
                     int64_t columns, int32_t *c);
 
+/// Adds to C, the product of multiplyShorts, what it loses where each sum of two raw products of
+/// neighbours along the depth is clamped to 16 bits, as x86 processors without VNNI multiply uint8
+/// by int8. Zero points (one a row of A, one a row of B) were taken off the operands; `order`, if
+/// given, says which k is the i-th for pairing.
+void addPairSaturation(const int16_t *a, const int32_t *zeroA, int64_t rows,
+                       const int16_t *bTransposed, const int32_t *zeroB, int64_t columns,
+                       int64_t depth, const int64_t *order, int32_t *c);
+
 /// How MatMul's operands of any rank fall into matrices: NumPy's rules.
 struct MatMulPlan {
   Shape batch, result;

@@ -41,8 +41,10 @@ Tensor dequantise(KernelCall &call, size_t i) {
   return result;
 }
 
-void quantise(KernelCall &call, const Tensor &real, size_t scaleIndex, size_t zeroIndex,
-              DType type) {
+/// `type` is the result's where there is no zero point. Values are rounded after multiplication by
+/// `factor`, or division by the scale if that is 0.
+void quantise(KernelCall &call, const Tensor &real, size_t scaleIndex, size_t zeroIndex, DType type,
+              float factor = 0) {
   if (const Tensor *zero = call.maybe(zeroIndex))
     type = zero->dtype();
   check(type == DType::U8 || type == DType::I8, call.node.op,
@@ -51,7 +53,8 @@ void quantise(KernelCall &call, const Tensor &real, size_t scaleIndex, size_t ze
   Tensor &result = call.out(0, type, real.shape());
   float low = type == DType::I8 ? -128.0f : 0.0f, high = type == DType::I8 ? 127.0f : 255.0f;
   for (int64_t i = 0, n = real.size(); i < n; ++i) {
-    float v = std::nearbyint(real.data<float>()[i] / s.scale) + s.zero;
+    float x = real.data<float>()[i];
+    float v = std::nearbyint(factor > 0 ? x * factor : x / s.scale) + s.zero;
     v = v > low ? v : low;
     v = v < high ? v : high;
     static_cast<uint8_t *>(result.raw())[i] = static_cast<uint8_t>(static_cast<int32_t>(v));
@@ -110,7 +113,9 @@ void runSoftmax(KernelCall &call) {
     float total = vec::expShifted(row, vec::largest(row, length), row, length);
     vec::scale(row, 1.0f / total, length);
   }
-  quantise(call, x, 3, 4, call.in(0).dtype());
+  // ONNX Runtime, whose operator this is, counts in units of 1 / floor(1 / scale).
+  float perUnit = std::floor(1.0f / scaleOf(call, 3, 4).scale);
+  quantise(call, x, 3, 4, call.in(0).dtype(), perUnit);
 }
 
 /// Inputs: the result's scale and zero point, then a tensor with scale and zero point, and so on.
@@ -174,6 +179,7 @@ void runGemm(KernelCall &call) {
   std::any state;
   Node inner;
   inner.op = node.op;
+  inner.attributes["saturating"] = node.integer("saturating", 0);
   KernelCall product{inner, {&left, &right}, outputs, {}, state, nullptr};
   float alpha = node.real("alpha", 1.0f);
   Tensor result = scaledIntegerProduct(product, a, 1, call.in(1), call.in(4), call.maybe(2),

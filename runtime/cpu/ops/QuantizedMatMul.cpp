@@ -6,7 +6,6 @@
 #include "Register.h"
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 
 namespace uoe::rt {
 namespace {
@@ -46,43 +45,13 @@ PerLine perLine(const Node &node, const Tensor &tensor, int64_t matrices, int64_
   return p;
 }
 
-/// True if UOE_INT8_SATURATE=1: products of uint8 by int8 then clamp each pair along K to 16 bits,
-/// as x86 processors without VNNI do it in ONNX Runtime. That is not what ONNX defines; it
-/// reproduces results recorded there.
-bool saturatingPairs() {
-  static const bool wanted = [] {
-    const char *value = std::getenv("UOE_INT8_SATURATE");
-    return value && std::string(value) == "1";
-  }();
-  return wanted;
-}
-
-/// A (rows × depth, uint8) · B (depth × columns, int8) with clamped pairs; zero points are taken
-/// off afterwards.
-void multiplySaturating(const uint8_t *a, const int8_t *b, int64_t rows, int64_t depth,
-                        int64_t columns, const std::vector<int32_t> &zeroA,
-                        const std::vector<int32_t> &zeroB, int32_t *c) {
-  std::vector<int32_t> columnSums(columns, 0);
-  for (int64_t k = 0; k < depth; ++k)
-    for (int64_t j = 0; j < columns; ++j)
-      columnSums[j] += b[k * columns + j];
-  ThreadPool::global().parallelFor(rows, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; ++r) {
-      int32_t *row = c + r * columns, rowSum = 0;
-      std::fill(row, row + columns, 0);
-      for (int64_t k = 0; k < depth; k += 2) {
-        bool paired = k + 1 < depth;
-        int32_t first = a[r * depth + k], second = paired ? a[r * depth + k + 1] : 0;
-        rowSum += first + second;
-        const int8_t *upper = b + k * columns, *lower = paired ? upper + columns : upper;
-        for (int64_t j = 0; j < columns; ++j)
-          row[j] += std::max(-32768, std::min(32767, first * upper[j] + second * lower[j]));
-      }
-      for (int64_t j = 0; j < columns; ++j)
-        row[j] += static_cast<int32_t>(depth) * zeroA[r] * zeroB[j] - zeroA[r] * columnSums[j] -
-                  zeroB[j] * rowSum;
-    }
-  });
+/// Zero points of one matrix' lines; 0 where there are none.
+std::vector<int32_t> lineZeros(const Tensor *zeros, const PerLine &line, int64_t matrix,
+                               int64_t lines) {
+  std::vector<int32_t> values(lines, 0);
+  for (int64_t i = 0; i < lines && zeros; ++i)
+    values[i] = element(*zeros, line.at(matrix, i));
+  return values;
 }
 
 struct IntegerProduct {
@@ -102,46 +71,27 @@ IntegerProduct integerProduct(KernelCall &call, size_t bIndex, const Tensor &a, 
   check(depth < 1 << 15, node.op, ": the inner dimension must be below 32768, found ", depth);
   int64_t aCount = rows * depth ? a.size() / (rows * depth) : 0;
   int64_t bCount = columns * depth ? b.size() / (columns * depth) : 0;
-  if (bCount == 1 && saturatingPairs() && a.dtype() == DType::U8 && b.dtype() == DType::I8) {
-    std::vector<int32_t> zerosA(rows * aCount, 0), zerosB(columns, 0);
-    if (zeroA) {
-      expectByte(node, *zeroA, "A's zero point");
-      PerLine line = perLine(node, *zeroA, aCount, rows, "A's zero point");
-      for (int64_t i = 0; i < rows * aCount; ++i)
-        zerosA[i] = element(*zeroA, line.at(i / rows, i % rows));
-    }
-    if (zeroB) {
-      expectByte(node, *zeroB, "B's zero point");
-      PerLine line = perLine(node, *zeroB, bCount, columns, "B's zero point");
-      for (int64_t j = 0; j < columns; ++j)
-        zerosB[j] = element(*zeroB, line.at(0, j));
-    }
-    IntegerProduct product;
-    product.sums = Tensor(DType::I32, p.result);
-    multiplySaturating(a.data<uint8_t>(), b.data<int8_t>(), rows * aCount, depth, columns, zerosA,
-                       zerosB, product.sums.data<int32_t>());
-    product.plan = std::move(p);
-    return product;
+  PerLine lineA, lineB;
+  if (zeroA) {
+    expectByte(node, *zeroA, "A's zero point");
+    lineA = perLine(node, *zeroA, aCount, rows, "A's zero point");
+  }
+  if (zeroB) {
+    expectByte(node, *zeroB, "B's zero point");
+    lineB = perLine(node, *zeroB, bCount, columns, "B's zero point");
   }
   std::vector<int16_t> left(a.size());
-  {
-    PerLine line;
-    if (zeroA) {
-      expectByte(node, *zeroA, "A's zero point");
-      line = perLine(node, *zeroA, aCount, rows, "A's zero point");
+  for (int64_t m = 0; m < aCount; ++m)
+    for (int64_t r = 0; r < rows; ++r) {
+      int32_t zero = zeroA ? element(*zeroA, lineA.at(m, r)) : 0;
+      int64_t first = (m * rows + r) * depth;
+      if (a.dtype() == DType::U8)
+        for (int64_t k = 0; k < depth; ++k)
+          left[first + k] = static_cast<int16_t>(a.data<uint8_t>()[first + k] - zero);
+      else
+        for (int64_t k = 0; k < depth; ++k)
+          left[first + k] = static_cast<int16_t>(a.data<int8_t>()[first + k] - zero);
     }
-    for (int64_t m = 0; m < aCount; ++m)
-      for (int64_t r = 0; r < rows; ++r) {
-        int32_t zero = zeroA ? element(*zeroA, line.at(m, r)) : 0;
-        int64_t first = (m * rows + r) * depth;
-        if (a.dtype() == DType::U8)
-          for (int64_t k = 0; k < depth; ++k)
-            left[first + k] = static_cast<int16_t>(a.data<uint8_t>()[first + k] - zero);
-        else
-          for (int64_t k = 0; k < depth; ++k)
-            left[first + k] = static_cast<int16_t>(a.data<int8_t>()[first + k] - zero);
-      }
-  }
   const auto &constants = node.constants;
   bool constant = bIndex < constants.size() && constants[bIndex];
   auto *cached = std::any_cast<ShortMatrices>(&call.state);
@@ -150,16 +100,11 @@ IntegerProduct integerProduct(KernelCall &call, size_t bIndex, const Tensor &a, 
   if (constant && cached && cached->source == b.raw() && cached->zeroSource == zeroSource) {
     right = *cached;
   } else {
-    PerLine line;
-    if (zeroB) {
-      expectByte(node, *zeroB, "B's zero point");
-      line = perLine(node, *zeroB, bCount, columns, "B's zero point");
-    }
     right.data = std::make_shared<std::vector<int16_t>>(b.size());
     for (int64_t m = 0; m < bCount; ++m)
       for (int64_t k = 0; k < depth; ++k)
         for (int64_t j = 0; j < columns; ++j) {
-          int32_t zero = zeroB ? element(*zeroB, line.at(m, j)) : 0;
+          int32_t zero = zeroB ? element(*zeroB, lineB.at(m, j)) : 0;
           (*right.data)[(m * columns + j) * depth + k] =
               static_cast<int16_t>(element(b, (m * depth + k) * columns + j) - zero);
         }
@@ -182,6 +127,14 @@ IntegerProduct integerProduct(KernelCall &call, size_t bIndex, const Tensor &a, 
                        out + i * rows * columns);
     }
   }
+  if (product.sums.size() > 0 && node.integer("saturating", 0) && a.dtype() == DType::U8 &&
+      b.dtype() == DType::I8)
+    for (int64_t i = 0; i < count; ++i)
+      addPairSaturation(left.data() + p.aOffset[i] * rows * depth,
+                        lineZeros(zeroA, lineA, p.aOffset[i], rows).data(), rows,
+                        right.data->data() + p.bOffset[i] * columns * depth,
+                        lineZeros(zeroB, lineB, p.bOffset[i], columns).data(), columns, depth,
+                        nullptr, out + i * rows * columns);
   product.plan = std::move(p);
   return product;
 }
@@ -190,10 +143,10 @@ void runMatMulInteger(KernelCall &call) {
   call.set(0, integerProduct(call, 1, call.in(0), call.maybe(2), call.maybe(3)).sums);
 }
 
-/// sums·scaleA·scaleB (+ bias) as float. scaleA is a scalar or one a row, scaleB a scalar or one a
-/// column.
+/// sums·(scaleA·scaleB / unit) (+ bias) as float. scaleA is a scalar or one a row, scaleB a scalar
+/// or one a column.
 Tensor scaled(const Node &node, const IntegerProduct &product, const Tensor &scaleA,
-              const Tensor &scaleB, const Tensor *bias) {
+              const Tensor &scaleB, const Tensor *bias, float unit = 1.0f) {
   const MatMulPlan &p = product.plan;
   Tensor a = castReal(scaleA, DType::F32), b = castReal(scaleB, DType::F32), c;
   int64_t count = static_cast<int64_t>(p.aOffset.size());
@@ -212,9 +165,9 @@ Tensor scaled(const Node &node, const IntegerProduct &product, const Tensor &sca
       float rowScale = a.data<float>()[lineA.at(m, r)];
       int64_t first = (m * p.rows + r) * p.columns;
       for (int64_t j = 0; j < p.columns; ++j)
-        out[first + j] =
-            static_cast<float>(sums[first + j]) * (rowScale * b.data<float>()[lineB.at(m, j)]) +
-            (bias ? c.data<float>()[j] : 0.0f);
+        out[first + j] = static_cast<float>(sums[first + j]) *
+                             (rowScale * b.data<float>()[lineB.at(m, j)] / unit) +
+                         (bias ? c.data<float>()[j] : 0.0f);
     }
   return result;
 }
@@ -227,14 +180,14 @@ void runQLinearMatMul(KernelCall &call) {
         ": y_scale and y_zero_point must be scalars, found shapes ", toString(call.in(6).shape()),
         " and ", toString(zeroY.shape()));
   IntegerProduct product = integerProduct(call, 3, call.in(0), &call.in(2), &call.in(5));
-  Tensor real = scaled(node, product, call.in(1), call.in(4), nullptr);
   float scale = static_cast<float>(toDouble(call.in(6), "QLinearMatMul: y_scale"));
+  Tensor real = scaled(node, product, call.in(1), call.in(4), nullptr, scale);
   float zero = static_cast<float>(element(zeroY, 0));
   bool isSigned = zeroY.dtype() == DType::I8;
   float low = isSigned ? -128.0f : 0.0f, high = isSigned ? 127.0f : 255.0f;
   Tensor &result = call.out(0, zeroY.dtype(), real.shape());
   for (int64_t i = 0, n = real.size(); i < n; ++i) {
-    float v = std::nearbyint(real.data<float>()[i] / scale) + zero;
+    float v = std::nearbyint(real.data<float>()[i]) + zero;
     v = v > low ? v : low;
     v = v < high ? v : high;
     static_cast<uint8_t *>(result.raw())[i] = static_cast<uint8_t>(static_cast<int32_t>(v));

@@ -34,6 +34,17 @@ def linear(path, scale=1.0):
     )
 
 
+def saturated(path):
+    """x W in integers, recorded as it comes out where sums of two products stop at 16 bits."""
+    os.makedirs(os.path.join(path, "test_data_set_0"))
+    save(os.path.join(path, "model.onnx"), [helper.make_node("MatMulInteger", ["x", "W"], ["y"])],
+         [port("x", TensorProto.UINT8, ["batch", 4])], [port("y", TensorProto.INT32, ["batch", 2])],
+         [weight("W", np.full((4, 2), 127, np.int8))])
+    for name, array in (("input_0", np.full((1, 4), 255, np.uint8)), ("output_0", np.full((1, 2), 2 * 32767, np.int32))):
+        with open(os.path.join(path, "test_data_set_0", name + ".pb"), "wb") as file:
+            file.write(numpy_helper.from_array(array).SerializeToString())
+
+
 def encoder(path, turn=0.0):
     """Hidden states are rows of a table; `turn` rotates each by that angle within its pairs."""
     rng = np.random.default_rng(1)
@@ -148,6 +159,6 @@ MODELS = {
     "linear": linear, "linear-half": lambda path: linear(path, 0.5), "encoder": encoder,
     "encoder-turned": lambda path: encoder(path, 0.5), "decoder": decoder,
     "attention": attention, "unknown": unknown,
-    "tests": tests, "sequence": sequence,
+    "tests": tests, "saturated": saturated, "sequence": sequence,
 }
 MODELS[sys.argv[1]](sys.argv[2])
