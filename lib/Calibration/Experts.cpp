@@ -4,6 +4,7 @@
 #include "Refit.h"
 #include "Solve.h"
 #include "Split.h"
+#include "uoe/calibration/Training.h"
 #include <algorithm>
 #include <cmath>
 #include <map>
@@ -26,6 +27,8 @@ public:
     if (plan.experts() > 0) {
       fitRouter();
       if (Status s = setOwnThreshold(); !s.ok())
+        return s;
+      if (Status s = distill(); !s.ok())
         return s;
     }
     refit();
@@ -184,6 +187,27 @@ private:
       tokens.resize(kScoredTokens);
     return chooseThreshold(weights, scores(plan, gatherTokens(*data.inputs, tokens)),
                            options.budget, plan);
+  }
+
+  /// Trains the router on the dense down matrix, before that is refitted to the choice.
+  Status distill() {
+    if (options.distillSteps < 1)
+      return {};
+    plan.down = Matrix(weights.neurons(), weights.outputs());
+    for (int64_t p = 0; p < plan.down.rows; ++p)
+      for (int64_t j = 0; j < plan.down.cols; ++j)
+        plan.down(p, j) = weights.down(plan.permutation[p], j);
+    if (weights.downBias)
+      plan.outputBias.assign(weights.downBias, weights.downBias + weights.outputs());
+    DistillOptions distillation;
+    distillation.steps = options.distillSteps;
+    DistillResult result;
+    Matrix linear = std::exchange(plan.linearIn, Matrix()); // found by the refit
+    Status status = distillRouter(weights, data, options, distillation, plan, result);
+    plan.linearIn = std::move(linear);
+    plan.errorRouter = result.before;
+    plan.errorDistilled = result.after;
+    return status;
   }
 
   /// What the masked block leaves unexplained, [tokens, n]; `target`, if given, receives the output

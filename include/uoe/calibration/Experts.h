@@ -17,6 +17,7 @@ struct ExpertOptions {
   /// Candidates for the refit's ridge, relative to the mean diagonal of the features' Gram matrix;
   /// the one with the least error on held-out tokens is taken.
   std::vector<double> refitRidge = {0.1, 0.3, 1.0};
+  int64_t distillSteps = 0; // of training the router on the block's loss before the refit
   double heldOut = 0.2; // share of the tokens kept out of every fit, for the error and the ridge
   int64_t splitTokens = 4096;              // tokens, evenly spaced, on which neurons are grouped
   int64_t splitRounds = 12;                // rounds of balanced k-means
@@ -47,8 +48,9 @@ struct ExpertPlan {
   double activeShare = 1; // of which neurons (core included), as a share of F
   double error = 0;       // on held-out tokens
   double errorMasked = 0; // the same before the refit: dense W_d under the mask
-  double energy = 0;      // Σ w ‖y‖² a held-out token: error · energy is absolute
-  double ridge = 0;       // the one taken from refitRidge
+  double errorRouter = 0, errorDistilled = 0; // under the mask before and after distillation
+  double energy = 0; // Σ w ‖y‖² a held-out token: error · energy is absolute
+  double ridge = 0;  // the one taken from refitRidge
 
   int64_t experts() const { return static_cast<int64_t>(expertSizes.size()); }
 };
