@@ -188,6 +188,17 @@ def DecomposeAttentionPass : Pass<"decompose-attention", "::mlir::ModuleOp"> {
   let dependentDialects = ["::uoe::UoeDialect"];
 }
 
+def MoeToExpertsPass : Pass<"moe-to-experts", "::mlir::ModuleOp"> {
+  let summary = "mixtures of experts that the model came with become routed experts";
+  let description = [{
+    `uoe.moe` with operands becomes `uoe.select` (scoring, k, normalisation, gates as weights) and `uoe.experts` over its matrices, which
+    nodes on the weights lay side by side: [E, d, F] becomes [d, E·F]. Biases of the down matrices become rows that are added up by the
+    same weights. Exact but for the order of summation. Mixtures without operands are left as they are, with a remark.
+  }];
+  let statistics = [Statistic<"converted", "mixtures-converted", "mixtures that became routed experts">];
+  let dependentDialects = ["::uoe::UoeDialect"];
+}
+
 //===----------------------------------------------------------------------===//
 // route: which experts run
 //===----------------------------------------------------------------------===//
@@ -212,19 +223,22 @@ def RouteExpertsPass : Pass<"route-experts", "::mlir::ModuleOp"> {
   let description = [{
     For each dense `uoe.ffn` with inputs in the profile: neurons are grouped by co-activation of their contributions, a linear router is
     fitted by ridge regression, one threshold per layer meets the budget (router counted), and the down projection is refitted to what
-    is left. A block's attribute `uoe.budget` (f64) goes before the option.
+    is left. A block's attribute `uoe.budget` (f64) goes before the option. `distill-steps` trains the router by Adam on the block's own
+    loss before the refit, straight through the hard choice; what is no gain on held-out tokens is not kept. The attribute
+    `uoe.distilled` has the errors under the mask before and after.
   }];
   let options = [
     Option<"profile", "profile", "std::string", "", "profile written by a calibration run">,
     Option<"budget", "budget", "double", "0.75", "share of the block's multiply-adds that are to be executed">,
-    Option<"expertSize", "expert-size", "int64_t", "16", "neurons per expert; the last one may be smaller">
+    Option<"expertSize", "expert-size", "int64_t", "16", "neurons per expert; the last one may be smaller">,
+    Option<"distillSteps", "distill-steps", "int64_t", "0", "steps of training the router on the block's own loss; 0: none">
   ];
   let statistics = [Statistic<"routed", "blocks-routed", "blocks that became routed">];
   let dependentDialects = ["::uoe::UoeDialect"];
 }
 
 //===----------------------------------------------------------------------===//
-// merge: neurons that duplicate each other
+// merge: neurons and experts that duplicate each other, experts that do little
 //===----------------------------------------------------------------------===//
 
 def MergeNeuronsPass : Pass<"merge-neurons", "::mlir::ModuleOp"> {
@@ -240,6 +254,42 @@ def MergeNeuronsPass : Pass<"merge-neurons", "::mlir::ModuleOp"> {
     Option<"profile", "profile", "std::string", "", "profile written by a calibration run, for tolerances above 0">
   ];
   let statistics = [Statistic<"removed", "neurons-removed", "neurons that were merged into others">];
+  let dependentDialects = ["::uoe::UoeDialect"];
+}
+
+def MergeExpertsPass : Pass<"merge-experts", "::mlir::ModuleOp"> {
+  let summary = "experts of native mixtures that do nearly the same become one";
+  let description = [{
+    Per routed experts (after `moe-to-experts`) with inputs and scores in the profile: experts are clustered by their mean output on the
+    calibration tokens (Euclidean distance, average linkage) until `experts` are left; a cluster becomes Σ f_e W_e / Σ f_e, with f_e the number of
+    tokens that chose expert e (HC-SMoE, arXiv 2410.08589). The router stays: `slots` send it to the merged experts, and two picks of one
+    add up. Experts that are equal merge exactly. Attributes: `uoe.clusters` (for each expert of before the merged one), `uoe.usage` (tokens that
+    chose it), `uoe.error` (relative squared error of the mixture's output on held-out tokens).
+  }];
+  let options = [
+    Option<"experts", "experts", "int64_t", "0", "experts to keep per layer; an op's attribute `uoe.keep` (i64) goes before it">,
+    Option<"profile", "profile", "std::string", "", "profile written by a calibration run">
+  ];
+  let statistics = [Statistic<"removed", "experts-removed", "experts that were merged into others">];
+  let dependentDialects = ["::uoe::UoeDialect"];
+}
+
+def PruneExpertsPass : Pass<"prune-experts", "::mlir::ModuleOp"> {
+  let summary = "experts of native mixtures that matter least are dropped";
+  let description = [{
+    Per routed experts (after `moe-to-experts`) with inputs and scores in the profile, the `experts` of the highest score by `criterion` stay: `reap`, the
+    mean of weight·‖output‖ over the tokens that chose the expert; `seer`, how many chose it; `seer-soft`, the sum of their weights. With
+    `router` drop their scores are dropped as well, so that the others are chosen instead, and weights are normalised as before over
+    what is there; with keep the choice stays, and dropped experts give nothing. Attributes: `uoe.pruned` (dropped experts, the least first),
+    `uoe.saliency` (the scores), `uoe.error` (relative squared error of the mixture's output on held-out tokens).
+  }];
+  let options = [
+    Option<"experts", "experts", "int64_t", "0", "experts to keep per layer; an op's attribute `uoe.keep` (i64) goes before it">,
+    Option<"criterion", "criterion", "std::string", "\"reap\"", "reap, seer or seer-soft">,
+    Option<"router", "router", "std::string", "\"drop\"", "drop or keep the scores of dropped experts">,
+    Option<"profile", "profile", "std::string", "", "profile written by a calibration run">
+  ];
+  let statistics = [Statistic<"removed", "experts-removed", "experts that were dropped">];
   let dependentDialects = ["::uoe::UoeDialect"];
 }
 

@@ -15,6 +15,10 @@ std::string uoe::inputProbe(const std::string &block) {
   return block + ":input";
 }
 
+std::string uoe::scoresProbe(const std::string &block) {
+  return block + ":scores";
+}
+
 // Token windows that together hold at least `samples` tokens, spread evenly over the file.
 static std::vector<std::vector<int64_t>> chooseWindows(const TokenFile &file,
                                                        const CalibrationOptions &options) {
@@ -52,20 +56,46 @@ LogicalResult uoe::calibrate(ModuleOp raised, const CalibrationOptions &options,
                              const std::string &path) {
   OwningOpRef<ModuleOp> probed = raised.clone();
   std::vector<std::pair<std::string, int64_t>> probes;
-  probed->walk([&](FfnOp ffn) {
-    auto type = dyn_cast<RankedTensorType>(ffn.getInput().getType());
-    if (!type || type.getRank() == 0 || type.isDynamicDim(type.getRank() - 1) ||
-        !type.getElementType().isF32())
-      return;
-    std::string name = inputProbe(blockName(ffn, "ffn"));
+  auto floats = [](Value value) -> int64_t { // of a token; 0 if it cannot be probed
+    auto type = dyn_cast<RankedTensorType>(value.getType());
+    return type && type.getRank() > 0 && !type.isDynamicDim(type.getRank() - 1) &&
+                   type.getElementType().isF32()
+               ? type.getShape().back()
+               : 0;
+  };
+  auto probe = [&](Operation *at, const std::string &name, Value value) {
     if (llvm::any_of(probes, [&](const auto &probe) { return probe.first == name; }))
       return;
-    OpBuilder builder(ffn);
-    ProbeOp::create(builder, ffn.getLoc(), name, ffn.getInput());
-    probes.emplace_back(name, type.getShape().back());
+    OpBuilder builder(at);
+    ProbeOp::create(builder, at->getLoc(), name, value);
+    probes.emplace_back(name, floats(value));
+  };
+  auto mixture = [&](Operation *op, Value input, Value scores) {
+    if (!input || !floats(input) || !floats(scores))
+      return;
+    std::string name = blockName(op, "moe");
+    probe(op, inputProbe(name), input);
+    probe(op, scoresProbe(name), scores);
+  };
+  probed->walk<WalkOrder::PreOrder>([&](Operation *op) {
+    if (auto ffn = dyn_cast<FfnOp>(op)) {
+      if (floats(ffn.getInput()))
+        probe(op, inputProbe(blockName(op, "ffn")), ffn.getInput());
+    } else if (auto moe = dyn_cast<MoeOp>(op)) {
+      mixture(op, moe.getInput(), moe.getScores());
+    } else if (auto experts = dyn_cast<ExpertsOp>(op)) {
+      auto select =
+          experts.getRouting() ? experts.getRouting().getDefiningOp<SelectOp>() : SelectOp();
+      if (select && experts.getShared().size() == 1 && op->hasAttr("uoe.mixture"))
+        mixture(op, experts.getShared()[0], select.getScores());
+    } else {
+      return WalkResult::advance();
+    }
+    return WalkResult::skip(); // experts are no blocks of their own
   });
   if (probes.empty())
-    return raised.emitError("has no feed-forward block of float32 to calibrate");
+    return raised.emitError(
+        "has no feed-forward block or mixture of experts of float32 to calibrate");
 
   try {
     TokenFile file = readTokens(options.tokens);

@@ -15,9 +15,11 @@ struct CalibrationOptions {
 
 /// Name of the probe at a block's input.
 std::string inputProbe(const std::string &block);
+/// Name of the probe at the scores of a mixture of experts.
+std::string scoresProbe(const std::string &block);
 
-/// Runs the model and writes `profile`. Every uoe.ffn of known width is probed. Fails with a
-/// diagnostic.
+/// Runs the model and writes `profile`. Every uoe.ffn and every mixture of experts (uoe.moe, routed
+/// uoe.experts that were one) of known width is probed. Fails with a diagnostic.
 mlir::LogicalResult calibrate(mlir::ModuleOp raised, const CalibrationOptions &options,
                               const std::string &profile);
 

@@ -64,9 +64,31 @@ LogicalResult uoe::convert(ModuleOp raised, const ConvertOptions &options,
   if (options.merge && !(*options.merge >= 0 && *options.merge <= 1))
     return raised.emitError("the tolerance of merging is a distance from 0 to 1, found ")
            << *options.merge;
-  if ((routed || (options.merge && *options.merge > 0)) &&
+  bool mixtures = options.mergeMoe > 0 || options.pruneMoe > 0;
+  if (options.mergeMoe < 0 || options.pruneMoe < 0)
+    return raised.emitError("the experts to keep are a number of 1 or more, found ")
+           << std::min(options.mergeMoe, options.pruneMoe);
+  if ((routed || mixtures || (options.merge && *options.merge > 0)) &&
       failed(timed(effort.calibrating, [&] { return obtainProfile(raised, options, profile); })))
     return failure();
+  // Merging keeps the scores as they are, so that the profile serves both.
+  if (mixtures && failed(run(effort.merging, createMoeToExpertsPass())))
+    return failure();
+  if (options.mergeMoe > 0) {
+    MergeExpertsPassOptions merge;
+    merge.profile = profile.path;
+    merge.experts = options.mergeMoe;
+    if (failed(run(effort.merging, createMergeExpertsPass(merge))))
+      return failure();
+  }
+  if (options.pruneMoe > 0) {
+    PruneExpertsPassOptions prune;
+    prune.profile = profile.path;
+    prune.experts = options.pruneMoe;
+    prune.criterion = options.criterion;
+    if (failed(run(effort.merging, createPruneExpertsPass(prune))))
+      return failure();
+  }
   if (options.merge) {
     MergeNeuronsPassOptions merge;
     merge.profile = *options.merge > 0 ? profile.path : "";
@@ -89,6 +111,7 @@ LogicalResult uoe::convert(ModuleOp raised, const ConvertOptions &options,
     route.profile = profile.path;
     route.budget = options.budget;
     route.expertSize = options.expertSize;
+    route.distillSteps = options.distillSteps;
     split = createRouteExpertsPass(route);
   } else if (options.recipe == "cascade") {
     RouteCascadePassOptions route;

@@ -13,8 +13,8 @@ std::optional<RoutedFfn> uoe::matchRoutedFfn(ExpertsOp op, std::string &why) {
   auto select = op.getRouting().getDefiningOp<SelectOp>();
   if (!select)
     return fail("its routing is no uoe.select");
-  if (op.getGathered() || op.getSlots() || op.getRouting().getType().getTokens() != 1)
-    return fail("its experts gather tokens, share slots, or serve patches or samples");
+  if (op.getGathered() || op.getRouting().getType().getTokens() != 1)
+    return fail("its experts gather tokens, or serve patches or samples");
   if (classify(op) != ExpertBody::Ffn)
     return fail("its experts are not feed-forward blocks");
   auto body = cast<FfnOp>(op.getBody().front().front());
@@ -66,7 +66,8 @@ Value uoe::routingTensor(OpBuilder &builder, RoutedFfn &ffn, bool chosen) {
   Value ones = nodes.node("ConstantOfShape", {shape}, {builder.getNamedAttr("value", one)},
                           type.getElementType());
   ones.setType(onnx::dropDims(type));
-  SmallVector<int64_t> sizes(ffn.experts(), 1), axes{type.getRank() - 1};
+  int64_t slots = ffn.op.getRouting().getType().getExperts();
+  SmallVector<int64_t> sizes(slots, 1), axes{type.getRank() - 1};
   auto experts =
       ExpertsOp::create(builder, loc, onnx::dropDims(type), ValueRange{}, ValueRange{ones}, routing,
                         Value(), axes, sizes, Combine::concat);
@@ -77,7 +78,15 @@ Value uoe::routingTensor(OpBuilder &builder, RoutedFfn &ffn, bool chosen) {
   Value argument = body->addArgument(RankedTensorType::get(part, type.getElementType()), loc);
   OpBuilder inner = OpBuilder::atBlockEnd(body);
   YieldOp::create(inner, loc, argument);
-  return experts.getOutput();
+  std::optional<ArrayRef<int64_t>> map = ffn.op.getSlots();
+  if (!map)
+    return experts.getOutput();
+  SmallVector<Attribute> flags;
+  for (int64_t slot : *map)
+    for (int64_t e = 0; e < ffn.experts(); ++e)
+      flags.push_back(builder.getFloatAttr(type.getElementType(), slot == e ? 1.0 : 0.0));
+  auto mapType = RankedTensorType::get({slots, ffn.experts()}, type.getElementType());
+  return nodes.matmul(experts.getOutput(), nodes.constant(DenseElementsAttr::get(mapType, flags)));
 }
 
 Value uoe::skippedRows(NodeBuilder &nodes, RoutedFfn &ffn, Value chosen) {

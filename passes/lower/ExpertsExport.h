@@ -15,8 +15,8 @@ struct RoutedFfn {
   int64_t experts() { return op.numExperts(); }
   /// True if a chosen expert counts once: no weights.
   bool unit() {
-    return select.getWeight() == WeightRule::unit && select.getScaling() == Scaling::none &&
-           select.getFactor().convertToFloat() == 1;
+    return !op.getSlots() && select.getWeight() == WeightRule::unit &&
+           select.getScaling() == Scaling::none && select.getFactor().convertToFloat() == 1;
   }
 };
 
@@ -24,7 +24,8 @@ struct RoutedFfn {
 std::optional<RoutedFfn> matchRoutedFfn(ExpertsOp op, std::string &why);
 
 /// The routing as a tensor [tokens..., experts]: the weight of a chosen expert, or with `chosen` 1,
-/// and 0 elsewhere. It is spelled in uoe ops, which lower-uoe-to-onnx knows how to spell.
+/// and 0 elsewhere; slots of one expert add up. It is spelled in uoe ops, which lower-uoe-to-onnx
+/// knows how to spell.
 mlir::Value routingTensor(mlir::OpBuilder &builder, RoutedFfn &ffn, bool chosen);
 
 /// The rows of skipped experts, (1 − chosen)·skip; null if there are none.

@@ -159,3 +159,17 @@ ExpertBody uoe::classify(ExpertsOp experts) {
   }
   return ExpertBody::Other;
 }
+
+bool uoe::isWeightedRows(ExpertsOp experts) {
+  if (experts.getCombine() != Combine::merge || experts.getSliced().size() != 1 ||
+      experts.getAxes()[0] != 0 ||
+      llvm::any_of(experts.getSizes(), [](int64_t size) { return size != 1; }) ||
+      cast<RankedTensorType>(experts.getSliced()[0].getType()).getRank() != 2)
+    return false;
+  Block &body = experts.getBody().front();
+  Value result = body.getTerminator()->getOperand(0);
+  auto node = result.getDefiningOp<onnx::NodeOp>();
+  auto row = dyn_cast<RankedTensorType>(result.getType());
+  return node && (node.is("Reshape") || node.is("Squeeze")) && row && row.getRank() == 1 &&
+         node.getInputs()[0] == body.getArgument(0);
+}

@@ -60,4 +60,8 @@ enum class ExpertBody {
 };
 ExpertBody classify(ExpertsOp experts);
 
+/// True for Σ_e weight_e · row_e with the rows as they lie in the operand, [experts, d]: how
+/// moe-to-experts writes the biases of the experts' results.
+bool isWeightedRows(ExpertsOp experts);
+
 } // namespace uoe

@@ -118,7 +118,9 @@ struct LowerExpertsToMoePass : uoe::impl::LowerExpertsToMoePassBase<LowerExperts
                   " neurons they would have " + Twine(width * ffn.experts()) + " instead of " +
                   Twine(neurons));
 
-    OpBuilder builder(op);
+    // The addition of output biases comes after them, and may come after the experts.
+    onnx::NodeOp biased = addedRows(op);
+    OpBuilder builder(biased ? biased.getOperation() : op.getOperation());
     NodeBuilder b(builder, op.getLoc(), onnx::opsetOf(op));
     // Neuron j of expert e, or `neurons`, a neuron of zeros, where the expert has fewer.
     SmallVector<int64_t> places;
@@ -153,7 +155,7 @@ struct LowerExpertsToMoePass : uoe::impl::LowerExpertsToMoePassBase<LowerExperts
     Value chosen = op.getSkip() || ffn.unit() ? routingTensor(builder, ffn, true) : Value(), sum,
           logits;
     int64_t normalize = 1;
-    if (isOwnChoice(ffn.select)) {
+    if (!op.getSlots() && isOwnChoice(ffn.select)) {
       logits = ffn.select.getScores();
       normalize = ffn.select.getNormalize() == NormalizeAxis::experts;
     } else {
@@ -165,8 +167,9 @@ struct LowerExpertsToMoePass : uoe::impl::LowerExpertsToMoePassBase<LowerExperts
                  {}, element);
       sum = b.node("ReduceSum", {w, b.ints({-1})}, {b.attr("keepdims", 1)});
     }
-    int64_t k = ffn.select.getRule() == Rule::token_topk ? static_cast<int64_t>(*ffn.select.getK())
-                                                         : ffn.experts();
+    int64_t k = ffn.select.getRule() == Rule::token_topk
+                    ? std::min(static_cast<int64_t>(*ffn.select.getK()), ffn.experts())
+                    : ffn.experts();
     int64_t rank = cast<RankedTensorType>(x.getType()).getRank();
     if (rank != 2 && rank != 3)
       x = b.node("Reshape", {x, b.ints({-1, ffn.inputs})});
@@ -181,8 +184,10 @@ struct LowerExpertsToMoePass : uoe::impl::LowerExpertsToMoePassBase<LowerExperts
           builder.getNamedAttr("activation_alpha", builder.getF32FloatAttr(activation.alpha)));
       attrs.push_back(builder.getNamedAttr("activation_beta", builder.getF32FloatAttr(0)));
     }
-    Value y = b.node("MoE", {x, logits, up, bias ? bias : b.none(), down}, attrs, elementTypeOf(x),
-                     "com.microsoft");
+    SmallVector<Value> inputs{x, logits, up, bias ? bias : b.none(), down};
+    if (biased)
+      inputs.push_back(rowsOf(biased).getSliced()[0]);
+    Value y = b.node("MoE", inputs, attrs, elementTypeOf(x), "com.microsoft");
     if (rank != 2 && rank != 3)
       y = b.node("Reshape", {y, b.node("Shape", {ffn.x}, {}, builder.getI64Type())});
     if (sum)
@@ -190,7 +195,33 @@ struct LowerExpertsToMoePass : uoe::impl::LowerExpertsToMoePassBase<LowerExperts
     if (Value skipped = skippedRows(b, ffn, chosen))
       y = b.add(y, skipped);
     replaceExperts(ffn, y);
+    if (biased) { // its rows are in the operator now
+      ExpertsOp rows = rowsOf(biased);
+      biased.getResult(0).replaceAllUsesWith(y);
+      biased.erase();
+      rows.erase();
+    }
     return true;
+  }
+
+  // The experts of a node's operands that are weighted rows.
+  static ExpertsOp rowsOf(onnx::NodeOp add) {
+    for (Value input : add.getInputs())
+      if (auto rows = input.getDefiningOp<ExpertsOp>(); rows && isWeightedRows(rows))
+        return rows;
+    return {};
+  }
+
+  // The addition of the experts' output biases, rows under the same routing; null if there is none.
+  static onnx::NodeOp addedRows(ExpertsOp op) {
+    if (!op->hasOneUse())
+      return {};
+    auto add = dyn_cast<onnx::NodeOp>(*op->user_begin());
+    ExpertsOp rows = add && add.is("Add") ? rowsOf(add) : ExpertsOp();
+    return rows && rows->hasOneUse() && rows.getRouting() == op.getRouting() &&
+                   rows.getSlots() == op.getSlots() && rows.numExperts() == op.numExperts()
+               ? add
+               : onnx::NodeOp();
   }
 
   // A matrix [d, F] (`columns`) as [experts, width, d], or one [F, d] as [experts, d, width]; zeros

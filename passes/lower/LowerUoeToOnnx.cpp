@@ -280,7 +280,9 @@ struct LowerUoeToOnnxPass : uoe::impl::LowerUoeToOnnxPassBase<LowerUoeToOnnxPass
         return failure();
       result = *sum;
     } else if (op.getCombine() == Combine::merge) {
-      result = reference::merged(b, op, weightsOf(op, b, routing), copy);
+      Value weights = weightsOf(op, b, routing);
+      result = isWeightedRows(op) ? b.matmul(weights, op.getSliced()[0])
+                                  : reference::merged(b, op, weights, copy);
     } else {
       Value weights = weightsOf(op, b, routing);
       switch (unroll ? ExpertBody::Other : classify(op)) {

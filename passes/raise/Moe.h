@@ -43,4 +43,16 @@ MoeOutcome matchMoe(onnx::NodeOp topk, Facts &facts);
 /// True for an operator that holds a mixture of experts.
 bool isFusedMoe(onnx::NodeOp node);
 
+/// What a fused operator means, as uoe.moe says it.
+struct FusedMoe {
+  int64_t k = 1;
+  Activation activation = Activation::identity;
+  bool normalized = false;
+  mlir::Value input, scores, up, gate, down, biasUp, biasGate, biasDown;
+  /// Why the operands cannot be given; they are then null.
+  std::string opaque;
+};
+/// The operands of com.microsoft.MoE and QMoE, as nodes on its weights at the builder's position.
+FusedMoe fusedMoe(mlir::OpBuilder &builder, mlir::Location loc, onnx::NodeOp node);
+
 } // namespace uoe::raise

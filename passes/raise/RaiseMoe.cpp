@@ -45,14 +45,17 @@ static void raiseOne(MoeMatch &match) {
   outline(movable(match.nodes, match.root), match.root, moe.getSpelling(), moe->getResults());
 }
 
-static void raiseFused(NodeOp node) {
+static void raiseFused(NodeOp node, bool remarks) {
   OpBuilder builder(node);
+  Location loc = blockLoc(node);
+  FusedMoe fused = fusedMoe(builder, loc, node);
+  if (!fused.opaque.empty() && remarks)
+    emitRemark(node.getLoc()) << "mixture of experts without operands: " << fused.opaque;
   Nodes nodes;
   nodes.insert(node);
-  Value none;
-  auto moe = MoeOp::create(builder, blockLoc(node), node.getResult(0).getType(),
-                           Activation::identity, node.integer("k", 1), Scoring::softmax, false,
-                           none, none, none, none, none, none, none, none,
+  auto moe = MoeOp::create(builder, loc, node.getResult(0).getType(), fused.activation, fused.k,
+                           Scoring::softmax, fused.normalized, fused.input, fused.scores, fused.up,
+                           fused.gate, fused.down, fused.biasUp, fused.biasGate, fused.biasDown,
                            builder.getStringAttr(node.getDomain() + "." + node.getOpType()));
   outline(nodes, node.getResult(0), moe.getSpelling(), moe->getResults());
 }
@@ -76,7 +79,7 @@ struct RaiseMoePass : uoe::impl::RaiseMoePassBase<RaiseMoePass> {
         continue;
       if (isFusedMoe(node)) {
         if (node->getNumResults() == 1) {
-          raiseFused(node);
+          raiseFused(node, remarks);
           ++numRaised;
         }
         continue;

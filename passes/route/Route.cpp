@@ -33,7 +33,7 @@ static std::vector<FfnOp> routableBlocks(ModuleOp module) {
   return blocks;
 }
 
-static calibration::Activation activationOf(Activation activation) {
+calibration::Activation uoe::activationOf(Activation activation) {
   using C = calibration::Activation;
   switch (activation) {
   case Activation::relu:

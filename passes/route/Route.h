@@ -15,6 +15,9 @@ struct BlockWeights {
   std::vector<rt::Tensor> owners;
 };
 
+/// An activation in calibration's terms; relu_squared, which it does not know, as identity.
+calibration::Activation activationOf(Activation activation);
+
 /// Evaluates a block's weights. Fails with a diagnostic.
 mlir::FailureOr<BlockWeights> loadWeights(FfnOp ffn, WeightReader &reader);
 

@@ -31,6 +31,7 @@ struct RouteExpertsPass : uoe::impl::RouteExpertsPassBase<RouteExpertsPass> {
     calibration::ExpertOptions options;
     options.expertSize = expertSize;
     options.budget = block.ownBudget();
+    options.distillSteps = distillSteps;
     ExpertPlan plan;
     if (calibration::Status status =
             calibration::calibrateExperts(block.weights.ffn, block.data(), options, plan);
@@ -97,6 +98,9 @@ struct RouteExpertsPass : uoe::impl::RouteExpertsPassBase<RouteExpertsPass> {
         return failure();
       annotate(*split, block, "experts", plan.cost, plan.error);
       (*split)->setAttr("uoe.core_size", builder.getI64IntegerAttr(plan.core));
+      if (distillSteps > 0)
+        (*split)->setAttr("uoe.distilled",
+                          builder.getDenseF64ArrayAttr({plan.errorRouter, plan.errorDistilled}));
       (*split)->setAttr("uoe.active", builder.getF64FloatAttr(plan.activeShare));
       plus(split->getOutput());
     }

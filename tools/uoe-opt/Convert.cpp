@@ -55,6 +55,23 @@ static cl::opt<double>
                    cl::desc("Merge neurons that duplicate each other: 0 exact duplicates, above 0 "
                             "those whose directions differ by at most this"),
                    cl::value_desc("tolerance"), cl::cat(category));
+static cl::opt<int64_t> mergeMoe(
+    "merge-moe",
+    cl::desc("Merge the experts of native mixtures to this many a layer, by their outputs"),
+    cl::value_desc("n"), cl::init(0), cl::cat(category));
+static cl::opt<int64_t>
+    pruneMoe("prune-moe",
+             cl::desc("Drop all but this many experts of native mixtures, by --criterion"),
+             cl::value_desc("n"), cl::init(0), cl::cat(category));
+static cl::opt<std::string>
+    criterion("criterion",
+              cl::desc("Which experts matter: 'reap' (mean weight times output), 'seer' (how many "
+                       "tokens chose them), 'seer-soft' (the weights they got); default reap"),
+              cl::value_desc("name"), cl::init("reap"), cl::cat(category));
+static cl::opt<int64_t> distill(
+    "distill-router",
+    cl::desc("Train the routers of --recipe experts for this many steps on their blocks' loss"),
+    cl::value_desc("steps"), cl::init(0), cl::cat(category));
 static cl::opt<bool> proveFlag(
     "prove",
     cl::desc("Prove that the decomposed form equals the dense one; exit status 1 if it does not"),
@@ -80,9 +97,14 @@ static cl::opt<int> threads("num-threads",
                             cl::desc("Threads of calibration and proof (default: all cores)"),
                             cl::init(0), cl::cat(category));
 
+static bool converts() {
+  return !recipe.empty() || experts > 0 || attentionGroups > 0 ||
+         mergeTolerance.getNumOccurrences() > 0 || mergeMoe.getNumOccurrences() > 0 ||
+         pruneMoe.getNumOccurrences() > 0;
+}
+
 static bool wanted() {
-  return !recipe.empty() || experts > 0 || attentionGroups > 0 || proveFlag ||
-         mergeTolerance.getNumOccurrences() > 0;
+  return converts() || proveFlag;
 }
 
 static LogicalResult addPasses(PassManager &passes, const Invocation &) {
@@ -105,8 +127,7 @@ static LogicalResult finish(ModuleOp module, const Invocation &run) {
     if (!proof->passed)
       return module.emitError("the decomposed form does not equal the dense model");
   }
-  if (!recipe.empty() || experts > 0 || attentionGroups > 0 ||
-      mergeTolerance.getNumOccurrences() > 0) {
+  if (converts()) {
     ConvertOptions options;
     options.recipe = recipe;
     options.budget = budget;
@@ -115,6 +136,10 @@ static LogicalResult finish(ModuleOp module, const Invocation &run) {
     options.expertSize = expertSize;
     options.profile = profile;
     options.planned = !uniform;
+    options.mergeMoe = mergeMoe;
+    options.pruneMoe = pruneMoe;
+    options.criterion = criterion;
+    options.distillSteps = distill;
     options.calibration.tokens = tokens;
     options.calibration.samples = samples;
     options.calibration.threads = threads;

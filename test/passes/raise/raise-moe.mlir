@@ -46,12 +46,42 @@ module attributes {onnx.opset_import = {ai.onnx = 24 : i64, com.microsoft = 1 : 
 
 // -----
 
-// A fused operator.
+// A fused operator: fc1 in two halves where it is fused, interleaved or one after the other.
 // CHECK-LABEL: func.func @fused
-// CHECK: uoe.moe{{ *}}identity top 2 scoring {{ *}}softmax attributes {fused = "com.microsoft.MoE"
+// CHECK: %[[U:.*]] = onnx.node "Transpose"(%arg2) {{.*}}perm = array<i64: 0, 2, 1>
+// CHECK: %[[D:.*]] = onnx.node "Transpose"(%arg4) {{.*}}perm = array<i64: 0, 2, 1>
+// CHECK: uoe.moe{{ *}}relu top 2 scoring {{ *}}softmax input(%arg0 : tensor<?x8xf32>) scores(%arg1 : tensor<?x4xf32>) up(%[[U]] : tensor<4x8x16xf32>) bias_up(%arg3 : tensor<4x16xf32>) down(%[[D]] : tensor<4x16x8xf32>) attributes {fused = "com.microsoft.MoE"
+// CHECK-LABEL: func.func @interleaved
+// CHECK: uoe.moe{{ *}}quick_gelu top 1 scoring {{ *}}softmax normalized input{{.*}} up(%{{.*}} : tensor<4x8x16xf32>) bias_up(%{{.*}} : tensor<4x16xf32>) gate(%{{.*}} : tensor<4x8x16xf32>) bias_gate(%{{.*}} : tensor<4x16xf32>) down(%{{.*}} : tensor<4x16x8xf32>) bias_down(%{{.*}} : tensor<4x8xf32>) attributes {fused = "com.microsoft.MoE"
+// CHECK-LABEL: func.func @third
+// CHECK: uoe.moe{{ *}}gelu_tanh top 1 {{.*}} up(%{{.*}}) gate(%{{.*}}) down
+// CHECK-LABEL: func.func @limited
+// CHECK: uoe.moe{{ *}}identity top 1 scoring {{ *}}softmax attributes {fused = "com.microsoft.MoE"
+// CHECK-LABEL: func.func @packed
+// CHECK: onnx.node "Floor"
+// CHECK: uoe.moe{{ *}}silu top 2 scoring {{ *}}softmax normalized input{{.*}} up(%{{.*}} : tensor<4x8x16xf32>) down(%{{.*}} : tensor<4x16x8xf32>) attributes {fused = "com.microsoft.QMoE"
 module attributes {onnx.opset_import = {ai.onnx = 24 : i64, com.microsoft = 1 : i64}} {
   func.func @fused(%x: tensor<?x8xf32>, %l: tensor<?x4xf32>, %u: tensor<4x16x8xf32>, %b: tensor<4x16xf32>, %d: tensor<4x8x16xf32>) -> tensor<?x8xf32> {
     %y = onnx.node "com.microsoft" "MoE"(%x, %l, %u, %b, %d) {k = 2 : i64, activation_type = "relu"} : (tensor<?x8xf32>, tensor<?x4xf32>, tensor<4x16x8xf32>, tensor<4x16xf32>, tensor<4x8x16xf32>) -> tensor<?x8xf32>
+    return %y : tensor<?x8xf32>
+  }
+  func.func @interleaved(%x: tensor<?x?x8xf32>, %l: tensor<?x4xf32>, %u: tensor<4x32x8xf32>, %b: tensor<4x32xf32>, %d: tensor<4x8x16xf32>, %c: tensor<4x8xf32>) -> tensor<?x?x8xf32> {
+    %y = onnx.node "com.microsoft" "MoE"(%x, %l, %u, %b, %d, %c) {k = 1 : i64, activation_type = "swiglu", swiglu_fusion = 1 : i64, activation_alpha = 1.702 : f32, activation_beta = 1.0 : f32, normalize_routing_weights = 1 : i64} : (tensor<?x?x8xf32>, tensor<?x4xf32>, tensor<4x32x8xf32>, tensor<4x32xf32>, tensor<4x8x16xf32>, tensor<4x8xf32>) -> tensor<?x?x8xf32>
+    return %y : tensor<?x?x8xf32>
+  }
+  func.func @third(%x: tensor<?x8xf32>, %l: tensor<?x4xf32>, %u: tensor<4x16x8xf32>, %d: tensor<4x8x16xf32>, %v: tensor<4x16x8xf32>) -> tensor<?x8xf32> {
+    %none = onnx.none
+    %y = onnx.node "com.microsoft" "MoE"(%x, %l, %u, %none, %d, %none, %v) {k = 1 : i64, activation_type = "gelu"} : (tensor<?x8xf32>, tensor<?x4xf32>, tensor<4x16x8xf32>, none, tensor<4x8x16xf32>, none, tensor<4x16x8xf32>) -> tensor<?x8xf32>
+    return %y : tensor<?x8xf32>
+  }
+  func.func @limited(%x: tensor<?x8xf32>, %l: tensor<?x4xf32>, %u: tensor<4x32x8xf32>, %d: tensor<4x8x16xf32>) -> tensor<?x8xf32> {
+    %none = onnx.none
+    %y = onnx.node "com.microsoft" "MoE"(%x, %l, %u, %none, %d) {k = 1 : i64, activation_type = "swiglu", swiglu_fusion = 2 : i64, swiglu_limit = 7.0 : f32} : (tensor<?x8xf32>, tensor<?x4xf32>, tensor<4x32x8xf32>, none, tensor<4x8x16xf32>) -> tensor<?x8xf32>
+    return %y : tensor<?x8xf32>
+  }
+  func.func @packed(%x: tensor<?x8xf32>, %l: tensor<?x4xf32>, %u: tensor<4x16x4xui8>, %s: tensor<4x16xf32>, %d: tensor<4x8x8xui8>, %t: tensor<4x8xf32>) -> tensor<?x8xf32> {
+    %none = onnx.none
+    %y = onnx.node "com.microsoft" "QMoE"(%x, %l, %u, %s, %none, %d, %t) {k = 2 : i64, activation_type = "silu", expert_weight_bits = 4 : i64} : (tensor<?x8xf32>, tensor<?x4xf32>, tensor<4x16x4xui8>, tensor<4x16xf32>, none, tensor<4x8x8xui8>, tensor<4x8xf32>) -> tensor<?x8xf32>
     return %y : tensor<?x8xf32>
   }
 }
