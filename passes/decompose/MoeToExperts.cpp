@@ -72,7 +72,7 @@ struct MoeToExpertsPass : uoe::impl::MoeToExpertsPassBase<MoeToExpertsPass> {
     block.erase();
     if (failed(split))
       return "it cannot be split";
-    for (StringRef kept : {"name", "layer"})
+    for (StringRef kept : {"name", "layer", "uoe.keep"})
       if (Attribute value = moe->getAttr(kept))
         (*split)->setAttr(kept, value);
     double work =
