@@ -18,7 +18,8 @@ def CanonicalizeOnnxPass : Pass<"canonicalize-onnx", "::mlir::ModuleOp"> {
   let summary = "functions that several nodes spell become one standard node";
   let description = [{
     LayerNormalization, RMSNormalization, Gelu (exact and tanh), Swish (SiLU, quick GELU), Softmax and RotaryEmbedding are recognised in all their
-    spellings, through casts where the types come out the same. Gemm becomes MatMul and Add over the activations' own axes. Results differ
+    spellings, through casts where the types come out the same. Gemm becomes MatMul and Add over the activations' own axes, fused activations of
+    ONNX Runtime become nodes. Transpositions move towards the outputs until they cancel; 1x1 convolutions over sequences become matrices. Results differ
     by rounding. Run after normalize-opset, infer-shapes and fold-constants.
   }];
   let options = [Option<"rotary", "rotary", "bool", "true", "recognise rotary position embedding">];

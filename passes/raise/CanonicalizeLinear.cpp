@@ -1,5 +1,6 @@
 // One spelling of a linear layer: MatMul over the activations as they are, then Add.
 #include "passes/raise/Canonicalize.h"
+#include "llvm/ADT/StringSet.h"
 
 using namespace mlir;
 using namespace uoe;
@@ -50,7 +51,79 @@ static Simplified gemm(Graph &graph, NodeOp root) {
   return Simplified::with(graph.make(root, "Add", {product, root.input(2)}));
 }
 
+/// A Gemm or Conv with its activation fused, as the nodes that it holds.
+static Simplified unfuseActivation(Graph &graph, NodeOp root, StringRef op) {
+  static const llvm::StringSet<> known{
+      "Relu", "LeakyRelu", "Sigmoid",  "Tanh",     "HardSigmoid",
+      "Elu",  "Selu",      "Softplus", "Softsign", "ThresholdedRelu"};
+  StringRef activation = root.string("activation", "");
+  if (!activation.empty() && !known.contains(activation))
+    return Simplified::none();
+  SmallVector<NamedAttribute> own, its;
+  for (NamedAttribute attribute : root.getNodeAttrs()) {
+    StringRef name = attribute.getName();
+    if (name == "activation")
+      continue;
+    if (name == "activation_params") {
+      auto params = dyn_cast<DenseF32ArrayAttr>(attribute.getValue());
+      if (!params || params.size() > 2)
+        return Simplified::none();
+      for (auto [i, value] : llvm::enumerate(params.asArrayRef()))
+        its.push_back(graph.attribute(i ? "beta" : "alpha", static_cast<double>(value)));
+    } else if (name.consume_front("activation_")) {
+      its.push_back(graph.attribute(name, attribute.getValue()));
+    } else {
+      own.push_back(attribute);
+    }
+  }
+  SmallVector<Value> operands(root.getInputs().take_front(3));
+  Value result = graph.make(root, op, operands, own);
+  if (Value sum = root.input(3))
+    result = graph.make(root, "Add", {result, sum});
+  if (!activation.empty())
+    result = graph.make(root, activation, {result}, its);
+  return Simplified::with(result);
+}
+
+/// FusedMatMul that takes an operand's batch along in its transposition: the operand transposed.
+static Simplified unfuseBatch(Graph &graph, NodeOp root) {
+  SmallVector<Value> operands(root.getInputs());
+  SmallVector<NamedAttribute> attributes;
+  bool changed = false, plain = true;
+  for (NamedAttribute attribute : root.getNodeAttrs())
+    if (!attribute.getName().strref().starts_with("transBatch")) {
+      attributes.push_back(attribute);
+      plain &= attribute.getName() == "alpha" ? root.real("alpha", 1) == 1
+                                              : root.integer(attribute.getName(), 0) == 0;
+    }
+  for (auto [i, name] : {std::pair(0, "transBatchA"), std::pair(1, "transBatchB")}) {
+    if (!root.integer(name, 0))
+      continue;
+    int64_t rank = graph.rank(operands[i]);
+    if (rank < 0)
+      return Simplified::none();
+    changed = true;
+    if (rank < 3)
+      continue;
+    SmallVector<int64_t> perm = llvm::to_vector(llvm::seq<int64_t>(0, rank));
+    std::rotate(perm.begin(), perm.begin() + 1, perm.end() - 1);
+    operands[i] = graph.make(root, "Transpose", {operands[i]},
+                             {graph.attribute("perm", ArrayRef<int64_t>(perm))});
+  }
+  if (plain)
+    return Simplified::with(graph.make(root, "MatMul", operands));
+  if (!changed)
+    return Simplified::none();
+  return Simplified::with(graph.make(root, "FusedMatMul", operands, attributes, "com.microsoft"));
+}
+
 Simplified raise::canonicalLinear(Graph &graph, NodeOp root) {
+  if (root.isContrib("FusedGemm"))
+    return unfuseActivation(graph, root, "Gemm");
+  if (root.isContrib("FusedConv"))
+    return unfuseActivation(graph, root, "Conv");
+  if (root.isContrib("FusedMatMul") || root.isContrib("TransposeMatMul"))
+    return unfuseBatch(graph, root);
   if (root.is("Gemm"))
     return gemm(graph, root);
   if (root.is("MatMul")) {

@@ -16,6 +16,9 @@ struct FfnBranch {
 
 struct FfnMatch {
   Activation activation = Activation::identity;
+  /// The hidden values are `factor` times what the block's are; the down-projection makes up for
+  /// it.
+  double factor = 1.0;
   FfnBranch up;
   std::optional<FfnBranch> gate;
   Linear down;

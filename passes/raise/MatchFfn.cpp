@@ -294,9 +294,10 @@ FfnOutcome raise::matchFfn(NodeOp node, Facts &facts) {
       return miss("activation: the function between " + describe(first.linear.core) + " and " +
                       describe(node) + " is none that is known",
                   hidden.getDefiningOp());
-    if (*activation == Activation::identity)
+    if (activation->activation == Activation::identity)
       return outcome;
-    match.activation = *activation;
+    match.activation = activation->activation;
+    match.factor = activation->factor;
     match.up = std::move(first);
   } else {
     FfnBranch &second = trace.branches[1];
@@ -330,9 +331,10 @@ FfnOutcome raise::matchFfn(NodeOp node, Facts &facts) {
       match.nodes.insert(fromB.begin(), fromB.end());
       first.linear.input = second.linear.input = common;
     }
-    match.activation = gated->first;
-    match.up = std::move(gated->second ? second : first);
-    match.gate = std::move(gated->second ? first : second);
+    match.activation = gated->activation;
+    match.factor = gated->factor;
+    match.up = std::move(gated->firstIsGate ? second : first);
+    match.gate = std::move(gated->firstIsGate ? first : second);
     if (match.gate->size != match.up.size)
       return miss("gate: " + std::to_string(match.gate->size) + " columns, up has " +
                   std::to_string(match.up.size));

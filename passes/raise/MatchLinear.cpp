@@ -30,8 +30,16 @@ static Value dequantise(OpBuilder &builder, Location loc, Value value, Value sca
   for (Value &operand : MutableArrayRef<Value>(operands).drop_front())
     if (rankOf(operand) == 1 && sizeOf(operand, 0) == 1)
       operand = makeReshape(builder, loc, operand, {});
-  return makeNode(builder, loc, "DequantizeLinear", operands,
-                  RankedTensorType::get(type.getShape(), element),
+  auto result = RankedTensorType::get(type.getShape(), element);
+  if (zero && rankOf(operands[2]) != rankOf(operands[1])) {
+    // The operator wants scale and zero point alike.
+    Value whole = makeNode(
+        builder, loc, "Sub",
+        {makeCast(builder, loc, value, element), makeCast(builder, loc, operands[2], element)},
+        result);
+    return makeNode(builder, loc, "Mul", {whole, operands[1]}, result);
+  }
+  return makeNode(builder, loc, "DequantizeLinear", operands, result,
                   builder.getNamedAttr("axis", builder.getI64IntegerAttr(axis)));
 }
 

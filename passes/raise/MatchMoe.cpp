@@ -285,17 +285,18 @@ static std::string operands(MoeMatch &match, Nodes &within, Facts &facts) {
       continue;
     if (branches.size() == 1) {
       auto activation = recogniseActivation(hidden, branches[0].value);
-      if (!activation || *activation == Activation::identity)
+      if (!activation || activation->activation == Activation::identity ||
+          activation->factor != 1.0)
         continue;
-      match.activation = *activation;
+      match.activation = activation->activation;
       match.up = branches[0];
     } else {
       auto gated = recogniseGated(hidden, branches[0].value, branches[1].value);
-      if (!gated)
+      if (!gated || gated->factor != 1.0)
         return "the activation is none that is known";
-      match.activation = gated->first;
-      match.up = branches[gated->second ? 1 : 0];
-      match.gate = branches[gated->second ? 0 : 1];
+      match.activation = gated->activation;
+      match.up = branches[gated->firstIsGate ? 1 : 0];
+      match.gate = branches[gated->firstIsGate ? 0 : 1];
     }
     match.down = down;
     // A bias that follows the down-projection.

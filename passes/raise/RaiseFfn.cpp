@@ -33,7 +33,7 @@ static void raiseOne(FfnMatch &match) {
     gate = weight(*match.gate);
     biasGate = bias(*match.gate);
   }
-  Value down = match.down.weight(builder);
+  Value down = makeScaled(builder, loc, match.down.weight(builder), match.factor);
   Value biasDown = makeBias(builder, loc, match.down, match.downBiases, 0, match.down.out);
   if (match.flattens)
     match.input =

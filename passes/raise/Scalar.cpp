@@ -396,52 +396,68 @@ static llvm::ArrayRef<double> samples() {
   return points;
 }
 
-// The largest difference over the samples, relative to values above 1; infinity if it cannot be
-// evaluated.
-template <typename Spelled, typename Meant> static double distance(Spelled spelled, Meant meant) {
-  double worst = 0.0;
-  for (double x : samples()) {
-    std::optional<double> y = spelled(x);
-    double z = meant(x);
+// The factor with which `meant` is nearest to `spelled`, and the largest difference then, relative
+// to values above 1 and to the factor; infinity if it cannot be evaluated or is no multiple.
+static std::pair<double, double> compare(ArrayRef<std::optional<double>> spelled,
+                                         ArrayRef<double> meant) {
+  double product = 0.0, square = 0.0;
+  for (auto [y, z] : llvm::zip(spelled, meant)) {
     if (!y || !std::isfinite(*y))
-      return INFINITY;
-    worst = std::max(worst, std::fabs(*y - z) / std::max(1.0, std::fabs(z)));
+      return {1.0, INFINITY};
+    product += *y * z;
+    square += z * z;
   }
-  return worst;
+  double factor = product / square;
+  if (!std::isfinite(factor) || std::fabs(factor) < 1e-6)
+    return {1.0, INFINITY};
+  if (std::fabs(factor - 1.0) < kTolerance)
+    factor = 1.0;
+  double worst = 0.0;
+  for (auto [y, z] : llvm::zip(spelled, meant))
+    worst = std::max(worst, std::fabs(*y / factor - z) / std::max(1.0, std::fabs(z)));
+  return {factor, worst};
 }
 
-std::optional<Activation> raise::recogniseActivation(Value value, Value leaf) {
-  std::vector<std::optional<double>> computed;
+// Keeps the better of `best` and the activation whose values are `meant`.
+static void consider(std::optional<Recognised> &best, double &least, Recognised candidate,
+                     ArrayRef<std::optional<double>> spelled, ArrayRef<double> meant) {
+  auto [factor, distance] = compare(spelled, meant);
+  if (!(distance < least))
+    return;
+  candidate.factor = factor;
+  best = candidate;
+  least = distance;
+}
+
+std::optional<Recognised> raise::recogniseActivation(Value value, Value leaf) {
+  SmallVector<std::optional<double>> computed;
   for (double x : samples())
     computed.push_back(evaluate(value, Assignment{{leaf, x}}));
-  std::optional<Activation> best;
+  std::optional<Recognised> best;
   double least = kTolerance;
   for (Activation activation : kKnown) {
-    size_t i = 0;
-    double d = distance([&](double) { return computed[i++]; },
-                        [&](double x) { return apply(activation, x); });
-    if (d < least)
-      std::tie(best, least) = std::pair(activation, d);
+    SmallVector<double> meant;
+    for (double x : samples())
+      meant.push_back(apply(activation, x));
+    consider(best, least, Recognised{activation}, computed, meant);
   }
   return best;
 }
 
-std::optional<std::pair<Activation, bool>> raise::recogniseGated(Value value, Value first,
-                                                                 Value second) {
-  std::optional<std::pair<Activation, bool>> best;
+std::optional<Recognised> raise::recogniseGated(Value value, Value first, Value second) {
+  std::optional<Recognised> best;
   double least = kTolerance;
   for (bool firstIsGate : {true, false}) {
-    std::vector<std::optional<double>> computed;
+    SmallVector<std::optional<double>> computed;
     auto other = [](size_t i) { return 0.37 * static_cast<double>(i % 7) - 1.2; };
     for (auto [i, x] : llvm::enumerate(samples()))
       computed.push_back(evaluate(value, Assignment{{firstIsGate ? first : second, x},
                                                     {firstIsGate ? second : first, other(i)}}));
     for (Activation activation : kKnown) {
-      size_t i = 0, j = 0;
-      double d = distance([&](double) { return computed[i++]; },
-                          [&](double x) { return apply(activation, x) * other(j++); });
-      if (d < least)
-        std::tie(best, least) = std::pair(std::pair(activation, firstIsGate), d);
+      SmallVector<double> meant;
+      for (auto [i, x] : llvm::enumerate(samples()))
+        meant.push_back(apply(activation, x) * other(i));
+      consider(best, least, Recognised{activation, 1.0, firstIsGate}, computed, meant);
     }
   }
   return best;

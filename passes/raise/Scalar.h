@@ -18,11 +18,16 @@ bool isElementwise(onnx::NodeOp node);
 /// Operands of an elementwise node that are data (not parameters such as zero points or `to`).
 llvm::SmallVector<mlir::Value> elementwiseOperands(onnx::NodeOp node);
 
-/// The activation that maps `leaf` to `value`, if it is a known one.
-std::optional<Activation> recogniseActivation(mlir::Value value, mlir::Value leaf);
-/// value = act(gate) · up for some known activation, either order of the leaves: the activation,
-/// and true if `first` is the gate.
-std::optional<std::pair<Activation, bool>> recogniseGated(mlir::Value value, mlir::Value first,
-                                                          mlir::Value second);
+/// A function of the dialect times a constant; `firstIsGate` tells the gate of a product of two.
+struct Recognised {
+  Activation activation;
+  double factor = 1.0;
+  bool firstIsGate = false;
+};
+
+/// value = factor · act(leaf) for some known activation.
+std::optional<Recognised> recogniseActivation(mlir::Value value, mlir::Value leaf);
+/// value = factor · act(gate) · up for some known activation, either order of the leaves.
+std::optional<Recognised> recogniseGated(mlir::Value value, mlir::Value first, mlir::Value second);
 
 } // namespace uoe::raise

@@ -9,7 +9,8 @@ namespace {
 
 /// numpy.matmul of two shapes into result 0; inner sizes must agree.
 LogicalResult matmulShapes(NodeContext &c, unsigned ia, unsigned ib, Type element,
-                           bool transA = false, bool transB = false) {
+                           bool transA = false, bool transB = false, bool batchA = false,
+                           bool batchB = false) {
   c.setElement(0, element);
   if (!c.ranked(ia) || !c.ranked(ib))
     return success();
@@ -17,6 +18,11 @@ LogicalResult matmulShapes(NodeContext &c, unsigned ia, unsigned ib, Type elemen
   if (a.empty() || b.empty())
     return c.fail("needs operands of rank 1 or more, found " + c.describe(c.in(ia)) + " and " +
                   c.describe(c.in(ib)));
+  // The first axis becomes the last but one.
+  if (batchA && a.size() > 2)
+    std::rotate(a.begin(), a.begin() + 1, a.end() - 1);
+  if (batchB && b.size() > 2)
+    std::rotate(b.begin(), b.begin() + 1, b.end() - 1);
   if (transA && a.size() > 1)
     std::swap(a[a.size() - 1], a[a.size() - 2]);
   if (transB && b.size() > 1)
@@ -56,12 +62,9 @@ LogicalResult qlinearMatmul(NodeContext &c) {
   return matmulShapes(c, 0, 3, c.in(7).element);
 }
 LogicalResult fusedMatmul(NodeContext &c) {
-  if (c.node.integer("transBatchA", 0) || c.node.integer("transBatchB", 0)) {
-    c.setElement(0, c.in(0).element);
-    return success();
-  }
-  return matmulShapes(c, 0, 1, c.in(0).element, c.node.integer("transA", 0),
-                      c.node.integer("transB", 0));
+  auto flag = [&](StringRef name) { return c.node.integer(name, 0) != 0; };
+  return matmulShapes(c, 0, 1, c.in(0).element, flag("transA"), flag("transB"), flag("transBatchA"),
+                      flag("transBatchB"));
 }
 
 /// Operands `a` and `b` are the matrices, `bias` broadcasts to the product.

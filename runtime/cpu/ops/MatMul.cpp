@@ -47,6 +47,22 @@ template <typename T> Tensor transposeLast(const Tensor &tensor) {
   return result;
 }
 
+/// The first axis becomes the last but one.
+template <typename T> Tensor firstToRows(const Tensor &tensor) {
+  if (tensor.rank() < 3)
+    return tensor;
+  Shape shape(tensor.shape().begin() + 1, tensor.shape().end());
+  shape.insert(shape.end() - 1, tensor.dim(0));
+  Tensor result(tensor.dtype(), shape);
+  int64_t first = tensor.dim(0), columns = shape.back(),
+          others = extent(tensor.shape(), 1, tensor.rank() - 1);
+  for (int64_t i = 0; i < first; ++i)
+    for (int64_t j = 0; j < others; ++j)
+      std::copy_n(tensor.data<T>() + (i * others + j) * columns, columns,
+                  result.data<T>() + (j * first + i) * columns);
+  return result;
+}
+
 template <typename T>
 void multiplyOne(const T *a, int64_t rows, const T *b, bool transposed, int64_t depth,
                  int64_t columns, T *c) {
@@ -152,11 +168,13 @@ void runFusedMatMul(KernelCall &call) {
   DType type = a.dtype();
   expectType(b, type, "FusedMatMul: input 1");
   const Node &node = call.node;
-  check(!node.integer("transBatchA", 0) && !node.integer("transBatchB", 0),
-        "FusedMatMul: transBatchA and transBatchB are not supported");
   withCompute(type, "FusedMatMul: input 0", [&](auto zero) {
     using T = decltype(zero);
     Tensor left = inputAs<T>(call, 0), right = inputAs<T>(call, 1);
+    if (node.integer("transBatchA", 0))
+      left = firstToRows<T>(left);
+    if (node.integer("transBatchB", 0))
+      right = firstToRows<T>(right);
     if (node.integer("transA", 0) && left.rank() > 1)
       left = transposeLast<T>(left);
     Tensor result = matMul<T>(call, left, right, node.integer("transB", 0));
@@ -267,6 +285,7 @@ void registerMatMul(KernelTable &table) {
   table.add("", "MatMul", runMatMul);
   table.add("", "Gemm", runGemm);
   table.add("com.microsoft", "FusedMatMul", runFusedMatMul);
+  table.add("com.microsoft", "TransposeMatMul", runFusedMatMul);
 }
 
 } // namespace uoe::rt

@@ -12,7 +12,8 @@
 #define UOE_LINEAR_FAMILIES(X)                                                                     \
   X(MatMul)                                                                                        \
   X(MatMulNBits) X(QuantizedMatMul) X(QLinear) X(Einsum) X(Moe) X(Conv) X(Pool) X(Resize)          \
-      X(Sampling) X(Rnn) X(Quantize) X(Softmax) X(LayerNorm) X(BatchNorm) X(Activation)
+      X(Sampling) X(Rnn) X(Quantize) X(Softmax) X(LayerNorm) X(BatchNorm) X(Activation)          \
+      X(FusedActivation)
 #define UOE_ATTENTION_FAMILIES(X) X(Attention) X(ContribAttention) X(GroupQueryAttention) X(Rotary)
 #define UOE_CONTROL_FAMILIES(X) X(Control) X(Sequence)
 #define UOE_FUSED_FAMILIES(X) X(Linear) X(FusedAttention) X(FusedFfn) X(FusedCascade)

@@ -43,3 +43,32 @@ module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
     return %a, %b, %c : !onnx.any, !onnx.any, !onnx.any
   }
 }
+
+// -----
+
+// ONNX Runtime's fused forms: an activation at the end, a batch that takes part in a transposition.
+// CHECK-LABEL: func.func @fused
+// CHECK: %[[M:.*]] = onnx.node "MatMul"(%{{.*}}, %{{.*}}) : (tensor<?x4xf32
+// CHECK: %[[A:.*]] = onnx.node "Add"(%[[M]]
+// CHECK: %[[L:.*]] = onnx.node "LeakyRelu"(%[[A]]) {alpha = {{.*}} : f32}
+// CHECK: %[[C:.*]] = onnx.node "Conv"(%{{.*}}, %{{.*}}) {pads = array<i64: 1, 1>}
+// CHECK: %[[S:.*]] = onnx.node "Add"(%[[C]]
+// CHECK: %[[R:.*]] = onnx.node "Relu"(%[[S]])
+// CHECK: %[[T:.*]] = onnx.node "Transpose"(%arg2) {perm = array<i64: 1, 0, 2>}
+// CHECK: %[[P:.*]] = onnx.node "com.microsoft" "FusedMatMul"(%[[T]], %arg2) {alpha = 5.000000e-01 : f32, transB = 1 : i64}
+// CHECK: return %[[L]], %[[R]], %[[P]]
+module attributes {onnx.opset_import = {ai.onnx = 24 : i64, com.microsoft = 1 : i64}} {
+  onnx.initializer @w : tensor<4x6xf32> = dense<2.0> : tensor<4x6xf32>
+  onnx.initializer @b : tensor<6xf32> = dense<3.0> : tensor<6xf32>
+  onnx.initializer @k : tensor<2x2x3xf32> = dense<3.0> : tensor<2x2x3xf32>
+  func.func @fused(%x: tensor<?x4xf32>, %y: tensor<?x2x?xf32, #onnx.dims<"n", "", "s">>, %z: tensor<3x3x5xf32>) -> (!onnx.any, !onnx.any, !onnx.any) {
+    %w = onnx.weight @w : tensor<4x6xf32>
+    %b = onnx.weight @b : tensor<6xf32>
+    %k = onnx.weight @k : tensor<2x2x3xf32>
+    %none = onnx.none
+    %1 = onnx.node "com.microsoft" "FusedGemm"(%x, %w, %b) {activation = "LeakyRelu", activation_alpha = 0.2 : f32} : (tensor<?x4xf32>, tensor<4x6xf32>, tensor<6xf32>) -> !onnx.any
+    %2 = onnx.node "com.microsoft" "FusedConv"(%y, %k, %none, %y) {activation = "Relu", pads = array<i64: 1, 1>} : (tensor<?x2x?xf32, #onnx.dims<"n", "", "s">>, tensor<2x2x3xf32>, none, tensor<?x2x?xf32, #onnx.dims<"n", "", "s">>) -> !onnx.any
+    %3 = onnx.node "com.microsoft" "FusedMatMul"(%z, %z) {alpha = 0.5 : f32, transBatchA = 1 : i64, transB = 1 : i64} : (tensor<3x3x5xf32>, tensor<3x3x5xf32>) -> !onnx.any
+    return %1, %2, %3 : !onnx.any, !onnx.any, !onnx.any
+  }
+}

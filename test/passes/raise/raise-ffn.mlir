@@ -228,3 +228,49 @@ module attributes {onnx.opset_import = {ai.onnx = 24 : i64, com.microsoft = 1 : 
     return %y, %a : tensor<?x?x8xf32>, tensor<?x?x16xf32>
   }
 }
+
+// -----
+
+// A factor that an optimiser moved from the activation into the product: the down-projection has it.
+// CHECK-LABEL: func.func @factor
+// CHECK: %[[D:.*]] = onnx.node "Mul"(%{{.*}}) attributes {uoe.operand} : (tensor<16x8xf32>, tensor<f32>)
+// CHECK: %[[E:.*]] = onnx.node "Mul"(%[[D]], %{{.*}}) attributes {uoe.operand} : (tensor<16x8xf32>, tensor<f32>)
+// CHECK: uoe.ffn gelu %arg0 up(%{{.*}}) down(%[[E]])
+module attributes {onnx.opset_import = {ai.onnx = 24 : i64, com.microsoft = 1 : i64}} {
+  func.func @factor(%x: tensor<?x?x8xf32>) -> tensor<?x?x8xf32> {
+    %u = onnx.node "Constant"() {value = dense<0.5> : tensor<8x16xf32>} : () -> tensor<8x16xf32>
+    %d = onnx.node "Constant"() {value = dense<0.5> : tensor<16x8xf32>} : () -> tensor<16x8xf32>
+    %r = onnx.node "Constant"() {value = dense<0.70710678> : tensor<f32>} : () -> tensor<f32>
+    %one = onnx.node "Constant"() {value = dense<1.0> : tensor<f32>} : () -> tensor<f32>
+    %h = onnx.node "MatMul"(%x, %u) : (tensor<?x?x8xf32>, tensor<8x16xf32>) -> tensor<?x?x16xf32>
+    %a = onnx.node "Mul"(%h, %r) : (tensor<?x?x16xf32>, tensor<f32>) -> tensor<?x?x16xf32>
+    %e = onnx.node "Erf"(%a) : (tensor<?x?x16xf32>) -> tensor<?x?x16xf32>
+    %p = onnx.node "Add"(%e, %one) : (tensor<?x?x16xf32>, tensor<f32>) -> tensor<?x?x16xf32>
+    %g = onnx.node "Mul"(%h, %p) : (tensor<?x?x16xf32>, tensor<?x?x16xf32>) -> tensor<?x?x16xf32>
+    %y = onnx.node "com.microsoft" "FusedMatMul"(%g, %d) {alpha = 0.5 : f32} : (tensor<?x?x16xf32>, tensor<16x8xf32>) -> tensor<?x?x8xf32>
+    return %y : tensor<?x?x8xf32>
+  }
+}
+
+// -----
+
+// Zero points of columns beside one scale: DequantizeLinear wants them alike, so that the operand is spelled out.
+// CHECK-LABEL: func.func @zero_points
+// CHECK: onnx.node "Sub"({{.*}}) attributes {uoe.operand} : (tensor<8x16xf32>, tensor<16xf32>) -> tensor<8x16xf32>
+// CHECK: uoe.ffn relu %arg0
+module attributes {onnx.opset_import = {ai.onnx = 24 : i64, com.microsoft = 1 : i64}} {
+  func.func @zero_points(%x: tensor<?x?x8xf32>) -> tensor<?x?x8xf32> {
+    %u = onnx.node "Constant"() {value = dense<1> : tensor<8x16xi8>} : () -> tensor<8x16xi8>
+    %z = onnx.node "Constant"() {value = dense<2> : tensor<16xi8>} : () -> tensor<16xi8>
+    %us = onnx.node "Constant"() {value = dense<0.01> : tensor<16xf32>} : () -> tensor<16xf32>
+    %d = onnx.node "Constant"() {value = dense<0.5> : tensor<16x8xf32>} : () -> tensor<16x8xf32>
+    %q:3 = onnx.node "DynamicQuantizeLinear"(%x) : (tensor<?x?x8xf32>) -> (tensor<?x?x8xui8>, tensor<f32>, tensor<ui8>)
+    %m = onnx.node "MatMulInteger"(%q#0, %u, %q#2, %z) : (tensor<?x?x8xui8>, tensor<8x16xi8>, tensor<ui8>, tensor<16xi8>) -> tensor<?x?x16xi32>
+    %c = onnx.node "Cast"(%m) {to = 1 : i64} : (tensor<?x?x16xi32>) -> tensor<?x?x16xf32>
+    %s = onnx.node "Mul"(%q#1, %us) : (tensor<f32>, tensor<16xf32>) -> tensor<16xf32>
+    %h = onnx.node "Mul"(%c, %s) : (tensor<?x?x16xf32>, tensor<16xf32>) -> tensor<?x?x16xf32>
+    %a = onnx.node "Relu"(%h) : (tensor<?x?x16xf32>) -> tensor<?x?x16xf32>
+    %y = onnx.node "MatMul"(%a, %d) : (tensor<?x?x16xf32>, tensor<16x8xf32>) -> tensor<?x?x8xf32>
+    return %y : tensor<?x?x8xf32>
+  }
+}

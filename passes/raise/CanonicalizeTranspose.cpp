@@ -1,0 +1,398 @@
+// Transpositions move towards the end of the graph, past nodes that treat all elements or all axes
+// alike, until they meet another and cancel. Products that exporters spell around an order of axes
+// (1x1 convolutions; one key head for all queries) come out in the usual order.
+#include "passes/raise/Canonicalize.h"
+#include "llvm/ADT/StringSet.h"
+
+using namespace mlir;
+using namespace uoe;
+using namespace uoe::onnx;
+using namespace uoe::raise;
+
+using Permutation = SmallVector<int64_t>;
+
+static Permutation inverse(ArrayRef<int64_t> perm) {
+  Permutation result(perm.size());
+  for (auto [to, from] : llvm::enumerate(perm))
+    result[from] = static_cast<int64_t>(to);
+  return result;
+}
+
+static std::optional<Permutation> permutationOf(NodeOp node) {
+  auto perm = node && node.is("Transpose")
+                  ? dyn_cast_or_null<DenseI64ArrayAttr>(node.attribute("perm"))
+                  : DenseI64ArrayAttr();
+  if (!perm)
+    return std::nullopt;
+  Permutation result(perm.asArrayRef());
+  for (int64_t &axis : result)
+    axis = axis < 0 ? axis + perm.size() : axis;
+  return result;
+}
+
+/// The permutation of a Transpose that nothing but one node reads.
+static std::optional<Permutation> soleTranspose(Value value) {
+  return value && value.hasOneUse() ? permutationOf(value.getDefiningOp<NodeOp>()) : std::nullopt;
+}
+
+/// Transpose(value, perm); with a Transpose that made `value`, one node or none.
+static Value transposed(Graph &graph, NodeOp at, Value value, Permutation perm) {
+  if (auto inner = permutationOf(value.getDefiningOp<NodeOp>())) {
+    for (int64_t &axis : perm)
+      axis = (*inner)[axis];
+    value = value.getDefiningOp<NodeOp>().input(0);
+  }
+  if (llvm::equal(perm, llvm::seq<int64_t>(0, perm.size())))
+    return value;
+  return graph.make(at, "Transpose", {value}, {graph.attribute("perm", ArrayRef<int64_t>(perm))});
+}
+
+//===----------------------------------------------------------------------===//
+// Elementwise nodes
+//===----------------------------------------------------------------------===//
+
+static bool isElementwise(NodeOp node) {
+  static const llvm::StringSet<> names{
+      "Abs",        "Add",        "And",         "Cast",      "Celu",
+      "Clip",       "Div",        "Elu",         "Equal",     "Erf",
+      "Exp",        "Gelu",       "Greater",     "Identity",  "IsNaN",
+      "LeakyRelu",  "Less",       "Log",         "Max",       "Min",
+      "Mish",       "Mul",        "Neg",         "Not",       "Or",
+      "Pow",        "Reciprocal", "Relu",        "Selu",      "Sigmoid",
+      "Softplus",   "Softsign",   "Sqrt",        "Sub",       "Swish",
+      "Tanh",       "Where",      "HardSigmoid", "HardSwish", "GreaterOrEqual",
+      "LessOrEqual"};
+  return node.getNumResults() == 1 && names.contains(node.getOpType()) &&
+         (node.getDomain().empty() || node.getDomain() == "ai.onnx");
+}
+
+/// `operand` with its axes before the permutation, where that costs nothing at run time; null
+/// otherwise.
+static Value unpermuted(Graph &graph, NodeOp at, Value operand, ArrayRef<int64_t> perm) {
+  auto count = graph.facts.facts(operand).count();
+  if (count && *count == 1)
+    return operand;
+  if (auto own = soleTranspose(operand); own && *own == ArrayRef<int64_t>(perm))
+    return operand.getDefiningOp<NodeOp>().input(0);
+  int64_t rank = graph.rank(operand), full = static_cast<int64_t>(perm.size());
+  if (rank < 0 || rank > full)
+    return {};
+  bool constant = isConstantExpression(graph, operand);
+  // The leading axes that broadcasting adds.
+  Permutation added;
+  for (int64_t axis = 0; axis < full - rank; ++axis)
+    added.push_back(axis);
+  Permutation back = inverse(perm);
+  if (!constant) {
+    Permutation lifted;
+    SmallVector<Dim> dims(full - rank, graph.facts.dims.constant(1));
+    dims.append(graph.facts.facts(operand).dims);
+    SmallVector<Dim> to;
+    int64_t last = -1;
+    for (int64_t axis : back) {
+      to.push_back(dims[axis]);
+      if (dims[axis].is(1))
+        continue;
+      if (axis < last)
+        return {};
+      last = axis;
+    }
+    auto target = reshapeTarget(graph.facts.facts(operand).dims, to);
+    return target ? graph.make(at, "Reshape", {operand, graph.integers(at, *target)}) : Value();
+  }
+  if (!added.empty())
+    operand = graph.make(at, "Unsqueeze", {operand, graph.integers(at, added)});
+  return transposed(graph, at, operand, back);
+}
+
+static Simplified sinkPastElementwise(Graph &graph, NodeOp root) {
+  Permutation perm;
+  for (Value operand : root.getInputs())
+    if (auto found = soleTranspose(operand); found && graph.sameShape(operand, root.getResult(0))) {
+      perm = *found;
+      break;
+    }
+  if (perm.empty())
+    return Simplified::none();
+  SmallVector<Value> operands;
+  for (Value operand : root.getInputs()) {
+    Value before =
+        isa<NoneType>(operand.getType()) ? operand : unpermuted(graph, root, operand, perm);
+    if (!before)
+      return Simplified::none();
+    operands.push_back(before);
+  }
+  SmallVector<NamedAttribute> attributes(root.getNodeAttrs().begin(), root.getNodeAttrs().end());
+  Value made = graph.make(root, root.getOpType(), operands, attributes);
+  return Simplified::with(transposed(graph, root, made, perm));
+}
+
+/// Softmax along an axis that stays the last.
+static Simplified sinkPastSoftmax(Graph &graph, NodeOp root) {
+  auto perm = soleTranspose(root.input(0));
+  int64_t axis = root.integer("axis", -1);
+  if (!perm || graph.opset(root) < 13)
+    return Simplified::none();
+  int64_t rank = static_cast<int64_t>(perm->size());
+  if ((axis != -1 && axis != rank - 1) || perm->back() != rank - 1)
+    return Simplified::none();
+  Value made = graph.make(root, "Softmax", {root.input(0).getDefiningOp<NodeOp>().input(0)},
+                          {graph.attribute("axis", int64_t(-1))});
+  return Simplified::with(transposed(graph, root, made, *perm));
+}
+
+//===----------------------------------------------------------------------===//
+// Regrouping of axes
+//===----------------------------------------------------------------------===//
+
+/// Sizes of which two shapes of one tensor are both regroupings, and how many of them make each
+/// axis.
+struct Refinement {
+  SmallVector<Dim> sizes;
+  SmallVector<int64_t> a, b;
+  bool splits() const { return sizes.size() > a.size(); } // axes of the first shape
+  bool merges() const { return sizes.size() > b.size(); } // into axes of the second
+};
+
+/// The refinement with the fewest sizes, from the left; none where a size does not divide another.
+static std::optional<Refinement> refine(Graph &graph, ArrayRef<Dim> a, ArrayRef<Dim> b) {
+  DimTable &dims = graph.facts.dims;
+  Refinement result;
+  result.a.assign(a.size(), 0);
+  result.b.assign(b.size(), 0);
+  size_t i = 0, j = 0;
+  Dim one = dims.constant(1), left = one, right = one;
+  auto emit = [&](Dim size) {
+    result.sizes.push_back(size);
+    ++result.a[i];
+    ++result.b[j];
+  };
+  while (i < a.size() && j < b.size()) {
+    Dim x = left.is(1) ? a[i] : left, y = right.is(1) ? b[j] : right;
+    // An axis of one element that the other shape does not have belongs to its neighbour.
+    bool moreA = i + 1 < a.size(), moreB = j + 1 < b.size();
+    if (x == y) {
+      emit(x);
+      left = right = one;
+      ++i, ++j;
+    } else if (x.is(1) && moreA) {
+      emit(x);
+      ++i;
+    } else if (y.is(1) && moreB) {
+      emit(y);
+      ++j;
+    } else if (Dim rest = dims.exactDiv(y, x); rest && !x.is(0) && !rest.is(1) && moreA) {
+      emit(x);
+      left = one;
+      right = rest;
+      ++i;
+    } else if (Dim rest = dims.exactDiv(x, y); rest && !y.is(0) && !rest.is(1) && moreB) {
+      emit(y);
+      right = one;
+      left = rest;
+      ++j;
+    } else {
+      return std::nullopt;
+    }
+  }
+  // What is left are axes of one element at an end.
+  if (!left.is(1) || !right.is(1))
+    return std::nullopt;
+  for (; i < a.size(); ++i) {
+    if (!a[i].is(1) || b.empty())
+      return std::nullopt;
+    result.sizes.push_back(one);
+    ++result.a[i];
+    ++result.b.back();
+  }
+  for (; j < b.size(); ++j) {
+    if (!b[j].is(1) || a.empty())
+      return std::nullopt;
+    result.sizes.push_back(one);
+    ++result.b[j];
+    ++result.a.back();
+  }
+  return result;
+}
+
+/// A permutation of axes as one of their parts, `parts[i]` of axis i of what is permuted.
+static Permutation refined(ArrayRef<int64_t> perm, ArrayRef<int64_t> parts) {
+  SmallVector<int64_t> start;
+  int64_t at = 0;
+  for (int64_t count : parts) {
+    start.push_back(at);
+    at += count;
+  }
+  Permutation result;
+  for (int64_t axis : perm)
+    for (int64_t i = 0; i < parts[axis]; ++i)
+      result.push_back(start[axis] + i);
+  return result;
+}
+
+static SmallVector<Dim> permuted(ArrayRef<Dim> sizes, ArrayRef<int64_t> perm) {
+  SmallVector<Dim> result;
+  for (int64_t axis : perm)
+    result.push_back(sizes[axis]);
+  return result;
+}
+
+/// `value` in the shape `to`; sizes that a constant shape cannot say are read from the value. Null
+/// if that is not possible either.
+static Value reshaped(Graph &graph, NodeOp at, Value value, ArrayRef<Dim> to) {
+  SmallVector<Dim> from(graph.facts.facts(value).dims);
+  if (llvm::equal(from, to))
+    return value;
+  if (auto target = reshapeTarget(from, to))
+    return graph.make(at, "Reshape", {value, graph.integers(at, *target)});
+  SmallVector<Value> parts;
+  SmallVector<std::pair<int64_t, int64_t>> sources; // axis of the value (-1: none), size
+  bool open = false;
+  for (Dim size : to) {
+    auto constant = size.constant();
+    auto found = llvm::find(from, size);
+    if (constant && *constant > 0) {
+      sources.push_back({-1, *constant});
+    } else if (found != from.end()) {
+      sources.push_back({found - from.begin(), 0});
+    } else if (!open) {
+      open = true;
+      sources.push_back({-1, -1});
+    } else {
+      return {};
+    }
+  }
+  for (auto [axis, size] : sources)
+    parts.push_back(
+        axis < 0 ? graph.integers(at, {size})
+                 : graph.make(at, "Shape", {value},
+                              {graph.attribute("start", axis), graph.attribute("end", axis + 1)}));
+  Value shape = graph.make(at, "Concat", parts, {graph.attribute("axis", int64_t(0))});
+  return graph.make(at, "Reshape", {value, shape});
+}
+
+/// Splitting axes of a transposed value is transposing the value with its axes split.
+static Simplified splitFirst(Graph &graph, NodeOp root) {
+  auto perm = soleTranspose(root.input(0));
+  if (!perm)
+    return Simplified::none();
+  Value source = root.input(0).getDefiningOp<NodeOp>().input(0);
+  const Facts &from = graph.facts.facts(root.input(0)), &to = graph.facts.facts(root.getResult(0));
+  if (!from.ranked || !to.ranked || graph.rank(source) != from.rank())
+    return Simplified::none();
+  auto parts = refine(graph, from.dims, to.dims);
+  if (!parts || !parts->splits())
+    return Simplified::none();
+  SmallVector<Dim> shape(to.dims);
+  // The parts in the order of the source's axes.
+  Permutation back = inverse(*perm);
+  SmallVector<Dim> sizes = permuted(parts->sizes, refined(back, parts->a));
+  SmallVector<int64_t> counts;
+  for (int64_t axis : back)
+    counts.push_back(parts->a[axis]);
+  Value split = reshaped(graph, root, source, sizes);
+  if (!split)
+    return Simplified::none();
+  Value turned = transposed(graph, root, split, refined(*perm, counts));
+  return Simplified::with(reshaped(graph, root, turned, shape));
+}
+
+/// Transposing what a Reshape merged is merging after the transposition.
+static Simplified mergeLast(Graph &graph, NodeOp root) {
+  auto perm = permutationOf(root);
+  NodeOp reshape = producer(root.input(0), "Reshape");
+  if (!perm || !reshape || !root.input(0).hasOneUse())
+    return Simplified::none();
+  Value source = reshape.input(0);
+  const Facts &from = graph.facts.facts(source), &coarse = graph.facts.facts(root.input(0)),
+              &to = graph.facts.facts(root.getResult(0));
+  if (!from.ranked || !coarse.ranked || !to.ranked)
+    return Simplified::none();
+  auto parts = refine(graph, from.dims, coarse.dims);
+  // Worth it if two transpositions meet, or if the axes that come out have a meaning of their own.
+  if (!parts || !parts->merges() ||
+      !(parts->splits() || permutationOf(source.getDefiningOp<NodeOp>())))
+    return Simplified::none();
+  SmallVector<Dim> shape(to.dims);
+  Permutation fine = refined(*perm, parts->b);
+  Value split = reshaped(graph, root, source, parts->sizes);
+  if (!split)
+    return Simplified::none();
+  Value turned = transposed(graph, root, split, fine);
+  return Simplified::with(reshaped(graph, root, turned, shape));
+}
+
+//===----------------------------------------------------------------------===//
+// Products
+//===----------------------------------------------------------------------===//
+
+/// A convolution over a sequence whose kernel is one element is a matrix for each position.
+static Simplified pointwise(Graph &graph, NodeOp root) {
+  Value x = root.input(0), kernel = root.input(1), bias = root.input(2);
+  if (!x || !kernel || graph.rank(x) != 3 || graph.rank(kernel) != 3 ||
+      root.integer("group", 1) != 1 || graph.size(kernel, 2) != 1 ||
+      !isConstantExpression(graph, kernel) || (bias && !isConstantExpression(graph, bias)))
+    return Simplified::none();
+  auto all = [&](StringRef name, int64_t value) {
+    auto list = dyn_cast_or_null<DenseI64ArrayAttr>(root.attribute(name));
+    return !list || llvm::all_of(list.asArrayRef(), [&](int64_t i) { return i == value; });
+  };
+  // With a kernel of one element, any automatic padding is none.
+  if (!all("strides", 1) || !all("pads", 0))
+    return Simplified::none();
+  Value rows = transposed(graph, root, x, {0, 2, 1});
+  Value matrix = graph.make(root, "Squeeze", {kernel, graph.integers(root, {2})});
+  matrix = transposed(graph, root, matrix, {1, 0});
+  Value product = graph.make(root, "MatMul", {rows, matrix});
+  if (bias)
+    product = graph.make(root, "Add", {product, bias});
+  return Simplified::with(transposed(graph, root, product, {0, 2, 1}));
+}
+
+/// [B, S, H, D] as [B, S·H, D] times [B, D, T]: all heads of a position with the one key or value
+/// that they share. As a product of [B, H, S, D] and [B, 1, D, T].
+static Simplified sharedHead(Graph &graph, NodeOp root) {
+  NodeOp merge = producer(root.input(0), "Reshape");
+  Value other = root.input(1);
+  if (!merge || !other || graph.rank(root.input(0)) != 3 || graph.rank(other) != 3 ||
+      graph.rank(merge.input(0)) != 4 || isConstantExpression(graph, other))
+    return Simplified::none();
+  Value x = merge.input(0);
+  const Facts &fine = graph.facts.facts(x), &coarse = graph.facts.facts(root.input(0)),
+              &to = graph.facts.facts(root.getResult(0));
+  DimTable &dims = graph.facts.dims;
+  if (!to.ranked || fine.dims[0] != coarse.dims[0] || fine.dims[3] != coarse.dims[2] ||
+      dims.multiply(fine.dims[1], fine.dims[2]) != coarse.dims[1] || !fine.dims[2].constant() ||
+      fine.dims[1].is(1) || graph.facts.facts(other).dims[0] != fine.dims[0])
+    return Simplified::none();
+  SmallVector<Dim> shape(to.dims);
+  Value heads = transposed(graph, root, x, {0, 2, 1, 3});
+  Value shared;
+  if (auto perm = permutationOf(other.getDefiningOp<NodeOp>());
+      perm && *perm == Permutation{0, 2, 1}) {
+    shared = graph.make(root, "Unsqueeze",
+                        {other.getDefiningOp<NodeOp>().input(0), graph.integers(root, {1})});
+    shared = transposed(graph, root, shared, {0, 1, 3, 2});
+  } else {
+    shared = graph.make(root, "Unsqueeze", {other, graph.integers(root, {1})});
+  }
+  Value product = graph.make(root, "MatMul", {heads, shared});
+  product = transposed(graph, root, product, {0, 2, 1, 3});
+  return Simplified::with(reshaped(graph, root, product, shape));
+}
+
+Simplified raise::canonicalTranspose(Graph &graph, NodeOp root) {
+  if (root.is("Conv"))
+    return pointwise(graph, root);
+  if (root.is("MatMul"))
+    return sharedHead(graph, root);
+  if (root.is("Transpose"))
+    return mergeLast(graph, root);
+  if (root.is("Reshape") || root.is("Unsqueeze"))
+    return splitFirst(graph, root);
+  if (root.is("Softmax"))
+    return sinkPastSoftmax(graph, root);
+  if (isElementwise(root))
+    return sinkPastElementwise(graph, root);
+  return Simplified::none();
+}

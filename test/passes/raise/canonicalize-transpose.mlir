@@ -1,0 +1,127 @@
+// RUN: uoe-opt %s --infer-shapes --fold-constants=max-bytes=0 --canonicalize-onnx --split-input-file | FileCheck %s
+
+// Convolutions of one element over a sequence, as SqueezeBERT has them: matrices, and no transposition is left between them.
+// CHECK-LABEL: func.func @pointwise
+// CHECK-SAME: (%[[X:.*]]: tensor<?x?x4xf32
+// CHECK: %[[UP:.*]] = onnx.node "Transpose"(%{{.*}}) {perm = array<i64: 1, 0>}{{.*}} -> tensor<4x6xf32>
+// CHECK: %[[H:.*]] = onnx.node "MatMul"(%[[X]], %[[UP]])
+// CHECK: %[[A:.*]] = onnx.node "Add"(%[[H]], %{{.*}})
+// CHECK: %[[G:.*]] = onnx.node "Gelu"(%[[A]])
+// CHECK: %[[DOWN:.*]] = onnx.node "Transpose"(%{{.*}}) {perm = array<i64: 1, 0>}{{.*}} -> tensor<6x4xf32>
+// CHECK: %[[Y:.*]] = onnx.node "MatMul"(%[[G]], %[[DOWN]])
+// CHECK: %[[R:.*]] = onnx.node "Add"(%[[Y]], %[[X]])
+// CHECK-NEXT: return %[[R]]
+module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
+  onnx.initializer @up : tensor<6x4x1xf32> = dense<2.0> : tensor<6x4x1xf32>
+  onnx.initializer @bias : tensor<6xf32> = dense<1.0> : tensor<6xf32>
+  onnx.initializer @down : tensor<4x6x1xf32> = dense<2.0> : tensor<4x6x1xf32>
+  func.func @pointwise(%x: tensor<?x?x4xf32, #onnx.dims<"n", "s", "">>) -> !onnx.any {
+    %up = onnx.weight @up : tensor<6x4x1xf32>
+    %bias = onnx.weight @bias : tensor<6xf32>
+    %down = onnx.weight @down : tensor<4x6x1xf32>
+    %t = onnx.node "Transpose"(%x) {perm = array<i64: 0, 2, 1>} : (tensor<?x?x4xf32, #onnx.dims<"n", "s", "">>) -> !onnx.any
+    %h = onnx.node "Conv"(%t, %up, %bias) {kernel_shape = array<i64: 1>} : (!onnx.any, tensor<6x4x1xf32>, tensor<6xf32>) -> !onnx.any
+    %g = onnx.node "Gelu"(%h) : (!onnx.any) -> !onnx.any
+    %d = onnx.node "Conv"(%g, %down) {kernel_shape = array<i64: 1>, pads = array<i64: 0, 0>, strides = array<i64: 1>} : (!onnx.any, tensor<4x6x1xf32>) -> !onnx.any
+    %r = onnx.node "Add"(%d, %t) : (!onnx.any, !onnx.any) -> !onnx.any
+    %y = onnx.node "Transpose"(%r) {perm = array<i64: 0, 2, 1>} : (!onnx.any) -> !onnx.any
+    return %y : !onnx.any
+  }
+}
+
+// -----
+
+// Strides, groups, longer kernels and computed kernels stay.
+// CHECK-LABEL: func.func @no_pointwise
+// CHECK-COUNT-4: onnx.node "Conv"
+module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
+  onnx.initializer @a : tensor<6x4x1xf32> = dense<2.0> : tensor<6x4x1xf32>
+  onnx.initializer @b : tensor<6x2x1xf32> = dense<2.0> : tensor<6x2x1xf32>
+  onnx.initializer @c : tensor<6x4x2xf32> = dense<2.0> : tensor<6x4x2xf32>
+  func.func @no_pointwise(%x: tensor<?x4x?xf32>, %k: tensor<6x4x1xf32>) -> (!onnx.any, !onnx.any, !onnx.any, !onnx.any) {
+    %a = onnx.weight @a : tensor<6x4x1xf32>
+    %b = onnx.weight @b : tensor<6x2x1xf32>
+    %c = onnx.weight @c : tensor<6x4x2xf32>
+    %1 = onnx.node "Conv"(%x, %a) {strides = array<i64: 2>} : (tensor<?x4x?xf32>, tensor<6x4x1xf32>) -> !onnx.any
+    %2 = onnx.node "Conv"(%x, %b) {group = 2 : i64} : (tensor<?x4x?xf32>, tensor<6x2x1xf32>) -> !onnx.any
+    %3 = onnx.node "Conv"(%x, %c) : (tensor<?x4x?xf32>, tensor<6x4x2xf32>) -> !onnx.any
+    %4 = onnx.node "Conv"(%x, %k) : (tensor<?x4x?xf32>, tensor<6x4x1xf32>) -> !onnx.any
+    return %1, %2, %3, %4 : !onnx.any, !onnx.any, !onnx.any, !onnx.any
+  }
+}
+
+// -----
+
+// Heads that share one key and value: [B, S*H, D] times [B, D, T] is a product of [B, H, S, D]; the mask follows.
+// CHECK-LABEL: func.func @shared_head
+// CHECK-SAME: (%[[Q:.*]]: tensor<?x?x4x8xf32{{.*}}, %[[K:.*]]: tensor<?x?x8xf32{{.*}}, %[[V:.*]]: tensor<?x?x8xf32{{.*}}, %[[M:.*]]: tensor
+// CHECK: %[[QT:.*]] = onnx.node "Transpose"(%[[Q]]) {perm = array<i64: 0, 2, 1, 3>}
+// CHECK: %[[K1:.*]] = onnx.node "Unsqueeze"(%[[K]]
+// CHECK: %[[KT:.*]] = onnx.node "Transpose"(%[[K1]]) {perm = array<i64: 0, 1, 3, 2>}
+// CHECK: %[[P:.*]] = onnx.node "MatMul"(%[[QT]], %[[KT]]){{.*}} -> tensor<?x4x?x?xf32
+// CHECK: %[[MT:.*]] = onnx.node "Reshape"(%[[M]]
+// CHECK: %[[A:.*]] = onnx.node "Add"(%[[P]], %[[MT]])
+// CHECK: %[[S:.*]] = onnx.node "Softmax"(%[[A]]) {axis = -1 : i64}
+// CHECK: %[[V1:.*]] = onnx.node "Unsqueeze"(%[[V]]
+// CHECK: %[[Y:.*]] = onnx.node "MatMul"(%[[S]], %[[V1]]){{.*}} -> tensor<?x4x?x8xf32
+// CHECK: %[[T:.*]] = onnx.node "Transpose"(%[[Y]]) {perm = array<i64: 0, 2, 1, 3>}
+// CHECK: onnx.node "Reshape"(%[[T]]{{.*}} -> tensor<?x?x32xf32
+module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
+  func.func @shared_head(%q: tensor<?x?x4x8xf32, #onnx.dims<"b", "s", "", "">>, %k: tensor<?x?x8xf32, #onnx.dims<"b", "t", "">>, %v: tensor<?x?x8xf32, #onnx.dims<"b", "t", "">>, %m: tensor<?x?x1x?xf32, #onnx.dims<"b", "s", "", "t">>) -> !onnx.any {
+    %flat = onnx.node "Constant"() {value = dense<[0, -1, 8]> : tensor<3xi64>} : () -> tensor<3xi64>
+    %qm = onnx.node "Reshape"(%q, %flat) : (tensor<?x?x4x8xf32, #onnx.dims<"b", "s", "", "">>, tensor<3xi64>) -> !onnx.any
+    %kt = onnx.node "Transpose"(%k) {perm = array<i64: 0, 2, 1>} : (tensor<?x?x8xf32, #onnx.dims<"b", "t", "">>) -> !onnx.any
+    %p = onnx.node "MatMul"(%qm, %kt) : (!onnx.any, !onnx.any) -> !onnx.any
+    %bs = onnx.node "Shape"(%q) {end = 3 : i64} : (tensor<?x?x4x8xf32, #onnx.dims<"b", "s", "", "">>) -> !onnx.any
+    %tt = onnx.node "Shape"(%k) {start = 1 : i64, end = 2 : i64} : (tensor<?x?x8xf32, #onnx.dims<"b", "t", "">>) -> !onnx.any
+    %shape = onnx.node "Concat"(%bs, %tt) {axis = 0 : i64} : (!onnx.any, !onnx.any) -> !onnx.any
+    %p4 = onnx.node "Reshape"(%p, %shape) : (!onnx.any, !onnx.any) -> !onnx.any
+    %a = onnx.node "Add"(%p4, %m) : (!onnx.any, tensor<?x?x1x?xf32, #onnx.dims<"b", "s", "", "t">>) -> !onnx.any
+    %s = onnx.node "Softmax"(%a) {axis = 3 : i64} : (!onnx.any) -> !onnx.any
+    %sshape = onnx.node "Constant"() {value = dense<[0, -1]> : tensor<2xi64>} : () -> tensor<2xi64>
+    %back = onnx.node "Concat"(%sshape, %tt) {axis = 0 : i64} : (tensor<2xi64>, !onnx.any) -> !onnx.any
+    %sm = onnx.node "Reshape"(%s, %back) : (!onnx.any, !onnx.any) -> !onnx.any
+    %y = onnx.node "MatMul"(%sm, %v) : (!onnx.any, tensor<?x?x8xf32, #onnx.dims<"b", "t", "">>) -> !onnx.any
+    %out = onnx.node "Constant"() {value = dense<[0, -1, 32]> : tensor<3xi64>} : () -> tensor<3xi64>
+    %r = onnx.node "Reshape"(%y, %out) : (!onnx.any, tensor<3xi64>) -> !onnx.any
+    return %r : !onnx.any
+  }
+}
+
+// -----
+
+// Heads split off and merged with the batch in one Reshape, as torch.nn.MultiheadAttention does: split, transposed, merged.
+// CHECK-LABEL: func.func @split_and_merged
+// CHECK-SAME: (%[[X:.*]]: tensor<?x?x32xf32
+// CHECK: %[[S:.*]] = onnx.node "Reshape"(%[[X]]{{.*}} -> tensor<?x?x4x8xf32
+// CHECK: %[[T:.*]] = onnx.node "Transpose"(%[[S]]) {perm = array<i64: 1, 2, 0, 3>}
+// CHECK: %[[M:.*]] = onnx.node "Reshape"(%[[T]]{{.*}} -> tensor<?x?x8xf32
+// CHECK: return %[[M]]
+module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
+  func.func @split_and_merged(%x: tensor<?x?x32xf32, #onnx.dims<"s", "b", "">>) -> !onnx.any {
+    %shape = onnx.node "Constant"() {value = dense<[0, -1, 8]> : tensor<3xi64>} : () -> tensor<3xi64>
+    %m = onnx.node "Reshape"(%x, %shape) : (tensor<?x?x32xf32, #onnx.dims<"s", "b", "">>, tensor<3xi64>) -> !onnx.any
+    %t = onnx.node "Transpose"(%m) {perm = array<i64: 1, 0, 2>} : (!onnx.any) -> !onnx.any
+    return %t : !onnx.any
+  }
+}
+
+// -----
+
+// A transposition that others read stays where it is, and so does one that meets an operand in another order.
+// CHECK-LABEL: func.func @stays
+// CHECK-SAME: (%[[X:.*]]: tensor<3x4xf32>, %[[Z:.*]]: tensor<4x3xf32>)
+// CHECK: %[[T:.*]] = onnx.node "Transpose"(%[[X]])
+// CHECK: %[[R:.*]] = onnx.node "Relu"(%[[T]])
+// CHECK: %[[A:.*]] = onnx.node "Add"(%{{.*}}, %[[Z]])
+// CHECK: return %[[T]], %[[R]], %[[A]]
+module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
+  func.func @stays(%x: tensor<3x4xf32>, %z: tensor<4x3xf32>) -> (!onnx.any, !onnx.any, !onnx.any) {
+    %t = onnx.node "Transpose"(%x) {perm = array<i64: 1, 0>} : (tensor<3x4xf32>) -> !onnx.any
+    %r = onnx.node "Relu"(%t) : (!onnx.any) -> !onnx.any
+    %n = onnx.node "Sin"(%x) : (tensor<3x4xf32>) -> !onnx.any
+    %u = onnx.node "Transpose"(%n) {perm = array<i64: 1, 0>} : (!onnx.any) -> !onnx.any
+    %a = onnx.node "Add"(%u, %z) : (!onnx.any, tensor<4x3xf32>) -> !onnx.any
+    return %t, %r, %a : !onnx.any, !onnx.any, !onnx.any
+  }
+}
