@@ -10,21 +10,34 @@ namespace uoe {
 
 using namespace mlir;
 
+// One spelling of functions and opsets, and all types: what every other pass stands on.
+static void normalize(OpPassManager &passes) {
+  passes.addPass(uoe::createInlineFunctionsPass());
+  passes.addPass(uoe::createNormalizeOpsetPass());
+  passes.addPass(uoe::createInferShapesPass());
+}
+
+static void canonicalize(OpPassManager &passes) {
+  passes.addPass(uoe::createFoldConstantsPass());
+  passes.addPass(uoe::createCanonicalizeOnnxPass());
+  passes.addPass(uoe::createFoldConstantsPass());
+  passes.addPass(uoe::createInferShapesPass());
+}
+
+static void raise(OpPassManager &passes) {
+  passes.addPass(uoe::createRaiseAttentionPass());
+  passes.addPass(uoe::createRaiseMoePass());
+  passes.addPass(uoe::createRaiseFfnPass());
+}
+
 void uoe::buildCanonicalPipeline(OpPassManager &passes) {
-  passes.addPass(createInlineFunctionsPass());
-  passes.addPass(createNormalizeOpsetPass());
-  passes.addPass(createInferShapesPass());
-  passes.addPass(createFoldConstantsPass());
-  passes.addPass(createCanonicalizeOnnxPass());
-  passes.addPass(createFoldConstantsPass());
-  passes.addPass(createInferShapesPass());
+  normalize(passes);
+  canonicalize(passes);
 }
 
 void uoe::buildRaisePipeline(OpPassManager &passes) {
   buildCanonicalPipeline(passes);
-  passes.addPass(createRaiseAttentionPass());
-  passes.addPass(createRaiseMoePass());
-  passes.addPass(createRaiseFfnPass());
+  raise(passes);
 }
 
 // From a raised module (or one that was never raised) to calls of the runtime, with fused entries.
@@ -42,11 +55,10 @@ static void executeReference(OpPassManager &passes) {
 }
 
 static void execute(OpPassManager &passes) {
-  passes.addPass(uoe::createInlineFunctionsPass());
-  passes.addPass(uoe::createNormalizeOpsetPass());
-  passes.addPass(uoe::createInferShapesPass());
+  normalize(passes);
   passes.addPass(uoe::createPromoteHalfPass());
-  uoe::buildRaisePipeline(passes);
+  canonicalize(passes);
+  raise(passes);
   executeRaised(passes);
 }
 

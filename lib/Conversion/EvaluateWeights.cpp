@@ -1,6 +1,6 @@
 #include "lib/Conversion/EvaluateWeights.h"
 #include "dialects/uoe/Uoe.h"
-#include "lib/Execution/Constants.h"
+#include "lib/Constants/Evaluate.h"
 
 using namespace mlir;
 using namespace uoe;

@@ -2,7 +2,7 @@
 #include "dialects/uoe/Uoe.h"
 #include "lib/Report/Number.h"
 #include "lib/Report/Table.h"
-#include "lib/Weights/AtomicFile.h"
+#include "lib/Files/AtomicFile.h"
 #include "passes/decompose/Decompose.h"
 #include <sstream>
 

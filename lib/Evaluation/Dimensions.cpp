@@ -159,6 +159,14 @@ int64_t Dimensions::guess(const std::string &name, size_t index, size_t axis) {
     return options.batch;
   if (has("past") || (role == Role::Past && axis == 2))
     return options.past;
+  // A batch, channels and lengths that a convolution reads.
+  if (axis > 0 && inputs[index].dims.size() >= 3) {
+    ConvolvedSize size = convolvedSizeOf(session.program(), session.program().inputSlots[index]);
+    if (axis == 1 && size.channels > 0)
+      return size.channels;
+    if (axis > 1 && size.length > 0)
+      return size.length;
+  }
   if (has("channel"))
     return 3;
   if (has("height") || has("width"))

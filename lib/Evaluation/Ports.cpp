@@ -1,6 +1,7 @@
 #include "Ports.h"
 #include <algorithm>
 #include <cctype>
+#include <cmath>
 #include <set>
 
 namespace uoe {
@@ -201,6 +202,89 @@ int64_t headSizeOf(const rt::Program &program, int slot) {
       return columns / parts;
   }
   return -1;
+}
+
+namespace {
+/// What one axis of a convolution does to a length.
+struct Stride {
+  int64_t kernel, stride, pads;
+  int64_t operator()(int64_t length) const {
+    return length + pads < kernel ? 0 : (length + pads - kernel) / stride + 1;
+  }
+};
+
+Stride strideOf(const rt::Node &node, const rt::Tensor &weight) {
+  auto first = [&](const char *key, int64_t otherwise) {
+    std::vector<int64_t> values = node.integers(key);
+    return values.empty() ? otherwise : values[0];
+  };
+  std::vector<int64_t> pads = node.integers("pads");
+  int64_t axes = weight.rank() - 2;
+  return {(weight.dim(2) - 1) * first("dilations", 1) + 1,
+          std::max<int64_t>(first("strides", 1), 1),
+          static_cast<int64_t>(pads.size()) == 2 * axes ? pads[0] + pads[axes] : 0};
+}
+
+/// A length of which the convolutions make `places`, without a rest where there is one; -1 if there
+/// is none.
+int64_t lengthFor(const std::vector<Stride> &strides, int64_t places) {
+  constexpr int64_t longest = 1 << 16;
+  int64_t step = 1, least = -1;
+  for (const Stride &stride : strides)
+    step *= stride.stride;
+  for (int64_t length = 1; length <= longest; ++length) {
+    int64_t made = length;
+    for (const Stride &stride : strides)
+      made = stride(made);
+    if (made > places)
+      break;
+    if (made == places && length % step == 0)
+      return length;
+    if (made == places && least < 0)
+      least = length;
+  }
+  return least;
+}
+} // namespace
+
+ConvolvedSize convolvedSizeOf(const rt::Program &program, int slot) {
+  ConvolvedSize size;
+  std::vector<Stride> strides;
+  std::set<int> reached = {slot};
+  int64_t width = -1, axes = 0;
+  for (const rt::Program::Step &step : program.steps) {
+    const rt::Node &node = step.node;
+    bool reads = std::any_of(step.inputs.begin(), step.inputs.end(),
+                             [&](int input) { return reached.count(input) != 0; });
+    if (!reads || node.op == "Shape" || node.op == "Size")
+      continue;
+    reached.insert(step.outputs.begin(), step.outputs.end());
+    const rt::Tensor *weight = node.constants.size() > 1 ? node.constants[1] : nullptr;
+    if (node.op == "Conv" && weight && weight->rank() > 2) {
+      if (strides.empty())
+        size.channels = weight->dim(1) * node.integer("group", 1);
+      width = weight->dim(0);
+      axes = weight->rank() - 2;
+      strides.push_back(strideOf(node, *weight));
+      continue;
+    }
+    if (node.op != "Add" || strides.empty())
+      continue;
+    // Positions are a table with a row for each place, and maybe some for tokens of no place.
+    for (const rt::Tensor *table : node.constants) {
+      if (!table || table->rank() < 2 || table->dim(-1) != width || table->dim(-2) < 2)
+        continue;
+      for (int64_t marks = 0; marks <= 4 && size.length < 0; ++marks) {
+        int64_t places = table->dim(-2) - marks, side = places;
+        if (axes == 2)
+          side = std::llround(std::sqrt(static_cast<double>(places)));
+        if (side > 0 && (axes == 1 || (axes == 2 && side * side == places)))
+          size.length = lengthFor(strides, side);
+      }
+      return size;
+    }
+  }
+  return size;
 }
 
 } // namespace uoe

@@ -43,4 +43,12 @@ int64_t vocabularyOf(const rt::Program &program, int slot);
 /// Size of one attention head where the operator that reads this past input determines it, else -1.
 int64_t headSizeOf(const rt::Program &program, int slot);
 
+/// What an encoder of images or spectra takes at this input, [batch, channels, length...], as its
+/// convolutions and its table of positions determine it.
+struct ConvolvedSize {
+  int64_t channels = -1; // -1: no convolution reads the input
+  int64_t length = -1;   // of each axis after the channels (images are square); -1: any
+};
+ConvolvedSize convolvedSizeOf(const rt::Program &program, int slot);
+
 } // namespace uoe

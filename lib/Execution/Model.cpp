@@ -14,6 +14,14 @@ void uoe::loadModelDialects(MLIRContext &context) {
   context.loadDialect<func::FuncDialect, onnx::OnnxDialect, UoeDialect, rtir::RtDialect>();
 }
 
+bool uoe::isOnnxModel(StringRef path, StringRef bytes) {
+  if (bytes.starts_with("ML\xefR")) // bytecode
+    return false;
+  if (path.ends_with(".onnx"))
+    return true;
+  return !path.ends_with(".mlir") && !path.ends_with(".mlirbc") && looksLikeOnnx(bytes);
+}
+
 OwningOpRef<ModuleOp> uoe::readModel(StringRef path, MLIRContext &context) {
   auto buffer =
       llvm::MemoryBuffer::getFile(path, /*IsText=*/false, /*RequiresNullTerminator=*/false);
@@ -22,11 +30,7 @@ OwningOpRef<ModuleOp> uoe::readModel(StringRef path, MLIRContext &context) {
         << "cannot read '" << path << "': " << buffer.getError().message();
     return {};
   }
-  StringRef bytes = (*buffer)->getBuffer();
-  // A suffix that tells the form wins over a guess, so that a broken file is reported as what it is
-  // meant to be.
-  bool isMlir = path.ends_with(".mlir") || path.ends_with(".mlirbc");
-  if (path.ends_with(".onnx") || (!isMlir && looksLikeOnnx(bytes)))
+  if (isOnnxModel(path, (*buffer)->getBuffer()))
     return readOnnx(path, &context);
   return parseSourceFile<ModuleOp>(path, ParserConfig(&context));
 }

@@ -70,7 +70,6 @@ public:
     rt::check(values.size() == inputPorts.size(), "the model takes ", inputPorts.size(),
               " inputs, given ", values.size());
     checkInputs(values);
-    std::vector<rt::Value> results;
     bool anyDefault = false;
     for (size_t i = 0; i < values.size(); ++i)
       anyDefault |= !values[i] && defaults[i].size() > 0;
@@ -79,12 +78,9 @@ public:
       for (size_t i = 0; i < values.size(); ++i)
         if (!filled[i] && defaults[i].dtype() != rt::DType::None)
           filled[i] = rt::Value(defaults[i]);
-      results = executor->run(filled);
-    } else {
-      results = executor->run(values);
+      return executor->run(filled);
     }
-    results.resize(outputPorts.size()); // what follows are probes
-    return results;
+    return executor->run(values);
   }
 
   void setProfiling(bool on) override {
@@ -117,8 +113,7 @@ public:
       executor->observe = nullptr;
       return;
     }
-    executor->observe = [this, probe](size_t step, const std::vector<rt::Value> &outputs) {
-      const rt::Node &node = compiled->steps[step].node;
+    executor->observe = [probe](const rt::Node &node, const std::vector<rt::Value> &outputs) {
       if (node.domain == "uoe" && node.op == kProbeEntry && !outputs.empty())
         probe(node.name, outputs[0].tensor);
     };
@@ -209,16 +204,14 @@ std::unique_ptr<Session> build(ModuleOp module, const SessionOptions &options,
   for (unsigned i = 0; i < session->inputPorts.size(); ++i)
     if (auto symbol = function.getArgAttrOfType<FlatSymbolRefAttr>(i, "onnx.default"))
       if (auto init = module.lookupSymbol<onnx::InitializerOp>(symbol.getAttr()))
-        if (auto value = dyn_cast<TypedAttr>(init.getValue()))
-          if (auto data = weights.read(value, 16)) {
-            rt::Shape shape(data->type.getShape().begin(), data->type.getShape().end());
-            session->defaults[i] = rt::Tensor(
-                dtypeOf(data->type.getElementType()), shape, const_cast<char *>(data->bytes.data()),
-                std::make_shared<std::shared_ptr<const void>>(data->owner));
-          } else {
-            init.emitError("cannot read the default: ") << llvm::toString(data.takeError());
+        if (auto value = dyn_cast<TypedAttr>(init.getValue())) {
+          llvm::Expected<rt::Tensor> tensor = readTensor(value, weights);
+          if (!tensor) {
+            init.emitError("cannot read the default: ") << llvm::toString(tensor.takeError());
             return nullptr;
           }
+          session->defaults[i] = std::move(*tensor);
+        }
   session->compiled = *program;
   // Before folding and packing take them over.
   for (const auto &entry : session->compiled->constants)

@@ -5,26 +5,7 @@
 using namespace mlir;
 using namespace uoe;
 
-// The runtime numbers its types as ONNX does.
-rt::DType uoe::dtypeOf(Type type) {
-  return static_cast<rt::DType>(onnx::dataTypeOf(type));
-}
-
 namespace {
-
-// Keeps a weight's bytes; when the last tensor over them goes, say after packing, so do their
-// pages: a model is in memory once.
-struct MappedWeight {
-  explicit MappedWeight(const WeightData &data)
-      : owner(data.owner), file(data.file), offset(data.offset), length(data.bytes.size()) {}
-  ~MappedWeight() {
-    if (file)
-      file->advise(offset, length, MappedFile::Advice::DontNeed);
-  }
-  std::shared_ptr<const void> owner;
-  std::shared_ptr<const MappedFile> file;
-  uint64_t offset, length;
-};
 
 class Translator {
 public:
@@ -101,64 +82,15 @@ private:
     return success();
   }
 
-  FailureOr<rt::Tensor> tensor(Operation *op, TypedAttr value) {
-    auto data = weights.read(value, 16);
-    if (!data)
-      return op->emitError("cannot read the constant: ") << llvm::toString(data.takeError());
-    rt::DType dtype = dtypeOf(data->type.getElementType());
-    if (dtype == rt::DType::None || dtype == rt::DType::String)
-      return op->emitError("has a constant of element type ")
-             << data->type.getElementType() << ", which the runtime does not compute with";
-    rt::Shape shape(data->type.getShape().begin(), data->type.getShape().end());
-    // The runtime never writes into storage that it does not own.
-    void *bytes = const_cast<char *>(data->bytes.data());
-    return rt::Tensor(dtype, std::move(shape), bytes, std::make_shared<MappedWeight>(*data));
-  }
-
   LogicalResult constant(Scope &scope, onnx::WeightOp weight) {
     auto init = symbols.lookupNearestSymbolFrom<onnx::InitializerOp>(weight, weight.getNameAttr());
     auto value = init ? dyn_cast<TypedAttr>(init.getValue()) : TypedAttr();
     if (!value)
       return weight.emitOpError("refers to an initializer without a value the runtime can read");
-    FailureOr<rt::Tensor> loaded = tensor(weight, value);
-    if (failed(loaded))
-      return failure();
+    llvm::Expected<rt::Tensor> loaded = readTensor(value, weights);
+    if (!loaded)
+      return weight.emitOpError("cannot be read: ") << llvm::toString(loaded.takeError());
     scope.program->constants.emplace_back(define(scope, weight.getResult()), *loaded);
-    return success();
-  }
-
-  LogicalResult attribute(rtir::CallOp call, NamedAttribute named, rt::Node &node) {
-    std::string name = named.getName().str();
-    Attribute value = named.getValue();
-    rt::Attribute out;
-    if (auto integer = dyn_cast<IntegerAttr>(value)) {
-      out = integer.getInt();
-    } else if (auto real = dyn_cast<FloatAttr>(value)) {
-      out = static_cast<float>(real.getValueAsDouble());
-    } else if (auto text = dyn_cast<StringAttr>(value)) {
-      out = text.str();
-    } else if (auto ints = dyn_cast<DenseI64ArrayAttr>(value)) {
-      out = std::vector<int64_t>(ints.asArrayRef());
-    } else if (auto floats = dyn_cast<DenseF32ArrayAttr>(value)) {
-      out = std::vector<float>(floats.asArrayRef());
-    } else if (auto array = dyn_cast<ArrayAttr>(value);
-               array && llvm::all_of(array, [](Attribute a) { return isa<StringAttr>(a); })) {
-      std::vector<std::string> strings;
-      for (Attribute item : array)
-        strings.push_back(cast<StringAttr>(item).str());
-      out = std::move(strings);
-    } else if (isa<ElementsAttr, onnx::FileAttr>(value)) {
-      FailureOr<rt::Tensor> loaded = tensor(call, cast<TypedAttr>(value));
-      if (failed(loaded))
-        return failure();
-      out = *loaded;
-    } else if (isa<onnx::ProtoAttr>(value)) {
-      return success(); // a type or a sparse tensor: the kernels that need one refuse by themselves
-    } else {
-      return call.emitOpError("has attribute '")
-             << name << "' of a kind that the runtime does not read: " << value;
-    }
-    node.attributes[name] = std::move(out);
     return success();
   }
 
@@ -176,9 +108,14 @@ private:
     step.node.outputs = static_cast<int>(call.getNumResults());
     for (Value operand : call.getOperands())
       step.inputs.push_back(slotOf(scope, operand));
-    for (NamedAttribute named : call.getParams())
-      if (failed(attribute(call, named, step.node)))
-        return failure();
+    for (NamedAttribute named : call.getParams()) {
+      auto attribute = readAttribute(named.getValue(), weights);
+      if (!attribute)
+        return call.emitOpError("has attribute '") << named.getName().getValue() << "', which "
+                                                   << llvm::toString(attribute.takeError());
+      if (*attribute)
+        step.node.attributes[named.getName().str()] = std::move(**attribute);
+    }
     for (auto [i, region] : llvm::enumerate(call.getSubprograms())) {
       auto inner = block(region.front(), {}, {});
       if (failed(inner))
@@ -193,9 +130,9 @@ private:
     return success();
   }
 
-  // A probe has no result; it becomes an entry whose output keeps it alive.
   LogicalResult step(Scope &scope, ProbeOp probe) {
     rt::Program::Step step;
+    step.keep = true;
     step.node.name = probe.getName().str();
     step.node.domain = "uoe";
     step.node.op = kProbeEntry;
@@ -203,15 +140,10 @@ private:
     step.node.outputs = 1;
     step.node.attributes["name"] = probe.getName().str();
     step.inputs.push_back(slotOf(scope, probe.getInput()));
-    int slot = scope.program->slots++;
-    step.outputs.push_back(slot);
-    probeSlots.push_back(slot);
+    step.outputs.push_back(-1);
     scope.program->steps.push_back(std::move(step));
     return success();
   }
-
-public:
-  std::vector<int> probeSlots;
 
 private:
   WeightReader &weights;
@@ -245,12 +177,5 @@ FailureOr<std::shared_ptr<rt::Program>> uoe::translateToProgram(func::FuncOp fun
   for (unsigned i = 0; i < function.getNumResults(); ++i)
     outputs.push_back(name(function.getResultAttrDict(i)));
   Translator translator(weights, function->getParentOfType<ModuleOp>());
-  auto program = translator.block(function.getBody().front(), inputs, outputs);
-  if (failed(program))
-    return failure();
-  for (int slot : translator.probeSlots) {
-    (*program)->outputSlots.push_back(slot);
-    (*program)->outputNames.push_back("");
-  }
-  return program;
+  return translator.block(function.getBody().front(), inputs, outputs);
 }

@@ -1,13 +1,10 @@
 // From rt dialect to a runtime program.
 #pragma once
-#include "lib/Weights/Weights.h"
+#include "lib/Constants/Runtime.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "runtime/core/Program.h"
 
 namespace uoe {
-
-/// The runtime's element type for an MLIR one; None if it has none.
-rt::DType dtypeOf(mlir::Type elementType);
 
 /// Builds the program of a function of rt.call, onnx.weight, onnx.none and uoe.probe (pass
 /// `lower-to-rt`). Inputs and outputs take the names of the attributes `onnx.name`. Weights stay

@@ -2,7 +2,7 @@
 // files, so that no copy of the model is made.
 #include "lib/Onnx/Exporter.h"
 #include "lib/Onnx/Model.h"
-#include "lib/Weights/AtomicFile.h"
+#include "lib/Files/AtomicFile.h"
 #include "llvm/Support/Path.h"
 
 using namespace mlir;

@@ -1,5 +1,5 @@
 #include "Npy.h"
-#include "OutputFile.h"
+#include "lib/Files/AtomicFile.h"
 #include <algorithm>
 #include <cstring>
 

@@ -1,5 +1,5 @@
 #include "Npy.h"
-#include "OutputFile.h"
+#include "lib/Files/AtomicFile.h"
 #include <memory>
 #include <zip.h>
 
@@ -75,12 +75,12 @@ void writeNpz(const std::string &path,
     rt::fail("cannot write '", path, "': ", text);
   }
   rt::check(zip_source_open(memory) == 0, "cannot write '", path, "'");
-  OutputFile file(path);
+  std::string bytes;
   char buffer[1 << 16];
   for (zip_int64_t got; (got = zip_source_read(memory, buffer, sizeof buffer)) > 0;)
-    file.write(buffer, got);
+    bytes.append(buffer, static_cast<size_t>(got));
   zip_source_close(memory);
-  file.commit();
+  writeFile(path, bytes);
 }
 
 } // namespace uoe

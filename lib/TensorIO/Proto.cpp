@@ -1,5 +1,5 @@
 #include "Proto.h"
-#include "OutputFile.h"
+#include "lib/Files/AtomicFile.h"
 #include "onnx-data.pb.h"
 #include <cstring>
 #include <fstream>

@@ -1,4 +1,4 @@
-#include "lib/Weights/AtomicFile.h"
+#include "lib/Files/AtomicFile.h"
 #include "lib/Weights/Weights.h"
 #include "runtime/core/DType.h"
 #include "llvm/ADT/DenseMap.h"
@@ -49,7 +49,7 @@ static llvm::Error writeAll(int descriptor, llvm::ArrayRef<char> bytes, uint64_t
     if (n < 0 && errno == EINTR)
       continue;
     if (n <= 0)
-      return llvm::createStringError("can't write '" + path +
+      return llvm::createStringError("cannot write '" + path +
                                      "': " + std::generic_category().message(errno));
     bytes = bytes.drop_front(static_cast<size_t>(n));
     offset += static_cast<uint64_t>(n);

@@ -1,70 +1,23 @@
 #include "passes/raise/Evaluate.h"
+#include "lib/Constants/Runtime.h"
 #include "lib/Onnx/Operators/Table.h"
-#include "runtime/core/Kernel.h"
 
 using namespace mlir;
 using namespace uoe;
 using namespace uoe::onnx;
 
-static std::optional<rt::Tensor> tensorOf(TypedAttr value, WeightReader &weights, uint64_t limit) {
-  auto type = value ? dyn_cast<RankedTensorType>(value.getType()) : RankedTensorType();
+// Whether the value is a tensor of at most `limit` bytes, told before anything is read.
+static bool isSmall(Attribute value, uint64_t limit) {
+  auto typed = dyn_cast_or_null<TypedAttr>(value);
+  auto type = typed ? dyn_cast<RankedTensorType>(typed.getType()) : RankedTensorType();
   auto bytes = type ? bytesOf(type) : std::nullopt;
-  if (!bytes || *bytes > limit || isa<StringType>(type.getElementType()))
-    return std::nullopt;
-  auto data = weights.read(value, 16);
-  if (!data) {
-    llvm::consumeError(data.takeError());
-    return std::nullopt;
-  }
-  rt::Shape shape(type.getShape().begin(), type.getShape().end());
-  auto dtype = static_cast<rt::DType>(dataTypeOf(type.getElementType()));
-  if (dtype == rt::DType::None || static_cast<int>(dtype) > static_cast<int>(rt::DType::F4E2M1))
-    return std::nullopt;
-  auto owner = std::make_shared<std::shared_ptr<const void>>(data->owner);
-  // The runtime never writes into storage that it does not own.
-  return rt::Tensor(dtype, std::move(shape), const_cast<char *>(data->bytes.data()), owner);
-}
-
-static bool addAttribute(NamedAttribute named, rt::Node &node, WeightReader &weights,
-                         uint64_t limit) {
-  rt::Attribute &out = node.attributes[named.getName().str()];
-  Attribute value = named.getValue();
-  if (auto integer = dyn_cast<IntegerAttr>(value)) {
-    out = integer.getInt();
-  } else if (auto real = dyn_cast<FloatAttr>(value)) {
-    out = static_cast<float>(real.getValueAsDouble());
-  } else if (auto text = dyn_cast<StringAttr>(value)) {
-    out = text.str();
-  } else if (auto ints = dyn_cast<DenseI64ArrayAttr>(value)) {
-    out = std::vector<int64_t>(ints.asArrayRef());
-  } else if (auto reals = dyn_cast<DenseF32ArrayAttr>(value)) {
-    out = std::vector<float>(reals.asArrayRef());
-  } else if (auto array = dyn_cast<ArrayAttr>(value)) {
-    std::vector<std::string> strings;
-    for (Attribute element : array) {
-      auto string = dyn_cast<StringAttr>(element);
-      if (!string)
-        return false;
-      strings.push_back(string.str());
-    }
-    out = std::move(strings);
-  } else if (auto typed = dyn_cast<TypedAttr>(value)) {
-    auto tensor = tensorOf(typed, weights, limit);
-    if (!tensor)
-      return false;
-    out = std::move(*tensor);
-  } else {
-    return false;
-  }
-  return true;
+  return bytes && *bytes <= limit && !isa<StringType>(type.getElementType());
 }
 
 std::optional<SmallVector<TypedAttr>> raise::evaluate(NodeOp node, Inference &facts,
                                                       WeightReader &weights, uint64_t limit) {
   const OperatorEntry *entry = OperatorTable::builtin().find(node.getDomain(), node.getOpType());
-  StringRef domain = node.getDomain() == "ai.onnx" ? StringRef() : node.getDomain();
-  rt::Kernel kernel = rt::KernelTable::builtin().find(domain.str(), node.getOpType().str());
-  if (!entry || !entry->deterministic || !kernel || !node.getSubgraphs().empty())
+  if (!entry || !entry->deterministic || !node.getSubgraphs().empty())
     return std::nullopt;
   // The results' size before any work is done.
   uint64_t total = 0;
@@ -80,16 +33,8 @@ std::optional<SmallVector<TypedAttr>> raise::evaluate(NodeOp node, Inference &fa
   }
   if (total > limit)
     return std::nullopt;
-  rt::Node step;
-  step.name = node.nodeName().str();
-  step.domain = domain.str();
-  step.op = node.getOpType().str();
-  step.version = static_cast<int>(opsetOf(node, node.getDomain()));
-  step.outputs = static_cast<int>(node.getNumResults());
-  for (Value result : node.getResults())
-    step.outputUsed.push_back(!isa<NoneType>(result.getType()));
   for (NamedAttribute named : node.getNodeAttrs())
-    if (!addAttribute(named, step, weights, limit))
+    if (isa<ElementsAttr, FileAttr>(named.getValue()) && !isSmall(named.getValue(), limit))
       return std::nullopt;
   std::vector<rt::Value> inputs;
   // What is read may be larger than what is made (a row of a table), within reason.
@@ -98,26 +43,24 @@ std::optional<SmallVector<TypedAttr>> raise::evaluate(NodeOp node, Inference &fa
       inputs.emplace_back();
       continue;
     }
-    auto tensor = tensorOf(facts.constant(operand), weights, 64 * limit);
-    if (!tensor)
+    TypedAttr value = facts.constant(operand);
+    if (!isSmall(value, 64 * limit))
       return std::nullopt;
+    auto tensor = readTensor(value, weights);
+    if (!tensor) {
+      llvm::consumeError(tensor.takeError());
+      return std::nullopt;
+    }
     inputs.emplace_back(std::move(*tensor));
   }
-  std::vector<rt::Value> outputs(step.outputs);
-  std::any state;
-  rt::KernelCall call{step, {}, outputs, std::vector<bool>(inputs.size(), false), state};
-  for (rt::Value &input : inputs) {
-    step.constants.push_back(input ? &input.tensor : nullptr);
-    call.inputs.push_back(&input);
-  }
-  try {
-    kernel(call);
-  } catch (const std::exception &) {
+  auto outputs = runNode(node, inputs, weights);
+  if (!outputs) {
     // Execution will report what is wrong, if the node is ever run.
+    llvm::consumeError(outputs.takeError());
     return std::nullopt;
   }
   SmallVector<TypedAttr> results;
-  for (auto [result, value] : llvm::zip(node.getResults(), outputs)) {
+  for (auto [result, value] : llvm::zip(node.getResults(), *outputs)) {
     if (isa<NoneType>(result.getType())) {
       results.push_back({});
       continue;
@@ -125,10 +68,9 @@ std::optional<SmallVector<TypedAttr>> raise::evaluate(NodeOp node, Inference &fa
     if (value.kind != rt::Value::Kind::Tensor)
       return std::nullopt;
     const rt::Tensor &tensor = value.tensor;
-    Type element = elementTypeOf(node.getContext(), static_cast<int>(tensor.dtype()));
-    if (!element || isa<StringType>(element) || tensor.bytes() > limit)
+    RankedTensorType type = tensorTypeOf(tensor, node.getContext());
+    if (!type || isa<StringType>(type.getElementType()) || tensor.bytes() > limit)
       return std::nullopt;
-    auto type = RankedTensorType::get(tensor.shape(), element);
     results.push_back(denseFromRaw(
         type, ArrayRef<char>(static_cast<const char *>(tensor.raw()), tensor.bytes())));
   }

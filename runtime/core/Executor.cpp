@@ -113,7 +113,7 @@ void Frame::runStep(size_t index) {
     throw Error(describeFailure(step.node, state.call->inputs, error.what()));
   }
   if (observe && *observe)
-    (*observe)(index, state.outputs);
+    (*observe)(step.node, state.outputs);
   for (size_t i = 0; i < step.outputs.size(); ++i) {
     if (step.outputs[i] >= 0)
       slots[step.outputs[i]] = std::move(state.outputs[i]);
@@ -188,6 +188,7 @@ std::vector<Value> runSubprogram(KernelCall &call, const Program &program, int s
   auto &frame = state.subframes[static_cast<size_t>(slot)];
   if (!frame || &frame->program != &program)
     frame = std::make_unique<Frame>(program);
+  frame->observe = state.frame->observe;
   return frame->run(inputs, state.frame);
 }
 

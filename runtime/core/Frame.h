@@ -23,7 +23,7 @@ public:
   const Program &program;
   std::vector<Value> slots;
   const std::function<void(size_t, int64_t)> *profile = nullptr;
-  const std::function<void(size_t, const std::vector<Value> &)> *observe = nullptr;
+  const std::function<void(const Node &, const std::vector<Value> &)> *observe = nullptr;
 
 private:
   friend std::vector<Value> runSubprogram(KernelCall &, const Program &, int,

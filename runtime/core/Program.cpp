@@ -90,6 +90,17 @@ std::vector<int> capturedSlots(const Node &node) {
   return slots;
 }
 
+/// True for a step that must run even if nothing reads its results, or that holds such a step.
+bool isKept(const Program::Step &step) {
+  if (step.keep)
+    return true;
+  for (const Program *inner : subprogramsOf(step.node))
+    for (const Program::Step &innerStep : inner->steps)
+      if (isKept(innerStep))
+        return true;
+  return false;
+}
+
 /// Bytes that an operator is known to produce without running it; 0 if that is not known.
 size_t announcedBytes(const Node &node, const std::vector<const Tensor *> &inputs) {
   const Tensor *shape = nullptr;
@@ -189,7 +200,7 @@ private:
   }
 
   bool canFold(const Program::Step &step) const {
-    if (isRandom(step.node))
+    if (isKept(step) || isRandom(step.node))
       return false;
     std::vector<const Tensor *> inputs;
     for (int slot : step.inputs) {
@@ -272,7 +283,7 @@ void Program::finish(const KernelTable &table) {
   std::vector<Step> live;
   for (size_t i = steps.size(); i-- > 0;) {
     Step &step = steps[i];
-    bool needed = false;
+    bool needed = isKept(step);
     for (size_t k = 0; k < step.outputs.size(); ++k) {
       int slot = step.outputs[k];
       step.node.outputUsed[k] = slot >= 0 && used[slot] && !isConstant[slot];

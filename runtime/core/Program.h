@@ -17,6 +17,7 @@ public:
     std::vector<int> inputs, outputs; // slots; -1 where absent
     std::vector<bool> dying;          // per input: nothing reads the slot after this step
     std::any prepared;                // the state that the node starts with, see Prepare
+    bool keep = false;                // runs in every run, though nothing may read its outputs
   };
   std::vector<std::string> inputNames, outputNames;
   std::vector<int> inputSlots, outputSlots;
@@ -45,8 +46,9 @@ public:
   std::vector<Value> run(const std::vector<Value> &inputs);
   /// Called around every step if set: index of the step, nanoseconds taken.
   std::function<void(size_t step, int64_t nanoseconds)> profile;
-  /// Called after every step if set, with its outputs; for calibration.
-  std::function<void(size_t step, const std::vector<Value> &outputs)> observe;
+  /// Called after every step if set, those of subprograms included, with its outputs; for
+  /// calibration.
+  std::function<void(const Node &node, const std::vector<Value> &outputs)> observe;
   const Program &program() const;
 
   struct Impl;

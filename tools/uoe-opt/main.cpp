@@ -1,8 +1,9 @@
 // uoe-opt: mlir-opt that also reads and writes ONNX.
 #include "Extension.h"
 #include "Register.h"
+#include "lib/Execution/Model.h"
+#include "lib/Files/AtomicFile.h"
 #include "lib/Onnx/Model.h"
-#include "lib/Weights/AtomicFile.h"
 #include "lib/Weights/Weights.h"
 #include "mlir/Bytecode/BytecodeWriter.h"
 #include "mlir/IR/AsmState.h"
@@ -108,10 +109,6 @@ static void printDiagnostic(Diagnostic &diagnostic) {
                << diagnostic << "\n";
 }
 
-static bool isBytecode(StringRef bytes) {
-  return bytes.starts_with("ML\xefR");
-}
-
 /// Input as MLIR understands it: an ONNX model becomes bytecode, whose weights are still in the
 /// model's file.
 static std::unique_ptr<llvm::MemoryBuffer> readInput(StringRef path, DialectRegistry &registry) {
@@ -122,8 +119,7 @@ static std::unique_ptr<llvm::MemoryBuffer> readInput(StringRef path, DialectRegi
     return nullptr;
   }
   StringRef bytes = (*file)->getBuffer();
-  bool onnxFile = !isBytecode(bytes) && (path.ends_with(".onnx") || looksLikeOnnx(bytes));
-  if (!onnxFile) {
+  if (!isOnnxModel(path, bytes)) {
     // The parser wants a final zero.
     return llvm::MemoryBuffer::getMemBufferCopy(bytes, path);
   }

@@ -33,6 +33,26 @@ public:
     compiled.steps.push_back(step);
   }
 
+  /// A convolution of `slot` with a constant weight; gives the slot of its result.
+  int convolve(int slot, rt::Shape weight, int64_t stride, int64_t pad) {
+    std::vector<int64_t> strides(weight.size() - 2, stride), pads(2 * (weight.size() - 2), pad);
+    int result = withConstant("Conv", slot, std::move(weight));
+    compiled.steps.back().node.attributes["strides"] = strides;
+    compiled.steps.back().node.attributes["pads"] = pads;
+    return result;
+  }
+  /// A step of `op` on `slot` and a constant of this shape; gives the slot of its result.
+  int withConstant(const char *op, int slot, rt::Shape shape) {
+    tables.push_back(std::make_unique<rt::Tensor>(rt::DType::F32, std::move(shape)));
+    rt::Program::Step step;
+    step.node.op = op;
+    step.node.constants = {nullptr, tables.back().get()};
+    step.inputs = {slot, compiled.slots++};
+    step.outputs = {compiled.slots++};
+    compiled.steps.push_back(step);
+    return step.outputs[0];
+  }
+
   const std::vector<PortInfo> &inputs() const override { return in; }
   const std::vector<PortInfo> &outputs() const override { return out; }
   std::vector<rt::Value> run(const std::vector<rt::Value> &values) override {

@@ -55,6 +55,33 @@ TEST(Inputs, TotalLengthFollows) {
   }
 }
 
+TEST(Inputs, ImageSizeFollowsFromPatchesAndPositions) {
+  FakeSession session;
+  session.input("pixel_values", DType::F32, {"batch", "channels", "height", "width"});
+  int patches = session.convolve(session.compiled.inputSlots[0], {32, 3, 8, 8}, 8, 0);
+  session.withConstant("Add", patches, {1, 17, 32}); // 4 x 4 patches and a class token
+  EXPECT_EQ(bindInputs(session, {}).values[0].tensor.shape(), (rt::Shape{1, 3, 32, 32}));
+  InputOptions given;
+  given.dims = {{"channels", 1}};
+  EXPECT_EQ(bindInputs(session, given).values[0].tensor.shape(), (rt::Shape{1, 1, 32, 32}));
+}
+
+TEST(Inputs, SpectrumLengthFollowsFromConvolutionsAndPositions) {
+  FakeSession session;
+  session.input("input_features", DType::F32, {"batch", "feature_size", "frames"});
+  int first = session.convolve(session.compiled.inputSlots[0], {16, 80, 3}, 1, 1);
+  int second = session.convolve(first, {16, 16, 3}, 2, 1);
+  session.withConstant("Add", second, {1500, 16});
+  EXPECT_EQ(bindInputs(session, {}).values[0].tensor.shape(), (rt::Shape{1, 80, 3000}));
+}
+
+TEST(Inputs, ConvolutionsWithoutPositionsTellTheChannelsOnly) {
+  FakeSession session;
+  session.input("pixel_values", DType::F32, {"batch", "channels", "height", "width"});
+  session.convolve(session.compiled.inputSlots[0], {32, 1, 8, 8}, 8, 0);
+  EXPECT_EQ(bindInputs(session, {}).values[0].tensor.shape(), (rt::Shape{1, 1, 224, 224}));
+}
+
 TEST(Inputs, MaskWithoutCacheSharesTheSequence) {
   FakeSession session;
   session.input("input_ids", DType::I64, {"batch", "seq"});

@@ -1,5 +1,5 @@
 #include "lib/TensorIO/Npy.h"
-#include "lib/TensorIO/OutputFile.h"
+#include "lib/Files/AtomicFile.h"
 #include <filesystem>
 #include <gtest/gtest.h>
 
@@ -109,12 +109,12 @@ TEST(Npz, ArraysComeBackInOrder) {
   EXPECT_THROW(readNpz(path), rt::Error);
 }
 
-TEST(OutputFile, NothingIsLeftWithoutCommit) {
+TEST(AtomicFile, NothingIsLeftUnfinished) {
   std::string path = folder() + "atomic";
   writeFile(path, "old");
   {
-    OutputFile file(path);
-    file.write("new", 3);
+    AtomicFile file(path);
+    ASSERT_TRUE(file.open() && file.write({"new", 3}));
   }
   EXPECT_EQ(readFile(path), "old");
   size_t entries = 0;
@@ -123,7 +123,7 @@ TEST(OutputFile, NothingIsLeftWithoutCommit) {
   EXPECT_EQ(entries, 1u);
 }
 
-TEST(OutputFile, Refusals) {
+TEST(AtomicFile, Refusals) {
   EXPECT_THROW(writeFile("/nonexistent/folder/x", "1"), rt::Error);
   EXPECT_THROW(writeFile(folder(), "1"), rt::Error);
   EXPECT_THROW(readFile(folder()), rt::Error);

@@ -1,5 +1,5 @@
 #include "lib/TensorIO/Proto.h"
-#include "lib/TensorIO/OutputFile.h"
+#include "lib/Files/AtomicFile.h"
 #include <cstring>
 #include <filesystem>
 #include <gtest/gtest.h>

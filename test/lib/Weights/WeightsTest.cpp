@@ -1,5 +1,5 @@
 #include "lib/Weights/Weights.h"
-#include "lib/Weights/AtomicFile.h"
+#include "lib/Files/AtomicFile.h"
 #include "mlir/AsmParser/AsmParser.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/MemoryBuffer.h"

@@ -31,7 +31,7 @@ void add(KernelCall &call) {
     c.data<float>()[i] = a.data<float>()[i] + b.data<float>()[i];
 }
 void twice(KernelCall &call) { // two results, the second maybe unused
-  if (call.wants(0))
+  if (call.wants(0) || call.node.outputs == 1)
     call.set(0, call.in(0));
   if (call.wants(1))
     call.set(1, call.in(0));
@@ -201,6 +201,27 @@ TEST(Program, SubprogramsCaptureAndFold) {
   EXPECT_EQ(valuesOf(executor.run({floats({1})})[0]), std::vector<float>{102});
   EXPECT_EQ(valuesOf(executor.run({floats({-1})})[0]), std::vector<float>{199});
   EXPECT_EQ(valuesOf(executor.run({floats({2})})[0]), std::vector<float>{104});
+}
+
+TEST(Program, KeptStepsRunAndAreObservedInSubprogramsToo) {
+  Program p = withBranches();
+  auto inner = std::make_shared<Program>(*p.steps[0].node.program("then_branch"));
+  inner->steps.push_back(step("Twice", {1}, {-1}));
+  inner->steps.back().keep = true; // of a constant, and read by nobody
+  p.steps[0].node.attributes["then_branch"] = std::shared_ptr<const Program>(inner);
+  p.steps[1] = step("Twice", {0}, {3}); // the results of If are not read either
+  p.finish(table());
+  ASSERT_EQ(p.steps.size(), 2u);
+  Executor executor(p);
+  std::vector<float> seen;
+  executor.observe = [&](const Node &node, const std::vector<Value> &outputs) {
+    if (node.name == "Twice@-1")
+      seen.push_back(valuesOf(outputs[0])[0]);
+  };
+  executor.run({floats({1})});
+  executor.run({floats({-1})});
+  executor.run({floats({2})});
+  EXPECT_EQ(seen, (std::vector<float>{100, 100}));
 }
 
 TEST(Program, CapturedSlotsLiveUntilTheStepThatCapturesThem) {

@@ -1,6 +1,8 @@
-#include "lib/Weights/AtomicFile.h"
+#include "lib/Files/AtomicFile.h"
+#include "runtime/core/Error.h"
 #include "llvm/ADT/SmallString.h"
 #include "llvm/Support/FileSystem.h"
+#include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Signals.h"
 #include <algorithm>
 #include <cerrno>
@@ -21,7 +23,7 @@ AtomicFile::~AtomicFile() {
 }
 
 bool AtomicFile::fail(int code) {
-  error = "can't write '" + path + "': " + std::generic_category().message(code);
+  error = "cannot write '" + path + "': " + std::generic_category().message(code);
   return false;
 }
 
@@ -81,4 +83,18 @@ bool AtomicFile::finish() {
   llvm::sys::DontRemoveFileOnSignal(temporary);
   temporary.clear();
   return true;
+}
+
+void uoe::writeFile(const std::string &path, llvm::StringRef content) {
+  AtomicFile file(path);
+  if (!file.open() || !file.write({content.data(), content.size()}) || !file.finish())
+    rt::fail(file.error);
+}
+
+std::string uoe::readFile(const std::string &path) {
+  auto buffer = llvm::MemoryBuffer::getFile(path, /*IsText=*/false,
+                                            /*RequiresNullTerminator=*/false);
+  if (!buffer)
+    rt::fail("cannot read '", path, "': ", buffer.getError().message());
+  return (*buffer)->getBuffer().str();
 }

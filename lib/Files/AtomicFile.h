@@ -30,4 +30,9 @@ private:
   int descriptor = -1;
 };
 
+/// The whole file, by AtomicFile; raises rt::Error naming the path and the system's reason.
+void writeFile(const std::string &path, llvm::StringRef content);
+/// The whole file; raises rt::Error if it cannot be read or is a directory.
+std::string readFile(const std::string &path);
+
 } // namespace uoe
