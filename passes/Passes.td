@@ -160,12 +160,19 @@ def DropSpellingPass : Pass<"drop-spelling", "::mlir::ModuleOp"> {
 def DecomposeFfnPass : Pass<"decompose-ffn", "::mlir::ModuleOp"> {
   let summary = "feed-forward blocks become sums of experts, exactly";
   let description = [{
-    Each `uoe.ffn` becomes `uoe.experts` over slices of its neurons (columns of up and gate, rows of down, biases with them). A block's own
-    attributes `uoe.sizes` and `uoe.permutation` (arrays of i64) go before the option. Blocks that quantise their activations are left
-    dense, with a remark. `keep-dense` keeps the dense block beside its experts and probes both, for a proof.
+    Each `uoe.ffn` becomes `uoe.experts` over slices of its neurons (columns of up and gate, rows of down, biases with them). Neurons go to
+    experts as `permutation` and `sizes` say; a block's own attributes `uoe.permutation` and `uoe.sizes` (arrays of i64) go before.
+
+    Blocks that quantise their activations are split as the model spells them, so that every number is rounded as it was; a scale that depends on
+    all neurons is computed on the results of experts of their own, set side by side. A block with a node that is not known to
+    treat neurons alike is left dense, with a remark and the attribute `uoe.dense` that name it. `keep-dense` keeps the dense block beside its
+    experts and probes both, for a proof.
   }];
   let options = [
     Option<"experts", "experts", "int64_t", "8", "number of experts; need not divide the number of neurons">,
+    ListOption<"sizes", "sizes", "int64_t", "neurons of each expert, instead of even sizes">,
+    Option<"permutation", "permutation", "std::string", "",
+           "order of the neurons: .npy, one for all blocks or a row for each, or .npz, by the blocks' names">,
     Option<"keepDense", "keep-dense", "bool", "false", "keep the dense block and probe both results">
   ];
   let statistics = [Statistic<"decomposed", "blocks-decomposed", "blocks that became experts">];
@@ -177,12 +184,19 @@ def DecomposeAttentionPass : Pass<"decompose-attention", "::mlir::ModuleOp"> {
   let description = [{
     Each `uoe.attention`, with its projections, becomes `uoe.experts` over key and value heads with the query heads that read them: columns of the
     query, key and value matrices (biases with them) and rows of the output matrix. The way between them is followed through nodes that treat
-    heads alike (regrouping, rotary embedding, normalisation of a head, past keys and values); a block with any other node on it is left dense,
-    with a remark that names it. A block's own attribute `uoe.groups` (integer) goes before the option. What else uses keys and values, such as
-    a cache, keeps the dense ones. `keep-dense` keeps the dense block beside its experts and probes both, for a proof.
+    heads alike (regrouping, rotary embedding, normalisation of a head, quantisation, past keys and values). One that needs all heads (a norm over all of
+    them, a scale for all) stays whole, on the results of experts of its own, set side by side. A block with any other node on the way is left
+    dense, with a remark and the attribute `uoe.dense` that name it.
+
+    Groups of heads go to experts as `permutation` and `sizes` say; a block's own attributes `uoe.groups` (integer), `uoe.permutation` and `uoe.sizes`
+    (arrays of i64) go before. What else uses keys and values, such as a cache, keeps the dense ones. `keep-dense` keeps the dense block beside its
+    experts and probes both, for a proof.
   }];
   let options = [
     Option<"groups", "groups", "int64_t", "2", "number of experts; at most one per key and value head, need not divide them">,
+    ListOption<"sizes", "sizes", "int64_t", "key and value heads of each expert, instead of even sizes">,
+    Option<"permutation", "permutation", "std::string", "",
+           "order of the key and value heads: .npy, one for all blocks or a row for each, or .npz, by the blocks' names">,
     Option<"keepDense", "keep-dense", "bool", "false", "keep the dense block and probe both results">
   ];
   let statistics = [Statistic<"decomposed", "blocks-decomposed", "blocks that became experts">];
@@ -348,6 +362,14 @@ def LowerExpertsToMoePass : Pass<"lower-experts-to-moe", "::mlir::ModuleOp"> {
   let options = [Option<"approximate", "approximate", "bool", "false", "take the operator's tanh GELU for the exact one">];
   let statistics = [Statistic<"lowered", "blocks-lowered", "routed blocks that became MoE nodes">];
   let dependentDialects = ["::uoe::UoeDialect"];
+}
+
+def ExactProductsPass : Pass<"exact-products", "::mlir::ModuleOp"> {
+  let summary = "products that may round their inputs don't";
+  let description = [{
+    MatMulNBits loses the attribute accuracy_level, which permits a runtime to round the activations to fewer bits. Forms of a model that sum
+    in another order can then be compared to the last places.
+  }];
 }
 
 def LowerUoeToOnnxPass : Pass<"lower-uoe-to-onnx", "::mlir::ModuleOp"> {

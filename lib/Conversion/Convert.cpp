@@ -118,19 +118,14 @@ LogicalResult uoe::convert(ModuleOp raised, const ConvertOptions &options,
     route.profile = profile.path;
     route.budget = options.budget;
     split = createRouteCascadePass(route);
-  } else if (options.experts > 0) {
-    DecomposeFfnPassOptions decompose;
-    decompose.experts = options.experts;
-    split = createDecomposeFfnPass(decompose);
+  } else if (options.ffn) {
+    split = createDecomposeFfnPass(*options.ffn);
   }
   if (split && failed(run(effort.routing, std::move(split))))
     return failure();
-  if (options.attentionGroups > 0) {
-    DecomposeAttentionPassOptions decompose;
-    decompose.groups = options.attentionGroups;
-    if (failed(run(effort.routing, createDecomposeAttentionPass(decompose))))
-      return failure();
-  }
+  if (options.attention &&
+      failed(run(effort.routing, createDecomposeAttentionPass(*options.attention))))
+    return failure();
   effort.peakBytes = memory().peak;
   return success();
 }

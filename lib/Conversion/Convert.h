@@ -3,18 +3,19 @@
 #include "lib/Conversion/Calibrate.h"
 #include "lib/Conversion/Report.h"
 #include "mlir/IR/BuiltinOps.h"
+#include "passes/Passes.h"
 #include <optional>
 #include <string>
 
 namespace uoe {
 
 struct ConvertOptions {
-  std::string recipe;          // "experts", "cascade"; empty: decompose only
-  double budget = 0.75;        // share of the FFNs' multiply-adds to execute, router counted
-  int64_t experts = 0;         // decompose into so many, without routing; 0: don't
-  int64_t attentionGroups = 0; // decompose attention into so many experts, by heads; 0: don't
-  int64_t expertSize = 16;     // neurons per routed expert
-  std::string profile;         // read it if it exists, else write it there; empty: a temporary
+  std::string recipe;   // "experts", "cascade"; empty: decompose only
+  double budget = 0.75; // share of the FFNs' multiply-adds to execute, router counted
+  std::optional<DecomposeFfnPassOptions> ffn; // decompose feed-forward blocks, without routing
+  std::optional<DecomposeAttentionPassOptions> attention; // decompose attention, by heads
+  int64_t expertSize = 16;                                // neurons per routed expert
+  std::string profile; // read it if it exists, else write it there; empty: a temporary
   CalibrationOptions calibration;
   bool planned = true;      // spread the budget over the layers by measured sensitivity
   int64_t distillSteps = 0; // of training the routers of the recipe experts

@@ -1,8 +1,8 @@
 #include "lib/Conversion/Report.h"
 #include "dialects/uoe/Uoe.h"
+#include "lib/Files/AtomicFile.h"
 #include "lib/Report/Number.h"
 #include "lib/Report/Table.h"
-#include "lib/Files/AtomicFile.h"
 #include "passes/decompose/Decompose.h"
 #include <sstream>
 
@@ -48,6 +48,7 @@ ConversionReport uoe::measureModel(ModuleOp module) {
       report.parameters += static_cast<double>(type.getNumElements());
   });
   std::map<std::string, double> coreWork; // of a routed block, by its experts' name
+  std::map<std::string, double> stepWork; // of the steps before a block's last experts op
   module.walk<WalkOrder::PreOrder>([&](Operation *op) {
     if (auto ffn = dyn_cast<FfnOp>(op)) {
       double work = elements(ffn.getUp()) + elements(ffn.getGate()) + elements(ffn.getDown());
@@ -70,13 +71,15 @@ ConversionReport uoe::measureModel(ModuleOp module) {
       auto recipe = op->getAttrOfType<StringAttr>("uoe.recipe");
       if (experts.getRouting() && !recipe)
         return WalkResult::skip(); // a part of a cascade: its last op carries the figures
-      if (experts.getBody()
-              .walk([](AttentionOp) { return WalkResult::interrupt(); })
-              .wasInterrupted()) {
-        // Head groups: the projections, cut from views of rank 3.
+      auto kind = op->getAttrOfType<StringAttr>(kBlockKind);
+      bool heads = kind && kind.getValue() == "attention";
+      if (heads || experts.getCombine() == Combine::concat) {
+        // Head groups: the projections, cut from views of rank 3. Or a step before a block's sum.
         for (Value value : experts.getSliced())
           if (auto type = cast<RankedTensorType>(value.getType()); type.getRank() == 3)
             report.matmulMultiplyAdds += elements(value);
+        if (!heads)
+          stepWork[blockName(op, "ffn")] += denseCost(experts);
         return WalkResult::skip();
       }
       BlockReport block;
@@ -85,7 +88,8 @@ ConversionReport uoe::measureModel(ModuleOp module) {
       block.experts = experts.numExperts();
       block.cost = realAttr(op, "uoe.cost", 1);
       block.error = realAttr(op, "uoe.error", 0);
-      block.multiplyAdds = realAttr(op, "uoe.multiply_adds", denseCost(experts));
+      block.multiplyAdds =
+          realAttr(op, "uoe.multiply_adds", denseCost(experts) + stepWork[block.name]);
       block.core = intAttr(op, "uoe.core_size");
       block.merged = intAttr(op, "uoe.merged");
       for (int64_t size : experts.getSizes())

@@ -1,381 +1,382 @@
 #include "lib/Proof/Prove.h"
 #include "dialects/uoe/Uoe.h"
-#include "lib/Evaluation/Inputs.h"
 #include "lib/Evaluation/Metrics.h"
-#include "lib/Evaluation/Ports.h"
-#include "lib/Evaluation/Tokens.h"
+#include "lib/Proof/Runs.h"
+#include "lib/Proof/Structure.h"
 #include "mlir/Pass/PassManager.h"
-#include "passes/Passes.h"
 #include "passes/decompose/Decompose.h"
-#include "passes/lower/Lower.h"
-#include "passes/raise/Match.h"
-#include "llvm/Support/FormatVariadic.h"
-#include <cmath>
 
 using namespace mlir;
 using namespace uoe;
 
-double Deviation::ulps() const {
+//===----------------------------------------------------------------------===//
+// What types of arithmetic allow
+//===----------------------------------------------------------------------===//
+
+// The distance of 1 from the next larger number.
+static double epsilon(rt::DType type) {
+  switch (type) {
+  case rt::DType::F64:
+    return 0x1p-52;
+  case rt::DType::F16:
+    return 0x1p-10;
+  case rt::DType::BF16:
+    return 0x1p-7;
+  default:
+    return 0x1p-23;
+  }
+}
+
+double Deviation::ulps(rt::DType of) const {
   if (magnitude <= 0)
     return maxAbs > 0 ? std::numeric_limits<double>::infinity() : 0;
-  float top = static_cast<float>(magnitude);
-  return maxAbs / static_cast<double>(std::nextafter(top, INFINITY) - top);
+  int exponent;
+  std::frexp(magnitude, &exponent); // magnitude is in [2^(exponent-1), 2^exponent)
+  return maxAbs / std::ldexp(epsilon(of), exponent - 1);
+}
+
+// Of a block: some 80 units in the last place of its largest output; sums of thousands of products
+// in another order differ by less.
+// A model of a narrower type has constants (1/sqrt(2) in a GELU) that are exact only in that.
+static double blockTolerance(rt::DType arithmetic, rt::DType model) {
+  double exact = arithmetic == rt::DType::F32 ? 1e-5 : 80 * epsilon(arithmetic);
+  return model == arithmetic ? exact : std::max(exact, epsilon(model) / 8);
+}
+
+// Of a whole model: ten times as much, and one rounding of its output type.
+static double modelTolerance(double block, rt::DType arithmetic, rt::DType output) {
+  return std::max(10 * block, output == arithmetic ? 0 : 2 * epsilon(output));
+}
+
+int64_t Proof::decomposed() const {
+  return llvm::count_if(blocks, [](const BlockProof &block) { return block.kept.empty(); });
 }
 
 //===----------------------------------------------------------------------===//
-// Structure
+// The forms that are compared
 //===----------------------------------------------------------------------===//
 
-// A sliced operand as (weight of the dense block, order of its indices); the order is empty where
-// there is no Gather.
-static Value traceGather(Value value, int64_t axis, std::vector<int64_t> &order) {
-  auto node = value.getDefiningOp<onnx::NodeOp>();
-  if (!node || !node.is("Gather") || node.integer("axis", 0) != axis)
-    return value;
-  auto indices = dyn_cast_or_null<DenseElementsAttr>(onnx::constantOf(node.getInputs()[1]));
-  if (!indices || !indices.getElementType().isInteger(64))
-    return value;
-  order.assign(indices.value_begin<int64_t>(), indices.value_end<int64_t>());
-  return node.getInputs()[0];
+namespace {
+
+constexpr const char *kNodeByNode = "lower-uoe-to-onnx{unroll=true},lower-to-rt";
+
+struct Kinds {
+  bool half = false, brain = false, wide = false; // float16, bfloat16, float64
+  bool mayRound = false, quantises = false;       // products in 8 bits, if permitted and for sure
+};
+
+Kinds kindsOf(ModuleOp module) {
+  Kinds kinds;
+  module.walk([&](onnx::NodeOp node) {
+    StringRef op = node.getOpType();
+    kinds.mayRound |= node.isContrib("MatMulNBits") && node.integer("accuracy_level", 0) == 4;
+    kinds.quantises |= op == "QuantizeLinear" || op == "DynamicQuantizeLinear";
+    for (Type type : node.getResultTypes())
+      if (auto tensor = dyn_cast<TensorType>(type); tensor && op.contains("MatMul")) {
+        kinds.half |= tensor.getElementType().isF16();
+        kinds.brain |= tensor.getElementType().isBF16();
+        kinds.wide |= tensor.getElementType().isF64();
+      }
+  });
+  return kinds;
 }
 
-// Empty if experts and dense block use the same weights, each index of each exactly once, by one
-// partition.
-static std::string checkStructure(FfnOp dense, ExpertsOp experts, int64_t &weights) {
-  if (classify(experts) != ExpertBody::Ffn)
-    return "the experts' body is no feed-forward block of its slices";
-  auto body = cast<FfnOp>(experts.getBody().front().front());
-  unsigned shared = experts.getShared().size();
-  std::vector<int64_t> common;
-  bool first = true;
-  std::pair<Value, Value> pairs[] = {{body.getUp(), dense.getUp()},
-                                     {body.getGate(), dense.getGate()},
-                                     {body.getDown(), dense.getDown()},
-                                     {body.getBiasUp(), dense.getBiasUp()},
-                                     {body.getBiasGate(), dense.getBiasGate()}};
-  for (auto [inner, whole] : pairs) {
-    if (!inner != !whole)
-      return "a weight is missing in one of the forms";
-    if (!inner)
-      continue;
-    unsigned i = cast<BlockArgument>(inner).getArgNumber() - shared;
-    int64_t axis = experts.getAxes()[i];
-    std::vector<int64_t> order;
-    if (traceGather(experts.getSliced()[i], axis, order) != whole)
-      return "an expert's weight is not cut from the dense block's";
-    auto type = cast<RankedTensorType>(whole.getType());
-    int64_t size = type.getDimSize(axis), covered = 0;
-    for (int64_t part : experts.getSizes())
-      covered += part;
-    if (covered != size)
-      return llvm::formatv("the experts cover {0} of {1} neurons", covered, size).str();
-    if (order.empty()) {
-      order.resize(size);
-      for (int64_t k = 0; k < size; ++k)
-        order[k] = k;
-    }
-    std::vector<int64_t> uses(size);
-    for (int64_t index : order) {
-      if (index < 0 || index >= size)
-        return llvm::formatv("neuron {0} of {1} does not exist", index, size).str();
-      ++uses[index];
-    }
-    for (int64_t k = 0; k < size; ++k)
-      if (uses[k] != 1)
-        return llvm::formatv("neuron {0} is used {1} times", k, uses[k]).str();
-    if (!first && order != common)
-      return "two weights of the block are cut by different partitions";
-    common = order;
-    first = false;
-    weights += type.getNumElements();
+LogicalResult runPasses(ModuleOp module, llvm::function_ref<void(PassManager &)> add) {
+  PassManager passes(module.getContext());
+  add(passes);
+  return passes.run(module);
+}
+
+// Both branches of an If may hold a layer 0: names get those of the subgraphs around them.
+void qualifyNames(ModuleOp module) {
+  module.walk([](Operation *op) {
+    auto name = op->getAttrOfType<StringAttr>("name");
+    if (!name || !isa<FfnOp, AttentionOp, MoeOp, ExpertsOp>(op))
+      return;
+    std::string qualified = name.str();
+    for (Region *region = op->getParentRegion(); region; region = region->getParentRegion())
+      if (auto node = dyn_cast<onnx::NodeOp>(region->getParentOp());
+          node && node.getSubgraphNames())
+        qualified = cast<StringAttr>((*node.getSubgraphNames())[region->getRegionNumber()]).str() +
+                    "." + qualified;
+    op->setAttr("name", StringAttr::get(op->getContext(), qualified));
+  });
+}
+
+/// The dense model in the arithmetic of the proof, its raised and its decomposed form.
+struct Forms {
+  OwningOpRef<ModuleOp> dense, raised;
+  Kinds kinds; // of the model as imported
+};
+
+// Products of half-precision numbers are computed in float32, and products that may round their
+// inputs don't: both forms then differ by the order of summation alone.
+FailureOr<Forms> formsOf(ModuleOp model) {
+  Forms forms;
+  forms.dense = model.clone();
+  if (failed(runPasses(*forms.dense, [](PassManager &passes) {
+        passes.addPass(createInlineSpellingPass()); // where it was raised before
+        passes.addPass(createInlineFunctionsPass());
+        passes.addPass(createNormalizeOpsetPass());
+        passes.addPass(createInferShapesPass());
+      })))
+    return failure();
+  forms.kinds = kindsOf(*forms.dense);
+  if (failed(runPasses(*forms.dense, [](PassManager &passes) {
+        passes.addPass(createPromoteHalfPass());
+        passes.addPass(createExactProductsPass());
+      })))
+    return failure();
+  forms.raised = forms.dense->clone();
+  if (failed(runPasses(*forms.raised, buildRaisePipeline)))
+    return failure();
+  qualifyNames(*forms.raised);
+  return forms;
+}
+
+//===----------------------------------------------------------------------===//
+// Blocks
+//===----------------------------------------------------------------------===//
+
+std::string kindOf(Operation *op) {
+  if (isa<MoeOp>(op))
+    return "moe";
+  return isa<FfnOp>(op) ? "ffn" : "attention";
+}
+
+// Raised blocks in the order of the model.
+SmallVector<Operation *> blocksOf(ModuleOp module) {
+  SmallVector<Operation *> blocks;
+  module.walk<WalkOrder::PreOrder>([&](Operation *op) {
+    if (!isa<FfnOp, AttentionOp, MoeOp, ExpertsOp>(op))
+      return WalkResult::advance();
+    if (!isa<ExpertsOp>(op))
+      blocks.push_back(op);
+    return WalkResult::skip();
+  });
+  return blocks;
+}
+
+std::string keptReason(Operation *block) {
+  if (auto moe = dyn_cast<MoeOp>(block)) {
+    std::string experts = "a mixture";
+    if (Value up = moe.getUp())
+      if (auto type = dyn_cast<RankedTensorType>(up.getType()); type && !type.isDynamicDim(0))
+        experts += " of " + std::to_string(type.getDimSize(0)) + " experts";
+    return "it is " + experts + " of the model's own, " + std::to_string(moe.getK()) +
+           " for each token: left as it is";
   }
   return "";
 }
 
-// The constant matrices that the dense block multiplies by: where its queries, keys and values come
-// from, and where its result goes.
-static llvm::SetVector<Value> matricesOf(AttentionOp dense, raise::Facts &facts) {
-  llvm::SetVector<Value> matrices;
-  auto product = [&](onnx::NodeOp node) {
-    return (node.is("MatMul") || node.is("Gemm")) && facts.isConstant(node.input(1)) &&
-           raise::rankOf(node.input(1)) == 2;
-  };
-  llvm::SetVector<Value> back;
-  back.insert(dense.getQuery());
-  back.insert(dense.getKey());
-  back.insert(dense.getValue());
-  for (size_t i = 0; i < back.size(); ++i) {
-    auto node = back[i].getDefiningOp<onnx::NodeOp>();
-    if (!node)
-      continue;
-    if (product(node)) {
-      matrices.insert(node.input(1));
-      continue;
-    }
-    // Angles and shapes come in beside the first operand; past keys and values have no matrix
-    // behind them.
-    if (node.is("Concat") || node.is("Add") || node.is("Mul") || node.is("Sub"))
-      back.insert(node.getInputs().begin(), node.getInputs().end());
-    else if (!node.getInputs().empty())
-      back.insert(node.input(0));
-  }
-  Value forward = dense.getResult(0);
-  while (forward) {
-    Value next;
-    for (Operation *user : forward.getUsers())
-      if (auto node = dyn_cast<onnx::NodeOp>(user); node && node->getNumResults() == 1) {
-        if (product(node) && node.input(0) == forward) {
-          matrices.insert(node.input(1));
-          return matrices;
-        }
-        next = node.getResult(0);
-      }
-    forward = next;
-  }
-  return matrices;
-}
+// One entry for each block of the raised model, with what its experts in `decomposed` are.
+std::vector<BlockProof> checkBlocks(ModuleOp raised, ModuleOp decomposed) {
+  std::map<std::string, SmallVector<ExpertsOp>> parts;
+  decomposed.walk([&](ExpertsOp experts) {
+    if (auto name = experts->getAttrOfType<StringAttr>("name"))
+      parts[name.str()].push_back(experts);
+    else
+      parts[blockName(experts, "ffn")].push_back(experts);
+  });
+  std::map<std::string, std::string> reasons;
+  for (Operation *block : blocksOf(decomposed))
+    if (auto reason = block->getAttrOfType<StringAttr>(kLeftDense))
+      reasons[blockName(block, kindOf(block))] = reason.str();
 
-// Empty if the experts' parts of each weight lie side by side: a slice of it (or all), seen as [..,
-// groups, ..], cut between groups. Matrices of the dense block that products took apart otherwise
-// (packed with something else) are used once where they are used.
-static std::string checkStructure(AttentionOp dense, ExpertsOp experts, int64_t &weights) {
-  raise::Facts facts;
-  std::map<void *, std::vector<int64_t>> uses; // per index of the axis that is cut
-  std::map<void *, int64_t> axisOf;
-  llvm::SetVector<Value> wholes;
-  int64_t groups = 0;
-  for (int64_t size : experts.getSizes())
-    groups += size;
-  for (auto [sliced, cutAxis] : llvm::zip(experts.getSliced(), experts.getAxes())) {
-    if (!facts.isConstant(sliced))
-      continue;
-    if (raise::sizeOf(sliced, cutAxis) != groups)
-      return llvm::formatv("the experts cover {0} of {1} groups of heads", groups,
-                           raise::sizeOf(sliced, cutAxis))
-          .str();
-    Value base = sliced;
-    int64_t axis = cutAxis, before = 1, each = 1, offset = 0;
-    auto node = base.getDefiningOp<onnx::NodeOp>();
-    if (node && node.is("Reshape")) {
-      base = node.input(0);
-      auto view = cast<RankedTensorType>(sliced.getType()).getShape(),
-           from = cast<RankedTensorType>(base.getType()).getShape();
-      axis = 0;
-      while (axis < static_cast<int64_t>(from.size()) && from[axis] == view[axis])
-        ++axis;
-      // [.., before, groups, each, ..] of [.., before * groups * each, ..]
-      for (int64_t i = axis; i < cutAxis; ++i)
-        before *= view[i];
-      if (axis == static_cast<int64_t>(from.size()) || from[axis] % (before * groups) != 0)
-        return "a weight is not seen by groups of heads";
-      each = from[axis] / (before * groups);
-      node = base.getDefiningOp<onnx::NodeOp>();
+  std::vector<BlockProof> result;
+  for (Operation *block : blocksOf(raised)) {
+    BlockProof proof;
+    proof.kind = kindOf(block);
+    proof.name = blockName(block, proof.kind);
+    proof.kept = keptReason(block);
+    auto found = parts.find(proof.name);
+    if (found == parts.end() && proof.kept.empty()) {
+      auto reason = reasons.find(proof.name);
+      proof.kept = reason == reasons.end() ? "it is not decomposed" : reason->second;
+    } else if (found != parts.end()) {
+      proof.kept.clear();
+      proof.parts = static_cast<int64_t>(found->second.size());
+      auto sizes = found->second.back().getSizes();
+      proof.sizes.assign(sizes.begin(), sizes.end());
+      // Numbers of one block's weights at a time.
+      Provenance provenance;
+      Structure structure = checkStructure(block, found->second, provenance);
+      proof.structure = structure.problem;
+      proof.weights = structure.weights;
     }
-    int64_t extent = before * groups * each;
-    if (node && node.is("Slice")) {
-      auto starts = facts.integers(node.input(1)), axes = facts.integers(node.input(3));
-      if (starts && axes && axes->size() == 1 && (*axes)[0] == axis &&
-          raise::sizeOf(node.input(0), axis) > extent) {
-        offset = (*starts)[0];
-        base = node.input(0);
-      }
-    }
-    auto type = dyn_cast<RankedTensorType>(base.getType());
-    if (!type || !type.hasStaticShape() || offset < 0 || offset + extent > type.getDimSize(axis))
-      return "a part of a weight does not lie within it";
-    void *key = base.getAsOpaquePointer();
-    auto [at, fresh] = axisOf.try_emplace(key, axis);
-    if (!fresh && at->second != axis)
-      return "a weight is cut along two axes";
-    std::vector<int64_t> &counts = uses[key];
-    counts.resize(type.getDimSize(axis));
-    for (int64_t i = offset; i < offset + extent; ++i)
-      ++counts[i];
-    wholes.insert(base);
+    result.push_back(std::move(proof));
   }
-  for (Value matrix : matricesOf(dense, facts))
-    if (!wholes.contains(matrix))
-      return "a matrix of the dense block is not cut into the experts";
-  for (Value weight : wholes) {
-    const std::vector<int64_t> &counts = uses[weight.getAsOpaquePointer()];
-    for (auto [i, count] : llvm::enumerate(counts))
-      if (count != 1)
-        return llvm::formatv("index {0} of a weight is used {1} times", i, count).str();
-    weights += cast<RankedTensorType>(weight.getType()).getNumElements();
-  }
-  return wholes.empty() ? "the experts have no weights" : "";
+  return result;
 }
 
 //===----------------------------------------------------------------------===//
 // Numbers
 //===----------------------------------------------------------------------===//
 
-static void compare(const rt::Tensor &a, const rt::Tensor &b, Deviation &deviation) {
-  Difference d = difference(a, b);
-  if (!d.mismatch.empty())
-    rt::fail("dense and decomposed form differ in kind: ", d.mismatch);
-  deviation.maxAbs = std::max(deviation.maxAbs, d.maxAbs);
-  deviation.magnitude = std::max(deviation.magnitude, d.magnitude);
+void compareOutputs(const Session &session, const std::vector<rt::Value> &want,
+                    const std::vector<rt::Value> &got,
+                    std::vector<std::pair<std::string, Deviation>> &outputs) {
+  outputs.resize(want.size());
+  for (size_t i = 0; i < want.size(); ++i) {
+    outputs[i].first = session.outputs()[i].name;
+    if (want[i].kind == rt::Value::Kind::Tensor && isFloat(want[i].tensor.dtype()))
+      compare(want[i].tensor, got[i].tensor, outputs[i].second);
+  }
 }
 
-static std::vector<std::vector<rt::Value>> proofInputs(const Session &session,
-                                                       const ProofOptions &options) {
-  std::vector<std::vector<rt::Value>> runs;
-  for (uint64_t seed : {1, 2}) {
-    InputOptions random;
-    random.seed = seed;
-    random.batch = static_cast<int64_t>(seed);
-    random.sequence = 16;
-    runs.push_back(bindInputs(session, random).values);
+/// Compares both results of each block as a run of the decomposed model shows them.
+class BlockProbes {
+public:
+  explicit BlockProbes(std::vector<BlockProof> &blocks) {
+    for (BlockProof &block : blocks)
+      byName[block.name] = &block;
   }
-  if (options.tokens.empty())
-    return runs;
-  int ids = inputOf(session, Role::Ids);
-  rt::check(ids >= 0, "the model has no input of token ids for '", options.tokens, "'");
-  const PortInfo &port = session.inputs()[ids];
-  TokenFile file = readTokens(options.tokens);
-  for (int64_t i = 0; i < options.windows; ++i) {
-    std::vector<int64_t> window;
-    if (file.stream) {
-      const auto &all = file.sentences.front();
-      int64_t length = std::min<int64_t>(options.windowLength, static_cast<int64_t>(all.size()));
-      int64_t begin = (static_cast<int64_t>(all.size()) - length) / options.windows * i;
-      window.assign(all.begin() + begin, all.begin() + begin + length);
-    } else if (!file.sentences.empty()) {
-      window = file.sentences[file.sentences.size() * static_cast<size_t>(i) /
-                              static_cast<size_t>(options.windows)];
+
+  void see(const std::string &probe, const rt::Tensor &value) {
+    size_t colon = probe.rfind(':');
+    std::string name = probe.substr(0, colon);
+    auto [it, fresh] = pending.try_emplace(name, value);
+    if (fresh)
+      return;
+    bool denseFirst = probe.substr(colon + 1) == "experts";
+    if (auto block = byName.find(name); block != byName.end()) {
+      compare(denseFirst ? it->second : value, denseFirst ? value : it->second,
+              block->second->deviation);
+      block->second->measured = true;
     }
-    if (window.empty())
-      continue;
-    InputOptions text;
-    text.given[port.name] =
-        integerTensor(port.dtype, {1, static_cast<int64_t>(window.size())}, window);
-    runs.push_back(bindInputs(session, text).values);
+    pending.erase(it);
   }
-  return runs;
-}
 
-static std::unique_ptr<Session> session(ModuleOp module, StringRef pipeline, int threads) {
-  SessionOptions options;
-  options.threads = threads;
-  options.pipeline = pipeline.str();
-  std::string error;
-  auto result = Session::create(OwningOpRef<ModuleOp>(module.clone()), options, error);
-  rt::check(result != nullptr, error);
-  return result;
-}
+private:
+  std::map<std::string, BlockProof *> byName;
+  std::map<std::string, rt::Tensor> pending;
+};
 
-FailureOr<Proof> uoe::prove(ModuleOp raised, const ProofOptions &options) {
-  OwningOpRef<ModuleOp> decomposed = raised.clone();
-  PassManager passes(raised.getContext());
-  DecomposeFfnPassOptions decompose;
-  decompose.experts = options.experts;
-  decompose.keepDense = true;
-  passes.addPass(createDecomposeFfnPass(decompose));
-  DecomposeAttentionPassOptions attention;
-  attention.groups = options.attentionGroups;
-  attention.keepDense = true;
-  passes.addPass(createDecomposeAttentionPass(attention));
-  if (failed(passes.run(*decomposed)))
-    return failure();
-
-  Proof proof;
-  std::map<std::string, size_t> index;
-  std::map<std::string, Operation *> dense;
-  decomposed->walk([&](FfnOp ffn) {
-    if (!ffn->getParentOfType<ExpertsOp>())
-      dense[blockName(ffn, "ffn")] = ffn;
-  });
-  decomposed->walk([&](AttentionOp attention) {
-    if (!attention->getParentOfType<ExpertsOp>())
-      dense[blockName(attention, "attention")] = attention;
-  });
-  decomposed->walk([&](ExpertsOp experts) {
-    BlockProof block;
-    bool heads = !experts.getBody().getOps<AttentionOp>().empty();
-    block.kind = heads ? "attention" : "ffn";
-    block.name = blockName(experts, block.kind);
-    block.experts = experts.numExperts();
-    auto it = dense.find(block.name);
-    if (it == dense.end())
-      block.structure = "there is no dense block of this name";
-    else if (auto attention = dyn_cast<AttentionOp>(it->second))
-      block.structure = checkStructure(attention, experts, block.weights);
-    else
-      block.structure = checkStructure(cast<FfnOp>(it->second), experts, block.weights);
-    index[block.name] = proof.blocks.size();
-    proof.blocks.push_back(std::move(block));
-  });
-  if (proof.blocks.empty())
-    return raised.emitError("has no block that could be decomposed, so there is nothing to prove"),
-           failure();
-
-  try {
-    // Block by block: both forms get the same input, within one run of the decomposed model.
-    auto both = session(*decomposed, "lower-uoe-to-onnx{unroll=true},lower-to-rt", options.threads);
-    std::map<std::string, rt::Tensor> pending;
-    both->setProbe([&](const std::string &probe, const rt::Tensor &value) {
-      size_t colon = probe.rfind(':');
-      std::string name = probe.substr(0, colon);
-      auto [it, fresh] = pending.try_emplace(name, value);
-      if (fresh)
-        return;
-      auto at = index.find(name);
-      bool denseFirst = probe.substr(colon + 1) == "experts";
-      if (at != index.end()) {
-        compare(denseFirst ? it->second : value, denseFirst ? value : it->second,
-                proof.blocks[at->second].deviation);
-        proof.blocks[at->second].measured = true;
-      }
-      pending.erase(it);
-    });
-    auto reference = session(raised, "execute-reference", options.threads);
-    for (const auto &inputs : proofInputs(*reference, options)) {
-      std::vector<rt::Value> want = reference->run(inputs), got = both->run(inputs);
-      proof.outputs.resize(want.size());
-      for (size_t i = 0; i < want.size(); ++i) {
-        proof.outputs[i].first = reference->outputs()[i].name;
-        if (want[i].kind == rt::Value::Kind::Tensor && isFloat(want[i].tensor.dtype()))
-          compare(want[i].tensor, got[i].tensor, proof.outputs[i].second);
-      }
-      ++proof.runs;
-    }
-  } catch (const std::exception &problem) {
-    return raised.emitError("proof: ") << problem.what(), failure();
-  }
-  proof.passed = true;
+void judge(Proof &proof, const ProofOptions &options, bool measured) {
+  // Half precision is computed in float32 where its types are all known.
+  rt::DType arithmetic = proof.modelType;
+  for (const BlockProof &block : proof.blocks)
+    if (block.measured && isFloat(block.deviation.type))
+      arithmetic = block.deviation.type;
+  proof.blockTolerance =
+      options.blockTolerance.value_or(blockTolerance(arithmetic, proof.modelType));
+  proof.passed = proof.decomposed() > 0;
   for (BlockProof &block : proof.blocks) {
-    block.passed = block.structure.empty() && block.measured &&
-                   block.deviation.relative() <= options.blockTolerance;
+    if (!block.kept.empty())
+      continue;
+    block.passed =
+        block.structure.empty() &&
+        (!measured || (block.measured && block.deviation.relative() <= proof.blockTolerance));
     proof.passed &= block.passed;
   }
+  for (auto &[name, deviation] : proof.outputs) {
+    double tolerance = modelTolerance(proof.blockTolerance, arithmetic, deviation.type);
+    proof.modelTolerance =
+        options.modelTolerance.value_or(std::max(tolerance, proof.modelTolerance));
+  }
   for (auto &[name, deviation] : proof.outputs)
-    proof.passed &= deviation.relative() <= options.modelTolerance;
+    proof.passed &= deviation.relative() <= proof.modelTolerance;
+}
+
+Proof describe(const Forms &forms) {
+  Proof proof;
+  proof.modelType = forms.kinds.half    ? rt::DType::F16
+                    : forms.kinds.brain ? rt::DType::BF16
+                    : forms.kinds.wide  ? rt::DType::F64
+                                        : rt::DType::F32;
+  if (forms.kinds.half)
+    proof.arithmetic = "float16 weights, float32 arithmetic";
+  if (forms.kinds.mayRound)
+    proof.arithmetic += std::string(proof.arithmetic.empty() ? "" : "; ") +
+                        "products exact where the model permits 8 bits (accuracy_level 4)";
   return proof;
 }
 
-std::string uoe::toText(const Proof &proof, const ProofOptions &options) {
-  std::string text;
-  llvm::raw_string_ostream out(text);
-  for (const BlockProof &block : proof.blocks) {
-    out << llvm::formatv("{0,-24} {1,4} experts  ", block.name, block.experts);
-    if (!block.structure.empty())
-      out << "structure: " << block.structure;
-    else
-      out << llvm::formatv("each of {0} weights used once", block.weights);
-    if (block.measured)
-      out << llvm::formatv("  largest difference {0:e2} ({1:f1} ulps, {2:e1} relative)",
-                           block.deviation.maxAbs, block.deviation.ulps(),
-                           block.deviation.relative());
-    out << (block.passed ? "  equal\n" : "  NOT EQUAL\n");
+} // namespace
+
+FailureOr<Proof> uoe::prove(ModuleOp model, const ProofOptions &options) {
+  FailureOr<Forms> forms = formsOf(model);
+  if (failed(forms))
+    return failure();
+  OwningOpRef<ModuleOp> decomposed = forms->raised->clone();
+  {
+    // What stays dense is in the report, with the reason.
+    ScopedDiagnosticHandler quiet(model.getContext(), [](Diagnostic &diagnostic) {
+      return success(diagnostic.getSeverity() == DiagnosticSeverity::Remark);
+    });
+    if (failed(runPasses(*decomposed, [&](PassManager &passes) {
+          DecomposeFfnPassOptions ffn = options.ffn;
+          ffn.keepDense = true;
+          passes.addPass(createDecomposeFfnPass(ffn));
+          DecomposeAttentionPassOptions attention = options.attention;
+          attention.keepDense = true;
+          passes.addPass(createDecomposeAttentionPass(attention));
+        })))
+      return failure();
   }
-  for (const auto &[name, deviation] : proof.outputs)
-    out << llvm::formatv(
-        "whole model, {0}: largest difference {1:e2} ({2:f1} ulps, {3:e1} relative)\n", name,
-        deviation.maxAbs, deviation.ulps(), deviation.relative());
-  out << llvm::formatv(
-      "{0}: {1} blocks, {2} runs; tolerance {3:e0} relative for a block, {4:e0} for the model\n",
-      proof.passed ? "proved" : "NOT PROVED", proof.blocks.size(), proof.runs,
-      options.blockTolerance, options.modelTolerance);
-  return text;
+  Proof proof = describe(*forms);
+  proof.blocks = checkBlocks(*forms->raised, *decomposed);
+  if (proof.blocks.empty())
+    return model.emitError("has no block that could be decomposed, so there is nothing to prove"),
+           failure();
+  if (proof.decomposed() == 0)
+    return proof;
+  try {
+    // Block by block: both forms get the same input, within one run of the decomposed model.
+    auto both = sessionOf(*decomposed, kNodeByNode, options.threads);
+    decomposed = {};
+    BlockProbes probes(proof.blocks);
+    both->setProbe(
+        [&](const std::string &probe, const rt::Tensor &value) { probes.see(probe, value); });
+    auto reference = sessionOf(*forms->dense, kNodeByNode, options.threads);
+    std::unique_ptr<Session> native;
+    if (!proof.arithmetic.empty())
+      native = sessionOf(model, "execute-reference", options.threads);
+    for (const auto &inputs : proofInputs(*reference, options)) {
+      std::vector<rt::Value> want = reference->run(inputs);
+      compareOutputs(*reference, want, both->run(inputs), proof.outputs);
+      if (native)
+        compareOutputs(*reference, want, native->run(inputs), proof.native);
+      ++proof.runs;
+    }
+  } catch (const std::exception &problem) {
+    return model.emitError("proof: ") << problem.what(), failure();
+  }
+  judge(proof, options, /*measured=*/true);
+  return proof;
+}
+
+FailureOr<Proof> uoe::proveAgainst(ModuleOp decomposed, ModuleOp dense,
+                                   const ProofOptions &options) {
+  FailureOr<Forms> forms = formsOf(dense);
+  if (failed(forms))
+    return failure();
+  OwningOpRef<ModuleOp> copy = decomposed.clone();
+  qualifyNames(*copy);
+  Proof proof = describe(*forms);
+  proof.blocks = checkBlocks(*forms->raised, *copy);
+  if (proof.decomposed() == 0)
+    return decomposed.emitError("has no experts that stand for a block of the dense model"),
+           failure();
+  try {
+    if (failed(runPasses(*copy, [](PassManager &passes) {
+          LowerUoeToOnnxPassOptions lower;
+          lower.unroll = true;
+          passes.addPass(createLowerUoeToOnnxPass(lower));
+          passes.addPass(createInferShapesPass());
+          passes.addPass(createPromoteHalfPass());
+          passes.addPass(createExactProductsPass());
+        })))
+      return failure();
+    auto session = sessionOf(*copy, "lower-to-rt", options.threads);
+    auto reference = sessionOf(*forms->dense, kNodeByNode, options.threads);
+    for (const auto &inputs : proofInputs(*reference, options)) {
+      compareOutputs(*reference, reference->run(inputs), session->run(inputs), proof.outputs);
+      ++proof.runs;
+    }
+  } catch (const std::exception &problem) {
+    return decomposed.emitError("proof: ") << problem.what(), failure();
+  }
+  judge(proof, options, /*measured=*/false);
+  return proof;
 }

@@ -1,14 +1,21 @@
 // What the decomposing and routing passes share.
 #pragma once
 #include "dialects/uoe/Uoe.h"
+#include "passes/decompose/Partition.h"
 
 namespace uoe {
 
-/// `total` as `parts` sizes that differ by one at most, larger ones first.
-llvm::SmallVector<int64_t> evenSizes(int64_t total, int64_t parts);
-
 /// True for spellings whose activations are quantised at run time: no sum of parts equals them.
 bool quantisesActivations(mlir::Region &spelling);
+
+/// Leaves a block dense: says why in a remark, and in the attribute `uoe.dense` for reports.
+inline constexpr llvm::StringLiteral kLeftDense = "uoe.dense";
+void leaveDense(mlir::Operation *block, llvm::StringRef name, const llvm::Twine &why);
+
+/// Copies what names a block from it to the experts that stand for it, and says in `uoe.block`
+/// whether it was "ffn" or "attention".
+inline constexpr llvm::StringLiteral kBlockKind = "uoe.block";
+void copyName(mlir::Operation *block, mlir::Operation *experts);
 
 /// The block's name in reports and profiles: its attribute `name`, or "layer.N.KIND" by `layer`.
 std::string blockName(mlir::Operation *op, llvm::StringRef kind);
@@ -29,5 +36,8 @@ mlir::Value reorder(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value we
 /// value + bias, or value if there is none.
 mlir::Value addBias(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value value,
                     mlir::Value bias);
+
+/// Erases an op that nothing uses, and what only it used, back through nodes and raised blocks.
+void eraseUnused(mlir::Operation *op);
 
 } // namespace uoe

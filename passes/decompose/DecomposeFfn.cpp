@@ -4,6 +4,7 @@
 #include "dialects/uoe/Uoe.h"
 #include "passes/Passes.h"
 #include "passes/decompose/Decompose.h"
+#include "passes/decompose/Slicer.h"
 
 namespace uoe {
 #define GEN_PASS_DEF_DECOMPOSEFFNPASS
@@ -13,11 +14,17 @@ namespace uoe {
 using namespace mlir;
 using namespace uoe;
 
-SmallVector<int64_t> uoe::evenSizes(int64_t total, int64_t parts) {
-  SmallVector<int64_t> sizes(parts, total / parts);
-  for (int64_t i = 0; i < total % parts; ++i)
-    ++sizes[i];
-  return sizes;
+void uoe::leaveDense(Operation *block, StringRef name, const Twine &why) {
+  block->emitRemark(name) << " is left dense: " << why;
+  block->setAttr(kLeftDense, StringAttr::get(block->getContext(), why));
+}
+
+void uoe::copyName(Operation *block, Operation *experts) {
+  for (StringRef attr : {"name", "layer"})
+    if (Attribute value = block->getAttr(attr))
+      experts->setAttr(attr, value);
+  experts->setAttr(kBlockKind, StringAttr::get(block->getContext(),
+                                               isa<AttentionOp>(block) ? "attention" : "ffn"));
 }
 
 bool uoe::quantisesActivations(Region &spelling) {
@@ -118,6 +125,28 @@ Value uoe::addBias(OpBuilder &builder, Location loc, Value value, Value bias) {
       .getResult(0);
 }
 
+void uoe::eraseUnused(Operation *op) {
+  llvm::SetVector<Operation *> work;
+  work.insert(op);
+  while (!work.empty()) {
+    Operation *next = work.pop_back_val();
+    if (!next->use_empty() || !isa<onnx::NodeOp, AttentionOp, FfnOp>(next))
+      continue;
+    llvm::SetVector<Value> operands(next->operand_begin(), next->operand_end());
+    for (Region &region : next->getRegions())
+      region.walk([&](Operation *nested) {
+        operands.insert(nested->operand_begin(), nested->operand_end());
+      });
+    SmallVector<Operation *> producers;
+    for (Value operand : operands)
+      if (Operation *producer = operand.getDefiningOp();
+          producer && producer->getParentRegion() == next->getParentRegion())
+        producers.push_back(producer);
+    next->erase();
+    work.insert(producers.begin(), producers.end());
+  }
+}
+
 namespace {
 
 struct DecomposeFfnPass : uoe::impl::DecomposeFfnPassBase<DecomposeFfnPass> {
@@ -129,87 +158,112 @@ struct DecomposeFfnPass : uoe::impl::DecomposeFfnPassBase<DecomposeFfnPass> {
       if (!ffn->getParentOfType<ExpertsOp>())
         blocks.push_back(ffn);
     });
-    for (FfnOp ffn : blocks)
-      if (failed(decompose(ffn)))
+    std::optional<PermutationFile> file;
+    try {
+      if (!permutation.empty())
+        file.emplace(permutation);
+    } catch (const std::exception &problem) {
+      getOperation().emitError(problem.what());
+      return signalPassFailure();
+    }
+    PartitionOptions options{"neurons", experts, ArrayRef<int64_t>(sizes), file ? &*file : nullptr};
+    for (auto [index, ffn] : llvm::enumerate(blocks))
+      if (failed(decompose(ffn, index, options)))
         return signalPassFailure();
   }
 
-  // The partition of a block: its own attributes first, then the pass's options.
-  LogicalResult partition(FfnOp ffn, int64_t width, SmallVector<int64_t> &order,
-                          SmallVector<int64_t> &sizes) {
-    if (auto attr = ffn->getAttrOfType<DenseI64ArrayAttr>("uoe.permutation"))
-      order = SmallVector<int64_t>(attr.asArrayRef());
-    if (auto attr = ffn->getAttrOfType<DenseI64ArrayAttr>("uoe.sizes"))
-      sizes = SmallVector<int64_t>(attr.asArrayRef());
-    else
-      sizes = evenSizes(width, std::min<int64_t>(experts, width));
-    int64_t total = 0;
-    for (int64_t size : sizes) {
-      if (size <= 0)
-        return ffn.emitError("needs positive expert sizes, found ") << size;
-      total += size;
-    }
-    if (total != width)
-      return ffn.emitError("has expert sizes that add up to ")
-             << total << ", the block has " << width << " neurons";
-    if (!order.empty() && static_cast<int64_t>(order.size()) != width)
-      return ffn.emitError("has a permutation of ")
-             << order.size() << " neurons, the block has " << width;
-    SmallVector<bool> seen(width);
-    for (int64_t neuron : order) {
-      if (neuron < 0 || neuron >= width)
-        return ffn.emitError("has a permutation with neuron ") << neuron << " of " << width;
-      if (std::exchange(seen[neuron], true))
-        return ffn.emitError("has a permutation with neuron ") << neuron << " twice";
-    }
-    return success();
-  }
-
-  LogicalResult decompose(FfnOp ffn) {
-    auto up = dyn_cast<RankedTensorType>(ffn.getUp().getType());
+  LogicalResult decompose(FfnOp ffn, size_t index, const PartitionOptions &options) {
     std::string name = blockName(ffn, "ffn");
-    // Products with packed weights may round their activations; a routed form departs from the
-    // dense one anyway, this one must not.
-    bool rounds = ffn.getSpelling()
-                      .walk([](onnx::NodeOp node) {
-                        bool found =
-                            node.isContrib("MatMulNBits") && node.integer("accuracy_level", 0) == 4;
-                        return found ? WalkResult::interrupt() : WalkResult::advance();
-                      })
-                      .wasInterrupted();
-    if (rounds || quantisesActivations(ffn.getSpelling())) {
-      ffn.emitRemark(name) << " is left dense: it quantises its activations, so that a sum of "
-                              "experts would not equal it";
-      return success();
-    }
+    auto up = dyn_cast<RankedTensorType>(ffn.getUp().getType());
     if (!up || up.isDynamicDim(1)) {
-      ffn.emitRemark(name) << " is left dense: its number of neurons is not known";
+      leaveDense(ffn, name, "its number of neurons is not known");
       return success();
     }
     if (experts < 1)
       return ffn.emitError("needs at least one expert, found ") << experts;
-    SmallVector<int64_t> order, sizes;
-    if (failed(partition(ffn, up.getDimSize(1), order, sizes)))
+    FailureOr<Partition> partition = partitionOf(ffn, name, index, up.getDimSize(1), options);
+    if (failed(partition))
       return failure();
-    OpBuilder builder(ffn);
-    FailureOr<ExpertsOp> split = splitFfn(builder, ffn, order, sizes, {}, {}, {});
-    if (failed(split))
-      return failure();
-    for (StringRef attr : {"name", "layer"})
-      if (Attribute value = ffn->getAttr(attr))
-        (*split)->setAttr(attr, value);
-    Value result = addBias(builder, ffn.getLoc(), split->getOutput(), ffn.getBiasDown());
-    ++decomposed;
-    if (keepDense) {
-      ffn.getResult().replaceAllUsesWith(result);
-      builder.setInsertionPointAfter(ffn);
-      ProbeOp::create(builder, ffn.getLoc(), name + ":dense", ffn.getResult());
-      ProbeOp::create(builder, ffn.getLoc(), name + ":experts", result);
+    if (quantisesActivations(ffn.getSpelling())) {
+      splitSpelling(ffn, name, up.getDimSize(1), *partition);
       return success();
     }
+    if (mayRound(ffn.getSpelling()))
+      ffn.emitRemark(name) << ": the experts' products are exact, where the model's may round "
+                              "their inputs to 8 bits (accuracy_level 4)";
+    OpBuilder builder(ffn);
+    FailureOr<ExpertsOp> split =
+        splitFfn(builder, ffn, partition->order, partition->sizes, {}, {}, {});
+    if (failed(split))
+      return failure();
+    copyName(ffn, *split);
+    Value result = addBias(builder, ffn.getLoc(), split->getOutput(), ffn.getBiasDown());
+    ++decomposed;
+    ffn.getResult().replaceAllUsesWith(result);
+    if (!keepDense) {
+      ffn.erase();
+      return success();
+    }
+    builder.setInsertionPointAfter(ffn);
+    ProbeOp::create(builder, ffn.getLoc(), name + ":dense", ffn.getResult());
+    ProbeOp::create(builder, ffn.getLoc(), name + ":experts", result);
+    return success();
+  }
+
+  // Products with packed weights may round their inputs; their meaning is the exact product.
+  static bool mayRound(Region &spelling) {
+    return spelling
+        .walk([](onnx::NodeOp node) {
+          bool found = node.isContrib("MatMulNBits") && node.integer("accuracy_level", 0) == 4;
+          return found ? WalkResult::interrupt() : WalkResult::advance();
+        })
+        .wasInterrupted();
+  }
+
+  // A block that quantises its activations is split as the model spells it, so that every number is
+  // rounded as it was.
+  void splitSpelling(FfnOp ffn, const std::string &name, int64_t width,
+                     const Partition &partition) {
+    OpBuilder builder(ffn);
+    IRMapping map;
+    SmallVector<Operation *> cloned;
+    for (Operation &op : ffn.getSpelling().front().without_terminator())
+      cloned.push_back(builder.clone(op, map));
+    Value result = map.lookupOrDefault(ffn.getSpelling().front().getTerminator()->getOperand(0));
+    auto dense = [&](const Twine &why) {
+      leaveDense(ffn, name, why);
+      for (Operation *op : llvm::reverse(cloned))
+        op->erase();
+    };
+    raise::Facts facts;
+    auto down = raise::matchLinear(result, facts);
+    auto product = down ? dyn_cast_or_null<onnx::NodeOp>(down->core) : onnx::NodeOp();
+    if (!product || !isProjection(product, facts))
+      return dense("it quantises its activations, and its last product is none that could be "
+                   "split");
+    builder.setInsertionPoint(product);
+    Slicer slicer(builder, ffn.getLoc(), width, partition, facts);
+    int64_t last = raise::rankOf(product.input(0)) - 1;
+    SplitProduct split = splitProduct(product, {last}, slicer, facts);
+    if (!split) {
+      slicer.undo();
+      return dense(slicer.reason);
+    }
+    for (ExpertsOp stage : slicer.stages())
+      copyName(ffn, stage);
+    copyName(ffn, split.experts);
+    ++decomposed;
+    product.getResult(0).replaceAllUsesWith(split.result);
     ffn.getResult().replaceAllUsesWith(result);
     ffn.erase();
-    return success();
+    if (keepDense) {
+      builder.setInsertionPointAfter(product);
+      ProbeOp::create(builder, product.getLoc(), name + ":dense", product.getResult(0));
+      ProbeOp::create(builder, product.getLoc(), name + ":experts", split.result);
+      return;
+    }
+    slicer.replaceMixed();
+    eraseUnused(product);
   }
 };
 

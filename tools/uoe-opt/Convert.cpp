@@ -1,9 +1,9 @@
-// Conversion, proof and report on uoe-opt's command line.
+// Conversion and report on uoe-opt's command line.
 #include "lib/Conversion/Convert.h"
 #include "Extension.h"
+#include "Prove.h"
 #include "dialects/uoe/Uoe.h"
 #include "lib/Conversion/Report.h"
-#include "lib/Proof/Prove.h"
 #include "passes/Passes.h"
 #include "llvm/Support/CommandLine.h"
 
@@ -22,16 +22,6 @@ static cl::opt<double>
     budget("budget",
            cl::desc("Share of the FFNs' multiply-adds to execute, router counted (default 0.75)"),
            cl::init(0.75), cl::cat(category));
-static cl::opt<int64_t>
-    experts("experts",
-            cl::desc("Decompose every FFN into this many experts, exactly, without routing"),
-            cl::value_desc("n"), cl::init(0), cl::cat(category));
-static cl::opt<int64_t> attentionGroups(
-    "attention-groups",
-    cl::desc(
-        "Decompose every attention block into this many experts by heads, exactly (default with "
-        "--prove: 2)"),
-    cl::value_desc("n"), cl::init(0), cl::cat(category));
 static cl::opt<int64_t> expertSize("expert-size",
                                    cl::desc("Neurons per routed expert (default 16)"), cl::init(16),
                                    cl::cat(category));
@@ -72,10 +62,6 @@ static cl::opt<int64_t> distill(
     "distill-router",
     cl::desc("Train the routers of --recipe experts for this many steps on their blocks' loss"),
     cl::value_desc("steps"), cl::init(0), cl::cat(category));
-static cl::opt<bool> proveFlag(
-    "prove",
-    cl::desc("Prove that the decomposed form equals the dense one; exit status 1 if it does not"),
-    cl::cat(category));
 static cl::opt<std::string> report("report", cl::desc("Write the report as JSON to this file"),
                                    cl::value_desc("file.json"), cl::cat(category));
 static cl::opt<ExpertsForm> exportForm(
@@ -98,41 +84,28 @@ static cl::opt<int> threads("num-threads",
                             cl::init(0), cl::cat(category));
 
 static bool converts() {
-  return !recipe.empty() || experts > 0 || attentionGroups > 0 ||
+  return !recipe.empty() || ffnPartition() || attentionPartition() ||
          mergeTolerance.getNumOccurrences() > 0 || mergeMoe.getNumOccurrences() > 0 ||
          pruneMoe.getNumOccurrences() > 0;
 }
 
-static bool wanted() {
-  return converts() || proveFlag;
-}
-
 static LogicalResult addPasses(PassManager &passes, const Invocation &) {
-  if (wanted())
-    buildRaisePipeline(passes);
+  addProof(passes, tokens, threads);
+  if (!converts())
+    return success();
+  // Blocks that stay as they are get one line each, not their whole text.
+  passes.getContext()->printOpOnDiagnostic(false);
+  buildRaisePipeline(passes);
   return success();
 }
 
 static LogicalResult finish(ModuleOp module, const Invocation &run) {
-  if (proveFlag) {
-    ProofOptions options;
-    options.experts = experts > 0 ? experts : 8;
-    options.attentionGroups = attentionGroups > 0 ? attentionGroups : 2;
-    options.tokens = tokens;
-    options.threads = threads;
-    FailureOr<Proof> proof = prove(module, options);
-    if (failed(proof))
-      return failure();
-    llvm::errs() << toText(*proof, options);
-    if (!proof->passed)
-      return module.emitError("the decomposed form does not equal the dense model");
-  }
   if (converts()) {
     ConvertOptions options;
     options.recipe = recipe;
     options.budget = budget;
-    options.experts = experts;
-    options.attentionGroups = attentionGroups;
+    options.ffn = ffnPartition();
+    options.attention = attentionPartition();
     options.expertSize = expertSize;
     options.profile = profile;
     options.planned = !uniform;

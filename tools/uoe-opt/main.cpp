@@ -1,6 +1,7 @@
 // uoe-opt: mlir-opt that also reads and writes ONNX.
 #include "Extension.h"
 #include "Register.h"
+#include "Step.h"
 #include "lib/Execution/Model.h"
 #include "lib/Files/AtomicFile.h"
 #include "lib/Onnx/Model.h"
@@ -71,24 +72,6 @@ private:
   uint64_t current_pos() const override { return position; }
   AtomicFile &file;
   uint64_t position = 0;
-};
-
-/// A step of the tool itself at the end of the pipeline.
-struct StepPass : PassWrapper<StepPass, OperationPass<>> {
-  MLIR_DEFINE_EXPLICIT_INTERNAL_INLINE_TYPE_ID(StepPass)
-  using Step = std::function<LogicalResult(ModuleOp)>;
-  explicit StepPass(Step step) : step(std::move(step)) {}
-  StringRef getName() const override { return "UoeFinish"; }
-  void runOnOperation() override {
-    auto module = dyn_cast<ModuleOp>(getOperation());
-    if (!module) {
-      getOperation()->emitError() << "expected a module";
-      return signalPassFailure();
-    }
-    if (failed(step(module)))
-      signalPassFailure();
-  }
-  Step step;
 };
 
 } // namespace
@@ -203,7 +186,8 @@ int main(int argc, char **argv) {
     for (Extension &extension : extensions())
       if (extension.addPasses && failed(extension.addPasses(pm, run)))
         return failure();
-    pm.addPass(std::make_unique<StepPass>([&](ModuleOp module) { return finish(module, run); }));
+    pm.addPass(std::make_unique<StepPass>("UoeFinish",
+                                          [&](ModuleOp module) { return finish(module, run); }));
     return success();
   });
 

@@ -1,0 +1,320 @@
+// What each operator does to a partition of its result: the rules by which Slicer follows nodes.
+#include "passes/decompose/Decompose.h"
+#include "passes/decompose/Slicer.h"
+#include "llvm/ADT/StringSet.h"
+
+using namespace mlir;
+using namespace uoe;
+using namespace uoe::raise;
+using onnx::NodeOp;
+
+static int64_t positive(int64_t axis, int64_t rank) {
+  return axis < 0 ? axis + rank : axis;
+}
+
+static bool isStandard(NodeOp node) {
+  return node.getDomain().empty() || node.getDomain() == "ai.onnx";
+}
+
+// Element by element, of one operand.
+static bool isUnary(NodeOp node) {
+  static const llvm::StringSet<> standard = {
+      "Abs",   "Cast",      "Ceil",           "Celu", "Clip",      "Elu",         "Erf",
+      "Exp",   "Floor",     "Gelu",           "Log",  "HardSwish", "HardSigmoid", "Identity",
+      "IsNaN", "LeakyRelu", "Mish",           "Neg",  "Not",       "Reciprocal",  "Relu",
+      "Round", "Selu",      "Sigmoid",        "Sign", "Softplus",  "Softsign",    "Sqrt",
+      "Swish", "Tanh",      "ThresholdedRelu"};
+  static const llvm::StringSet<> contrib = {"Gelu", "QuickGelu"};
+  return isStandard(node)
+             ? standard.contains(node.getOpType())
+             : node.getDomain() == "com.microsoft" && contrib.contains(node.getOpType());
+}
+
+// Element by element, of operands that broadcast.
+static bool isBroadcast(NodeOp node) {
+  static const llvm::StringSet<> standard = {
+      "Add",  "And",         "Div", "Equal", "Greater", "GreaterOrEqual",
+      "Less", "LessOrEqual", "Max", "Min",   "Mul",     "Or",
+      "Pow",  "Sub",         "Sum", "Where", "Xor",     "PRelu"};
+  if (isStandard(node))
+    return standard.contains(node.getOpType());
+  return node.isContrib("BiasGelu") || node.isContrib("FastGelu");
+}
+
+Value Slicer::stopAt(NodeOp node, const Twine &why) {
+  return stop(Twine(describe(node)) + " (" + node.getOpType() + ") " + why);
+}
+
+// The first operand restricted by `in`, the others whole.
+Value Slicer::follow(NodeOp node, Value value, AxisSlice in, AxisSlice out) {
+  SmallVector<Value> operands{slice(node.input(0), in)};
+  for (Value other : llvm::drop_begin(node.getInputs())) {
+    if (!operands.back())
+      return {};
+    operands.push_back(whole(other));
+  }
+  if (!operands.back())
+    return {};
+  return copy(node, operands, out)->getResult(cast<OpResult>(value).getResultNumber());
+}
+
+Value Slicer::sliceNode(NodeOp node, Value value, AxisSlice where) {
+  int64_t rank = rankOf(value);
+  bool standard = isStandard(node);
+  StringRef op = node.getOpType();
+  if ((standard && (op == "MatMul" || op == "Gemm" || op == "MatMulInteger")) ||
+      node.isContrib("MatMulNBits"))
+    return sliceProduct(node, value, where);
+  if (isBroadcast(node)) {
+    SmallVector<Value> operands;
+    for (Value operand : node.getInputs()) {
+      operands.push_back(isa<NoneType>(operand.getType()) ? whole(operand)
+                                                          : sliceBroadcast(operand, where, rank));
+      if (!operands.back())
+        return {};
+    }
+    return copy(node, operands, where)->getResult(0);
+  }
+  if (isUnary(node))
+    return follow(node, value, where, where);
+  if (standard && (op == "QuantizeLinear" || op == "DequantizeLinear")) {
+    // One scale for all, or one for each index of an axis.
+    if (node.integer("block_size", 0) != 0)
+      return stopAt(node, "has scales for blocks of elements");
+    SmallVector<Value> operands{slice(node.input(0), where)};
+    bool perIndex = positive(node.integer("axis", 1), rank) == where.axis;
+    for (Value scale : llvm::drop_begin(node.getInputs())) {
+      if (!operands.back())
+        return {};
+      AxisSlice along = where;
+      along.axis = 0;
+      bool several = rankOf(scale) == 1 && sizeOf(scale, 0) != 1;
+      operands.push_back(several && perIndex ? slice(scale, along) : whole(scale));
+    }
+    return operands.back() ? copy(node, operands, where)->getResult(0) : Value();
+  }
+  if (standard && op == "DynamicQuantizeLinear")
+    return mix(node, value, where);
+  if (standard && (op == "Reshape" || op == "Unsqueeze" || op == "Squeeze" || op == "Flatten"))
+    return sliceRegrouping(node, value, where);
+  if (op == "RotaryEmbedding") {
+    if (rank != 4 || where.axis != 1)
+      return stopAt(node, "rotates something else than [batch, heads, length, channels]");
+    return follow(node, value, where, where);
+  }
+  if (standard && llvm::is_contained({"RMSNormalization", "LayerNormalization",
+                                      "SimplifiedLayerNormalization", "LpNormalization", "Softmax"},
+                                     op)) {
+    int64_t axis = positive(node.integer("axis", -1), rank);
+    if (op == "Softmax" || op == "LpNormalization" ? axis == where.axis : axis <= where.axis)
+      return op == "Softmax" || axis != where.axis || where.axis != rank - 1
+                 ? stopAt(node, "mixes what the experts would compute apart")
+                 : mix(node, value, where);
+    return follow(node, value, where, where);
+  }
+  return slicePart(node, value, where);
+}
+
+Value Slicer::sliceProduct(NodeOp node, Value value, AxisSlice where) {
+  int64_t rank = rankOf(value);
+  Value x = node.input(0), w = node.input(1);
+  if (node.isContrib("MatMulNBits")) {
+    auto linear = matchLinearCore(value, facts);
+    if (!linear || !linear->biases.empty() || where.axis != rank - 1)
+      return stopAt(node, "is no product with a constant matrix");
+    AxisSlice columns = where;
+    columns.axis = 1;
+    Value input = whole(linear->input);
+    Value part = input ? cut(matrixOf(*linear), columns) : Value();
+    return part ? makeNode(inner, loc, "MatMul", {input, part}, restricted(value, where)) : Value();
+  }
+  if (!facts.isConstant(w)) {
+    // Products of activations, one for each index of the leading axes.
+    if (!node.is("MatMul") || rankOf(x) < 2 || rankOf(w) < 2)
+      return stopAt(node, "multiplies by a matrix that is not constant");
+    bool columns = where.axis == rank - 1, rows = where.axis == rank - 2;
+    Value a = columns ? whole(x) : sliceBroadcast(x, where, rank);
+    Value b = !a ? Value() : rows ? whole(w) : sliceBroadcast(w, where, rank);
+    return b ? copy(node, {a, b}, where)->getResult(0) : Value();
+  }
+  if (rankOf(w) != 2 || where.axis != rank - 1 || node.integer("transA", 0) != 0)
+    return stopAt(node, "does not have what the experts split among its columns");
+  AxisSlice columns = where;
+  columns.axis = node.integer("transB", 0) ? 0 : 1;
+  SmallVector<Value> operands{whole(x)};
+  operands.push_back(operands.back() ? slice(w, columns) : Value());
+  for (unsigned i = 2; i < node.getInputs().size() && operands.back(); ++i) {
+    Value other = node.getInputs()[i];
+    // Gemm's bias, the matrix's zero points: along the columns. The activations' zero point: one.
+    bool along = node.is("Gemm") || i == 3;
+    operands.push_back(isa<NoneType>(other.getType()) || !along
+                           ? whole(other)
+                           : sliceBroadcast(other, where, rank));
+  }
+  return operands.back() ? copy(node, operands, where)->getResult(0) : Value();
+}
+
+Value Slicer::sliceRegrouping(NodeOp node, Value value, AxisSlice where) {
+  int64_t common = 0;
+  if (auto in = across(node, where, false, common)) {
+    Value x = slice(node.input(0), *in);
+    return x ? regroup(node, x, where, common) : Value();
+  }
+  int64_t from = 0;
+  auto in = flattened(node, where, false, from);
+  if (!in)
+    return stopAt(node, "does not keep apart what the experts split");
+  Value x = slice(node.input(0), *in);
+  if (!x)
+    return {};
+  return makeNode(inner, loc, "Flatten", {x}, restricted(value, where),
+                  {inner.getNamedAttr("axis", inner.getI64IntegerAttr(from))});
+}
+
+// Transpositions, concatenations and parts of values.
+Value Slicer::slicePart(NodeOp node, Value value, AxisSlice where) {
+  int64_t rank = rankOf(value);
+  bool standard = isStandard(node);
+  StringRef op = node.getOpType();
+  if (standard && op == "Transpose") {
+    auto perm = dyn_cast_or_null<DenseI64ArrayAttr>(node.attribute("perm"));
+    AxisSlice in = where;
+    in.axis = perm ? perm[where.axis] : rank - 1 - where.axis;
+    return follow(node, value, in, where);
+  }
+  if (standard && op == "Concat") {
+    if (positive(node.integer("axis", 0), rank) == where.axis)
+      return stopAt(node, "puts together what the experts split");
+    SmallVector<Value> operands;
+    for (Value operand : node.getInputs()) {
+      operands.push_back(slice(operand, where));
+      if (!operands.back())
+        return {};
+    }
+    return copy(node, operands, where)->getResult(0);
+  }
+  if (standard && op == "Slice") {
+    auto starts = facts.integers(node.input(1)), ends = facts.integers(node.input(2));
+    auto axesOf = node.getInputs().size() > 3 ? facts.integers(node.input(3)) : std::nullopt;
+    auto steps = node.getInputs().size() > 4 ? facts.integers(node.input(4)) : std::nullopt;
+    if (!axesOf)
+      return stopAt(node, "has axes that are not known");
+    auto mine =
+        llvm::find_if(*axesOf, [&](int64_t axis) { return positive(axis, rank) == where.axis; });
+    if (mine == axesOf->end())
+      return follow(node, value, where, where);
+    int64_t full = sizeOf(node.input(0), where.axis);
+    if (axesOf->size() != 1 || !starts || !ends || (steps && (*steps)[0] != 1) ||
+        ShapedType::isDynamic(full))
+      return stopAt(node, "cuts across what the experts split");
+    AxisSlice in = where;
+    in.offset += std::clamp<int64_t>(positive((*starts)[0], full), 0, full);
+    return slice(node.input(0), in);
+  }
+  if (standard && op == "Split") {
+    if (positive(node.integer("axis", 0), rank) != where.axis)
+      return follow(node, value, where, where);
+    AxisSlice in = where;
+    for (Value result : node.getResults()) {
+      if (result == value)
+        return slice(node.input(0), in);
+      if (ShapedType::isDynamic(sizeOf(result, where.axis)))
+        break;
+      in.offset += sizeOf(result, where.axis);
+    }
+    return stopAt(node, "has parts of unknown size");
+  }
+  if (standard && op == "Gather") {
+    int64_t axis = positive(node.integer("axis", 0), rankOf(node.input(0))),
+            indexRank = rankOf(node.input(1));
+    if (indexRank < 0 || (where.axis >= axis && where.axis < axis + indexRank))
+      return stopAt(node, "picks among what the experts split");
+    AxisSlice in = where;
+    if (where.axis >= axis)
+      in.axis += 1 - indexRank;
+    return follow(node, value, in, where);
+  }
+  if (standard && op == "GatherND") {
+    // The leading axes are those of the indices; those of an element follow.
+    int64_t lead = rankOf(node.input(1)) - 1, picked = sizeOf(node.input(1), lead);
+    if (lead < 0 || ShapedType::isDynamic(picked) || where.axis < lead)
+      return stopAt(node, "picks among what the experts split");
+    AxisSlice in = where;
+    in.axis += node.integer("batch_dims", 0) + picked - lead;
+    return follow(node, value, in, where);
+  }
+  return stopAt(node, "is not known to treat alike what the experts split");
+}
+
+//===----------------------------------------------------------------------===//
+// Nodes that need all groups
+//===----------------------------------------------------------------------===//
+
+// Element by element but for a statistic of all of operand 0: the node stays whole. What it reads
+// is made by experts of its own, side by side; what it gives is cut.
+Value Slicer::mix(NodeOp node, Value value, AxisSlice where) {
+  if (rankOf(node.input(0)) != rankOf(value))
+    return stopAt(node, "mixes what the experts would compute apart");
+  if (!mixed.count(node)) {
+    NodeOp copied = copyOnStages(node, where);
+    if (!copied)
+      return {};
+    mixed[node] = copied;
+  }
+  return cut(mixed[node].getResult(cast<OpResult>(value).getResultNumber()), where);
+}
+
+NodeOp Slicer::copyOnStages(NodeOp node, AxisSlice where) {
+  Value x = node.input(0);
+  auto type = dyn_cast<RankedTensorType>(x.getType());
+  if (!type || where.axis != type.getRank() - 1 || where.before != 1 || where.offset != 0 ||
+      type.getDimSize(where.axis) != groups * where.each)
+    return stopAt(node, "mixes what the experts would compute apart"), NodeOp();
+  OpBuilder at(node);
+  Slicer stage(at, loc, groups, partition, facts);
+  stage.aliases = aliases;
+  stage.resolve = resolve;
+  Value part = stage.slice(x, where);
+  if (!part) {
+    stage.undo();
+    return stop(Twine(describe(node)) + " (" + node.getOpType() +
+                ") mixes what the experts would compute apart, and before it " + stage.reason),
+           NodeOp();
+  }
+  ExpertsOp experts = stage.finish(
+      part, RankedTensorType::get(type.getShape(), type.getElementType(), type.getEncoding()),
+      Combine::concat);
+  llvm::append_range(stageExperts, stage.stageExperts);
+  stageExperts.push_back(experts);
+  for (auto &entry : stage.mixed)
+    mixed[entry.first] = entry.second;
+  llvm::append_range(madeOutside, stage.madeOutside);
+  stage.madeOutside.clear();
+  Value input = inOldOrder(at, experts.getOutput(), where.each);
+  auto copied = cast<NodeOp>(at.clone(*node));
+  copied->setOperand(0, input);
+  copied->removeAttr("fields"); // the names stay with the dense one
+  madeOutside.push_back(copied);
+  return copied;
+}
+
+// Experts in another order than the groups leave their results in that order.
+Value Slicer::inOldOrder(OpBuilder &builder, Value value, int64_t each) {
+  if (!partition.isPermuted())
+    return value;
+  SmallVector<int64_t> channels(groups * each);
+  for (auto [place, group] : llvm::enumerate(partition.order))
+    for (int64_t i = 0; i < each; ++i)
+      channels[group * each + i] = static_cast<int64_t>(place) * each + i;
+  Value ordered = uoe::reorder(builder, loc, value, channels, rankOf(value) - 1);
+  made(ordered.getDefiningOp<NodeOp>().input(1));
+  return made(ordered);
+}
+
+void Slicer::replaceMixed() {
+  for (auto &[node, copied] : mixed) {
+    node->replaceAllUsesWith(copied->getResults());
+    eraseUnused(node);
+  }
+  mixed.clear();
+}
