@@ -108,6 +108,7 @@ def main():
         suite.script("exports-raise", [python, ROOT / "test/conformance/raise.py", "--uoe-opt", build / "bin/uoe-opt", exports])
         suite.script("exports-shapes", [python, ROOT / "test/conformance/shape_inference.py", "--uoe-opt", build / "bin/uoe-opt",
                                         *folders])
+        suite.script("exports-prove", [python, ROOT / "test/conformance/prove.py", "--uoe-opt", build / "bin/uoe-opt", exports])
         suite.script("exports-round-trip", [python, ROOT / "test/conformance/round_trip.py", "--uoe-opt", build / "bin/uoe-opt",
                                             "--forms", "onnx,mlirbc", exports])
     print(f"\n{suite.passed} passed, {suite.failed} failed")

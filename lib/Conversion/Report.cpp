@@ -72,7 +72,10 @@ ConversionReport uoe::measureModel(ModuleOp module) {
       if (experts.getRouting() && !recipe)
         return WalkResult::skip(); // a part of a cascade: its last op carries the figures
       auto kind = op->getAttrOfType<StringAttr>(kBlockKind);
-      bool heads = kind && kind.getValue() == "attention";
+      bool heads = (kind && kind.getValue() == "attention") ||
+                   experts.getBody()
+                       .walk([](AttentionOp) { return WalkResult::interrupt(); })
+                       .wasInterrupted();
       if (heads || experts.getCombine() == Combine::concat) {
         // Head groups: the projections, cut from views of rank 3. Or a step before a block's sum.
         for (Value value : experts.getSliced())

@@ -12,8 +12,8 @@ bool quantisesActivations(mlir::Region &spelling);
 inline constexpr llvm::StringLiteral kLeftDense = "uoe.dense";
 void leaveDense(mlir::Operation *block, llvm::StringRef name, const llvm::Twine &why);
 
-/// Copies what names a block from it to the experts that stand for it, and says in `uoe.block`
-/// whether it was "ffn" or "attention".
+/// Copies what names a block from it to the experts that stand for it; where their body does not
+/// tell, `uoe.block` says whether it was "ffn" or "attention".
 inline constexpr llvm::StringLiteral kBlockKind = "uoe.block";
 void copyName(mlir::Operation *block, mlir::Operation *experts);
 

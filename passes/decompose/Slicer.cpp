@@ -26,9 +26,8 @@ void Slicer::undo() {
 
 ExpertsOp Slicer::finish(Value result, RankedTensorType type, Combine combine) {
   YieldOp::create(inner, loc, result);
-  auto experts = ExpertsOp::create(
-      outer, loc, type, shared, sliced, Value(), Value(), outer.getDenseI64ArrayAttr(axes),
-      outer.getDenseI64ArrayAttr(partition.sizes), CombineAttr::get(outer.getContext(), combine));
+  auto experts = ExpertsOp::create(outer, loc, type, shared, sliced, Value(), Value(), axes,
+                                   partition.sizes, combine);
   experts.getBody().push_back(std::exchange(body, nullptr));
   madeOutside.push_back(experts);
   return experts;

@@ -107,13 +107,18 @@ module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
 
 // -----
 
-// A norm over all heads at once needs all of them.
+// A norm over all heads at once needs all of them: it stays whole, on experts of its own set side by side.
 // CHECK-LABEL: func.func @mixed
-// CHECK-NOT: uoe.experts
+// CHECK-SAME: (%[[X:.*]]: tensor<1x?x8xf32>,
+// CHECK: %[[P:.*]] = uoe.experts(%[[X]]) sliced(%{{.*}}) axes [1] sizes [2 x 1] combine concat
+// CHECK: "MatMul"
+// CHECK: %[[N:.*]] = onnx.node "RMSNormalization"(%[[P]], %{{.*}}) {axis = -1 : i64} : (tensor<1x?x8xf32>, tensor<8xf32>)
+// CHECK: %[[V:.*]] = onnx.node "Reshape"(%[[N]], %{{.*}}) {{.*}} -> tensor<1x?x2x4xf32>
+// CHECK: uoe.experts() sliced(%[[V]], %{{.*}}) axes [2, 1, 1, 0] sizes [2 x 1] combine sum
 // CHECK: uoe.attention
-// CHECK-NOT: uoe.experts
+// CHECK-NOT: RMSNormalization
 // ONNX-LABEL: func.func @mixed
-// ONNX-COUNT-1: "Softmax"
+// ONNX-COUNT-2: "Softmax"
 module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
   onnx.initializer @q : tensor<8x8xf32> = dense<0.25> : tensor<8x8xf32>
   onnx.initializer @g : tensor<8xf32> = dense<1.0> : tensor<8xf32>
@@ -126,7 +131,6 @@ module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
     %1 = onnx.node "RMSNormalization"(%0, %g) {axis = -1 : i64} fields {name = "q_norm"} : (tensor<1x?x8xf32>, tensor<8xf32>) -> tensor<1x?x8xf32>
     %2 = onnx.node "Reshape"(%1, %heads) : (tensor<1x?x8xf32>, tensor<4xi64>) -> tensor<1x?x2x4xf32>
     %q = onnx.node "Transpose"(%2) {perm = array<i64: 0, 2, 1, 3>} : (tensor<1x?x2x4xf32>) -> tensor<1x2x?x4xf32>
-    // expected-remark @+1 {{attention is left dense: RMSNormalization 'q_norm' (RMSNormalization) mixes heads}}
     %y = uoe.attention %q, %k, %v : (tensor<1x2x?x4xf32>, tensor<1x2x?x4xf32>, tensor<1x2x?x4xf32>) -> tensor<1x2x?x4xf32>
     %3 = onnx.node "Transpose"(%y) {perm = array<i64: 0, 2, 1, 3>} : (tensor<1x2x?x4xf32>) -> tensor<1x?x2x4xf32>
     %4 = onnx.node "Reshape"(%3, %flat) : (tensor<1x?x2x4xf32>, tensor<3xi64>) -> tensor<1x?x8xf32>
@@ -145,5 +149,117 @@ module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
     // expected-remark @+1 {{attention is left dense: its use takes its heads' results and is no output projection}}
     %y = uoe.attention %q, %k, %v : (tensor<1x2x?x4xf32>, tensor<1x2x?x4xf32>, tensor<1x2x?x4xf32>) -> tensor<1x2x?x4xf32>
     return %y : tensor<1x2x?x4xf32>
+  }
+}
+
+// -----
+
+// A norm over heads and channels has no single axis of all heads.
+// CHECK-LABEL: func.func @closed
+// CHECK-NOT: uoe.experts
+// CHECK: uoe.attention {{.*}} attributes {uoe.dense = "LayerNormalization 'norm' (LayerNormalization) mixes what the experts would compute apart"}
+module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
+  onnx.initializer @q : tensor<8x8xf32> = dense<0.25> : tensor<8x8xf32>
+  onnx.initializer @g : tensor<2x4xf32> = dense<1.0> : tensor<2x4xf32>
+  func.func @closed(%x: tensor<1x?x8xf32>, %k: tensor<1x2x?x4xf32>, %v: tensor<1x2x?x4xf32>) -> tensor<1x?x8xf32> {
+    %wq = onnx.weight @q : tensor<8x8xf32>
+    %g = onnx.weight @g : tensor<2x4xf32>
+    %heads = onnx.node "Constant"() {value = dense<[0, 0, 2, 4]> : tensor<4xi64>} : () -> tensor<4xi64>
+    %flat = onnx.node "Constant"() {value = dense<[0, 0, 8]> : tensor<3xi64>} : () -> tensor<3xi64>
+    %0 = onnx.node "MatMul"(%x, %wq) : (tensor<1x?x8xf32>, tensor<8x8xf32>) -> tensor<1x?x8xf32>
+    %1 = onnx.node "Reshape"(%0, %heads) : (tensor<1x?x8xf32>, tensor<4xi64>) -> tensor<1x?x2x4xf32>
+    %2 = onnx.node "LayerNormalization"(%1, %g) {axis = -2 : i64} fields {name = "norm"} : (tensor<1x?x2x4xf32>, tensor<2x4xf32>) -> tensor<1x?x2x4xf32>
+    %q = onnx.node "Transpose"(%2) {perm = array<i64: 0, 2, 1, 3>} : (tensor<1x?x2x4xf32>) -> tensor<1x2x?x4xf32>
+    // expected-remark @+1 {{attention is left dense: LayerNormalization 'norm' (LayerNormalization) mixes what the experts would compute apart}}
+    %y = uoe.attention %q, %k, %v : (tensor<1x2x?x4xf32>, tensor<1x2x?x4xf32>, tensor<1x2x?x4xf32>) -> tensor<1x2x?x4xf32>
+    %3 = onnx.node "Transpose"(%y) {perm = array<i64: 0, 2, 1, 3>} : (tensor<1x2x?x4xf32>) -> tensor<1x?x2x4xf32>
+    %4 = onnx.node "Reshape"(%3, %flat) : (tensor<1x?x2x4xf32>, tensor<3xi64>) -> tensor<1x?x8xf32>
+    %5 = onnx.node "MatMul"(%4, %wq) : (tensor<1x?x8xf32>, tensor<8x8xf32>) -> tensor<1x?x8xf32>
+    return %5 : tensor<1x?x8xf32>
+  }
+}
+
+// -----
+
+// Heads in another order: every view is reordered along its axis of heads, the rows of the output matrix too.
+// CHECK-LABEL: func.func @permuted
+// CHECK-COUNT-4: onnx.node "Gather"(%{{.*}}, %{{.*}}) {axis = {{[01]}} : i64}
+// CHECK: uoe.experts(%{{.*}}) sliced({{.*}}) axes [1, 1, 1, 0] sizes [1, 2] combine sum
+// CHECK-NOT: "Gather"
+module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
+  onnx.initializer @q : tensor<12x12xf32> = dense<0.25> : tensor<12x12xf32>
+  onnx.initializer @k : tensor<12x12xf32> = dense<0.5> : tensor<12x12xf32>
+  onnx.initializer @v : tensor<12x12xf32> = dense<0.75> : tensor<12x12xf32>
+  onnx.initializer @o : tensor<12x12xf32> = dense<2.0> : tensor<12x12xf32>
+  func.func @permuted(%x: tensor<?x?x12xf32>) -> tensor<?x?x12xf32> {
+    %wq = onnx.weight @q : tensor<12x12xf32>
+    %wk = onnx.weight @k : tensor<12x12xf32>
+    %wv = onnx.weight @v : tensor<12x12xf32>
+    %wo = onnx.weight @o : tensor<12x12xf32>
+    %heads = onnx.node "Constant"() {value = dense<[0, 0, 3, 4]> : tensor<4xi64>} : () -> tensor<4xi64>
+    %flat = onnx.node "Constant"() {value = dense<[0, 0, 12]> : tensor<3xi64>} : () -> tensor<3xi64>
+    %0 = onnx.node "MatMul"(%x, %wq) : (tensor<?x?x12xf32>, tensor<12x12xf32>) -> tensor<?x?x12xf32>
+    %1 = onnx.node "MatMul"(%x, %wk) : (tensor<?x?x12xf32>, tensor<12x12xf32>) -> tensor<?x?x12xf32>
+    %2 = onnx.node "MatMul"(%x, %wv) : (tensor<?x?x12xf32>, tensor<12x12xf32>) -> tensor<?x?x12xf32>
+    %3 = onnx.node "Reshape"(%0, %heads) : (tensor<?x?x12xf32>, tensor<4xi64>) -> tensor<?x?x3x4xf32>
+    %4 = onnx.node "Reshape"(%1, %heads) : (tensor<?x?x12xf32>, tensor<4xi64>) -> tensor<?x?x3x4xf32>
+    %5 = onnx.node "Reshape"(%2, %heads) : (tensor<?x?x12xf32>, tensor<4xi64>) -> tensor<?x?x3x4xf32>
+    %6 = onnx.node "Transpose"(%3) {perm = array<i64: 0, 2, 1, 3>} : (tensor<?x?x3x4xf32>) -> tensor<?x3x?x4xf32>
+    %7 = onnx.node "Transpose"(%4) {perm = array<i64: 0, 2, 1, 3>} : (tensor<?x?x3x4xf32>) -> tensor<?x3x?x4xf32>
+    %8 = onnx.node "Transpose"(%5) {perm = array<i64: 0, 2, 1, 3>} : (tensor<?x?x3x4xf32>) -> tensor<?x3x?x4xf32>
+    %y = uoe.attention %6, %7, %8 attributes {uoe.permutation = array<i64: 2, 0, 1>, uoe.sizes = array<i64: 1, 2>} : (tensor<?x3x?x4xf32>, tensor<?x3x?x4xf32>, tensor<?x3x?x4xf32>) -> tensor<?x3x?x4xf32>
+    %9 = onnx.node "Transpose"(%y) {perm = array<i64: 0, 2, 1, 3>} : (tensor<?x3x?x4xf32>) -> tensor<?x?x3x4xf32>
+    %10 = onnx.node "Reshape"(%9, %flat) : (tensor<?x?x3x4xf32>, tensor<3xi64>) -> tensor<?x?x12xf32>
+    %11 = onnx.node "MatMul"(%10, %wo) : (tensor<?x?x12xf32>, tensor<12x12xf32>) -> tensor<?x?x12xf32>
+    return %11 : tensor<?x?x12xf32>
+  }
+}
+
+// -----
+
+// A fused operator is split as what it stands for: its packed projection, the core, the cache.
+// CHECK-LABEL: func.func @fused
+// CHECK-NOT: "com.microsoft"
+// CHECK: %[[W:.*]] = onnx.weight @w
+// CHECK-DAG: onnx.node "Slice"(%[[W]], {{.*}} -> tensor<8x8xf32>
+// CHECK: uoe.experts({{.*}}) sliced({{.*}}) axes {{.*}} sizes [2 x 1] combine sum
+// CHECK: uoe.attention {{.*}}scale = 5.000000e-01 : f32
+// CHECK-NOT: uoe.attention
+module attributes {onnx.opset_import = {ai.onnx = 24 : i64, com.microsoft = 1 : i64}} {
+  onnx.initializer @w : tensor<8x24xf32> = dense<0.25> : tensor<8x24xf32>
+  onnx.initializer @b : tensor<24xf32> = dense<0.5> : tensor<24xf32>
+  onnx.initializer @o : tensor<8x8xf32> = dense<2.0> : tensor<8x8xf32>
+  func.func @fused(%x: tensor<?x?x8xf32>, %past: tensor<2x?x2x?x4xf32>, %mask: tensor<?x?xi32>) -> (tensor<?x?x8xf32>, tensor<2x?x2x?x4xf32>) {
+    %w = onnx.weight @w : tensor<8x24xf32>
+    %b = onnx.weight @b : tensor<24xf32>
+    %o = onnx.weight @o : tensor<8x8xf32>
+    %y:2 = uoe.attention attributes {fused = "com.microsoft.Attention"} spelled {
+      %a:2 = onnx.node "com.microsoft" "Attention"(%x, %w, %b, %mask, %past) {num_heads = 2 : i64, unidirectional = 1 : i64} : (tensor<?x?x8xf32>, tensor<8x24xf32>, tensor<24xf32>, tensor<?x?xi32>, tensor<2x?x2x?x4xf32>) -> (tensor<?x?x8xf32>, tensor<2x?x2x?x4xf32>)
+      uoe.yield %a#0, %a#1 : tensor<?x?x8xf32>, tensor<2x?x2x?x4xf32>
+    } : -> tensor<?x?x8xf32>, tensor<2x?x2x?x4xf32>
+    %p = onnx.node "MatMul"(%y#0, %o) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
+    return %p, %y#1 : tensor<?x?x8xf32>, tensor<2x?x2x?x4xf32>
+  }
+}
+
+// -----
+
+// One that can't be spelled stays.
+// CHECK-LABEL: func.func @sink
+// CHECK: "com.microsoft" "GroupQueryAttention"
+// CHECK-NOT: uoe.experts
+// CHECK-NOT: "Range"
+module attributes {onnx.opset_import = {ai.onnx = 24 : i64, com.microsoft = 1 : i64}} {
+  onnx.initializer @o : tensor<8x8xf32> = dense<2.0> : tensor<8x8xf32>
+  func.func @sink(%x: tensor<1x?x16xf32>, %n: tensor<1xi32>, %t: tensor<1xi32>) -> tensor<1x?x8xf32> {
+    %none = onnx.none
+    %o = onnx.weight @o : tensor<8x8xf32>
+    // expected-remark @+1 {{attention is left dense: the operator com.microsoft.GroupQueryAttention has a head sink}}
+    %y = uoe.attention attributes {fused = "com.microsoft.GroupQueryAttention"} spelled {
+      %a = onnx.node "com.microsoft" "GroupQueryAttention"(%x, %none, %none, %none, %none, %n, %t) {kv_num_heads = 1 : i64, num_heads = 2 : i64, smooth_softmax = 1 : i64} : (tensor<1x?x16xf32>, none, none, none, none, tensor<1xi32>, tensor<1xi32>) -> tensor<1x?x8xf32>
+      uoe.yield %a : tensor<1x?x8xf32>
+    } : -> tensor<1x?x8xf32>
+    %p = onnx.node "MatMul"(%y, %o) : (tensor<1x?x8xf32>, tensor<8x8xf32>) -> tensor<1x?x8xf32>
+    return %p : tensor<1x?x8xf32>
   }
 }
