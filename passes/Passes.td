@@ -377,16 +377,20 @@ def LowerUoeToOnnxPass : Pass<"lower-uoe-to-onnx", "::mlir::ModuleOp"> {
   let description = [{
     Blocks with a spelling get it back; others, and routing, are spelled with operators of the model's opset. Routing becomes a mask, so
     every expert is computed: exact, portable, and without savings. With `unroll`, experts are computed one by one and added up, even
-    where one masked product would do.
+    where one masked product would do. With `keep-blocks`, feed-forward and attention blocks stay, those of experts' bodies and loops
+    included, so that they can still be fused.
   }];
-  let options = [Option<"unroll", "unroll", "bool", "false", "compute experts one by one">];
+  let options = [Option<"unroll", "unroll", "bool", "false", "compute experts one by one">,
+                 Option<"keepBlocks", "keep-blocks", "bool", "false", "leave uoe.ffn, uoe.attention and uoe.moe in place">];
 }
 
 def LowerUoeToRtPass : Pass<"lower-uoe-to-rt", "::mlir::ModuleOp"> {
   let summary = "uoe ops become calls of fused runtime entries";
   let description = [{
     Float32 blocks and experts for which the runtime has a fused entry become `rt.call "uoe" ...`; transpositions around attention are
-    absorbed as layouts, biases and activations into products. What has no fused entry is left for `lower-uoe-to-onnx`.
+    absorbed as layouts, biases and activations into products. A choice becomes lists, which fused experts read; for other readers of the
+    same routing the entry gives it dense as well, behind a `builtin.unrealized_conversion_cast`. What has no fused entry is left for
+    `lower-uoe-to-onnx`.
   }];
   let dependentDialects = ["::uoe::rtir::RtDialect"];
 }

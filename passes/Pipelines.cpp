@@ -43,6 +43,11 @@ void uoe::buildRaisePipeline(OpPassManager &passes) {
 // From a raised module (or one that was never raised) to calls of the runtime, with fused entries.
 static void executeRaised(OpPassManager &passes) {
   passes.addPass(uoe::createLowerUoeToRtPass());
+  // Scores, experts without a fused entry and loops are spelled out; the blocks in them are fused.
+  uoe::LowerUoeToOnnxPassOptions spellRouting;
+  spellRouting.keepBlocks = true;
+  passes.addPass(uoe::createLowerUoeToOnnxPass(spellRouting));
+  passes.addPass(uoe::createLowerUoeToRtPass());
   passes.addPass(uoe::createLowerUoeToOnnxPass());
   passes.addPass(uoe::createLowerToRtPass());
 }

@@ -51,6 +51,8 @@ struct LowerUoeToOnnxPass : uoe::impl::LowerUoeToOnnxPassBase<LowerUoeToOnnxPass
   }
 
   LogicalResult lower(Operation *op) {
+    if (keepBlocks && isa<FfnOp, AttentionOp, MoeOp>(op))
+      return success();
     OpBuilder builder(op);
     NodeBuilder b(builder, op->getLoc(), opset);
     return llvm::TypeSwitch<Operation *, LogicalResult>(op)
@@ -201,12 +203,31 @@ struct LowerUoeToOnnxPass : uoe::impl::LowerUoeToOnnxPassBase<LowerUoeToOnnxPass
   LogicalResult lower(ScoreOp op, NodeBuilder &b) { return replace(op, reference::score(b, op)); }
 
   LogicalResult lower(SelectOp op, NodeBuilder &b) {
-    const reference::Routing *within =
-        op.getWithin() ? &routings.find(op.getWithin())->second : nullptr;
+    const reference::Routing *within = nullptr;
+    if (op.getWithin() && !(within = routingOf(op.getWithin())))
+      return op.emitOpError("lies within a routing that no uoe.select of this function makes");
     reference::Routing routing = reference::select(b, op, within);
     routings[op.getRouting()] = routing;
     dead.push_back(op);
     return success();
+  }
+
+  // What a select became, here or as an entry of the runtime that gives it dense.
+  const reference::Routing *routingOf(Value value) {
+    if (auto dense = value.getDefiningOp<UnrealizedConversionCastOp>();
+        dense && dense.getNumOperands() >= 2 && !routings.count(value)) {
+      reference::Routing routing;
+      auto type = cast<RoutingType>(value.getType());
+      routing.weight = dense.getOperand(0);
+      routing.chosen = dense.getOperand(1);
+      routing.places = dense.getNumOperands() > 2 ? dense.getOperand(2) : Value();
+      routing.tokens = type.getTokens();
+      routing.experts = type.getExperts();
+      routings[value] = routing;
+      dead.push_back(dense);
+    }
+    auto found = routings.find(value);
+    return found == routings.end() ? nullptr : &found->second;
   }
 
   // For each index of the sliced axis its expert.
@@ -249,10 +270,10 @@ struct LowerUoeToOnnxPass : uoe::impl::LowerUoeToOnnxPassBase<LowerUoeToOnnxPass
   LogicalResult lower(ExpertsOp op, NodeBuilder &b, OpBuilder &builder) {
     reference::Routing routing;
     if (op.getRouting()) {
-      auto found = routings.find(op.getRouting());
-      if (found == routings.end())
+      const reference::Routing *found = routingOf(op.getRouting());
+      if (!found)
         return op.emitOpError("has a routing that no uoe.select of this function makes");
-      routing = found->second;
+      routing = *found;
     }
     // Slots of -1 go nowhere, so with slots there is always a choice.
     if (routing.experts && !routing.weight &&

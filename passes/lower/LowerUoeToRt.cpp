@@ -3,6 +3,7 @@
 #include "dialects/rt/Rt.h"
 #include "passes/Passes.h"
 #include "passes/lower/Lower.h"
+#include <map>
 
 namespace uoe {
 #define GEN_PASS_DEF_LOWERUOETORTPASS
@@ -82,6 +83,7 @@ struct LowerUoeToRtPass : uoe::impl::LowerUoeToRtPassBase<LowerUoeToRtPass> {
     });
     for (Operation *product : products)
       fuseProduct(cast<onnx::NodeOp>(product));
+    castRoutings();
     eraseDead();
   }
 
@@ -172,23 +174,23 @@ struct LowerUoeToRtPass : uoe::impl::LowerUoeToRtPassBase<LowerUoeToRtPass> {
     for (Value operand : ffn->getOperands())
       if (!isF32(outer(operand)) || (operand != ffn.getInput() && !isWeight(outer(operand))))
         return;
-    if (!isPlain(select) || !isF32(select.getScores()) || select.getThresholds() ||
-        select.getRule() == Rule::top_p || select.getEmpty() == EmptyChoice::all ||
-        op.getGathered() || op.getSlots())
+    if (op.getGathered() || !select || (op.getSkip() && !isWeight(op.getSkip())))
+      return;
+    const Lists *lists = routeOf(select);
+    if (!lists)
       return;
     OpBuilder builder(op);
     SmallVector<NamedAttribute> params{
         named("activation", static_cast<int64_t>(ffn.getActivation())),
-        named("rule", static_cast<int64_t>(select.getRule())),
-        named("empty", static_cast<int64_t>(select.getEmpty())),
-        named("k", select.getK().value_or(0)),
-        builder.getNamedAttr(
-            "tau",
-            builder.getF32FloatAttr(select.getTau() ? select.getTau()->convertToFloat() : 0.0f)),
+        named("tokens", select.getRouting().getType().getTokens()),
         builder.getNamedAttr("sizes", op.getSizesAttr()),
     };
+    if (op.getSlots())
+      params.push_back(builder.getNamedAttr("slots", op.getSlotsAttr()));
     SmallVector<Value> operands{outer(ffn.getInput()),
-                                select.getScores(),
+                                lists->offsets,
+                                lists->ids,
+                                lists->weights,
                                 outer(ffn.getUp()),
                                 outer(ffn.getGate()),
                                 outer(ffn.getDown()),
@@ -199,6 +201,103 @@ struct LowerUoeToRtPass : uoe::impl::LowerUoeToRtPassBase<LowerUoeToRtPass> {
     params.push_back(peelWeights(operands));
     auto fused = call(builder, op.getLoc(), "Experts", operands, params, op->getResultTypes());
     replace(op, fused);
+  }
+
+  // A select as an entry of the runtime, made once for all that read it; null where a type has no
+  // entry.
+  struct Lists {
+    Value offsets, ids, weights; // weights are null where all are 1
+    Operation *route = nullptr;
+  };
+  const Lists *routeOf(SelectOp op) {
+    auto [entry, fresh] = routes.try_emplace(op);
+    if (!fresh)
+      return entry->second.route ? &entry->second : nullptr;
+    SmallVector<Value> inputs{op.getScores(), op.getThresholds(), op.getSelectionBias(),
+                              op.getGroupScores()};
+    for (Value operand : inputs)
+      if (!isF32(operand))
+        return nullptr;
+    Lists within;
+    if (op.getWithin()) {
+      auto outer = op.getWithin().getDefiningOp<SelectOp>();
+      const Lists *found = outer ? routeOf(outer) : nullptr;
+      if (!found)
+        return nullptr;
+      within = *found;
+    }
+    OpBuilder builder(op);
+    SmallVector<NamedAttribute> params{
+        named("rule", static_cast<int64_t>(op.getRule())),
+        named("tokens", op.getRouting().getType().getTokens()),
+    };
+    auto integer = [&](StringRef name, int64_t value) {
+      if (value)
+        params.push_back(named(name, value));
+    };
+    auto real = [&](StringRef name, std::optional<APFloat> value, float otherwise) {
+      if (value && value->convertToFloat() != otherwise)
+        params.push_back(
+            builder.getNamedAttr(name, builder.getF32FloatAttr(value->convertToFloat())));
+    };
+    integer("scoring", static_cast<int64_t>(op.getScoring()));
+    integer("k", op.getK().value_or(0));
+    integer("group_k", op.getGroupK().value_or(0));
+    integer("group_score", static_cast<int64_t>(op.getGroupScore()));
+    integer("empty", static_cast<int64_t>(op.getEmpty()));
+    integer("normalize", static_cast<int64_t>(op.getNormalize()));
+    integer("capacity", op.getCapacity().value_or(0));
+    integer("capacity_takers", op.getCapacityTakers());
+    integer("padding", static_cast<int64_t>(op.getPadding()));
+    integer("weight", static_cast<int64_t>(op.getWeight()));
+    integer("scaling", static_cast<int64_t>(op.getScaling()));
+    real("tau", op.getTau(), 0);
+    real("p", op.getP(), 1);
+    real("temperature", op.getTemperature(), 1);
+    real("group_temperature", op.getGroupTemperature(), 1);
+    real("capacity_share", op.getCapacityShare(), 0);
+    real("factor", op.getFactor(), 1);
+    if (op.getGroups())
+      params.push_back(builder.getNamedAttr("groups", op.getGroupsAttr()));
+    if (op.getWithin())
+      params.push_back(named("within_tokens", op.getWithin().getType().getTokens()));
+    auto list = [&](Type element) {
+      return RankedTensorType::get({ShapedType::kDynamic}, element);
+    };
+    Type i64 = builder.getI64Type(), f32 = builder.getF32Type(), none = builder.getNoneType();
+    bool unit = op.getWeight() == WeightRule::unit && op.getScaling() == Scaling::none &&
+                op.getFactor().convertToFloat() == 1;
+    auto rows = cast<RankedTensorType>(op.getScores().getType());
+    SmallVector<Type> results{list(i64), list(builder.getI32Type()), unit ? none : list(f32), rows,
+                              rows.clone(builder.getI1Type())};
+    if (op.hasCapacity()) {
+      SmallVector<int64_t> places(rows.getShape());
+      places[places.size() - 2] = ShapedType::kDynamic;
+      results.push_back(RankedTensorType::get(places, i64));
+    }
+    inputs.append({within.offsets, within.ids});
+    auto route = call(builder, op.getLoc(), "Route", inputs, params, results);
+    Lists lists{route.getResult(0), route.getResult(1), unit ? Value() : route.getResult(2), route};
+    return &(routes[op] = lists);
+  }
+
+  // Readers without a fused entry take a routing dense. A plain threshold is as cheap in operators.
+  void castRoutings() {
+    SmallVector<SelectOp> selects;
+    getOperation().walk([&](SelectOp op) { selects.push_back(op); });
+    for (SelectOp op : selects) {
+      bool read =
+          llvm::any_of(op->getUsers(), [](Operation *user) { return isa<ExpertsOp>(user); });
+      bool simple = isPlain(op) && op.getRule() != Rule::token_topk && op.getRule() != Rule::top_p;
+      const Lists *lists = read && !simple ? routeOf(op) : nullptr;
+      if (!lists)
+        continue;
+      OpBuilder builder(op);
+      auto dense = UnrealizedConversionCastOp::create(builder, op.getLoc(), op->getResultTypes(),
+                                                      lists->route->getResults().drop_front(3));
+      op.getRouting().replaceUsesWithIf(
+          dense.getResult(0), [](OpOperand &use) { return isa<ExpertsOp>(use.getOwner()); });
+    }
   }
 
   // Experts of single channels: rows of `weight` chosen by |x_i|·norm_i > tau.
@@ -403,6 +502,7 @@ struct LowerUoeToRtPass : uoe::impl::LowerUoeToRtPassBase<LowerUoeToRtPass> {
   }
 
   DenseMap<Value, bool> weightCache;
+  std::map<Operation *, Lists> routes; // pointers to entries stay valid
 };
 
 } // namespace

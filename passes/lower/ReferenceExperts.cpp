@@ -74,7 +74,7 @@ FailureOr<Value> reference::gathered(NodeBuilder &b, ExpertsOp op, const Routing
                                  {UnrankedTensorType::get(i64), UnrankedTensorType::get(i64)},
                                  {b.attr("axis", 1), b.attr("largest", 0)});
     valid = b.node("Less", {sorted[0], length}, {}, i1);
-    index = b.node("Mod", {sorted[0], length}, {}, i64);
+    index = b.node("Mod", {sorted[0], b.node("Max", {length, b.ints({1})}, {}, i64)}, {}, i64);
     Value points = b.node("Unsqueeze", {index, b.ints({2})});
     SmallVector<Value> shared;
     for (Value x : op.getShared())
@@ -92,9 +92,15 @@ FailureOr<Value> reference::gathered(NodeBuilder &b, ExpertsOp op, const Routing
     Value range =
         b.node("Range", {b.scalarInt(0), b.node("Squeeze", {length, b.ints({0})}), b.scalarInt(1)});
     if (b.opset() >= 18) {
-      Value wide = b.node("Expand", {points, b.node("Shape", {part}, {}, i64)});
+      // Rows by (sample, token).
       NamedAttribute add(StringAttr::get(context, "reduction"), StringAttr::get(context, "add"));
-      sum = b.node("ScatterElements", {sum, wide, part}, {b.attr("axis", 1), add});
+      Value samples =
+          b.node("Range", {b.scalarInt(0), b.node("Squeeze", {dimension(b, like, 0), b.ints({0})}),
+                           b.scalarInt(1)});
+      samples = b.node("Unsqueeze", {samples, b.ints({1, 2})});
+      samples = b.node("Expand", {samples, b.node("Shape", {points}, {}, i64)});
+      Value where = b.node("Concat", {samples, points}, {b.attr("axis", 2)});
+      sum = b.node("ScatterND", {sum, where, part}, {add});
     } else {
       Value at = b.node(
           "Equal",

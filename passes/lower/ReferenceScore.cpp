@@ -75,10 +75,12 @@ static Value patchMeans(NodeBuilder &b, Value s, int64_t rank, int64_t n, int64_
   Value pads = b.node("Concat", {b.ints(before), missing, b.ints({0})}, {b.attr("axis", 0)}, i64);
   // Pads: the tokens' axis is last but one, so its end is the last but one entry.
   Value padded = b.node("Pad", {s, pads});
-  SmallVector<int64_t> shape(rank - 2, 0);
-  shape.append({-1, p, n});
-  Value sums =
-      reference::reduce(b, "ReduceSum", b.node("Reshape", {padded, b.ints(shape)}), -2, false);
+  // The number of patches is spelled out: an empty batch leaves nothing to infer it from.
+  SmallVector<int64_t> outer(rank - 2, 0);
+  Value patches = b.node("Div", {b.node("Add", {length, missing}, {}, i64), patch}, {}, i64);
+  Value shape =
+      b.node("Concat", {b.ints(outer), patches, b.ints({p, n})}, {b.attr("axis", 0)}, i64);
+  Value sums = reference::reduce(b, "ReduceSum", b.node("Reshape", {padded, shape}), -2, false);
   Value starts =
       b.node("Range", {b.scalarInt(0), b.node("Squeeze", {length, b.ints({0})}), b.scalarInt(p)});
   Value counts = b.node("Min", {b.node("Sub", {length, starts}), patch});

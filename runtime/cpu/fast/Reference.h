@@ -5,6 +5,7 @@
 #include "Cascade.h"
 #include "Experts.h"
 #include "Gemm.h"
+#include "Select.h"
 
 namespace uoe::rt::fast::reference {
 
@@ -24,5 +25,15 @@ void cascade(const CascadeSource &source, Activation act, const float *x, int64_
              int64_t tokens, float *y, int64_t ldy, CascadeCounts *counts);
 
 void attention(const AttentionArgs &args);
+
+std::vector<float> gates(const SelectSpec &spec, int64_t experts, const float *scores,
+                         const float *groupScores);
+/// [rows of all samples, experts].
+struct DenseSelection {
+  std::vector<bool> chosen;
+  std::vector<float> weights; // 0 where not chosen
+  int64_t capacity = 0;
+};
+DenseSelection select(const SelectSpec &spec, const SelectInput &input);
 
 } // namespace uoe::rt::fast::reference

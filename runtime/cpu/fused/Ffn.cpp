@@ -1,8 +1,8 @@
 // uoe.Ffn and uoe.Experts: feed-forward blocks, dense and routed, with constant weights.
-#include "runtime/cpu/fast/Router.h"
+#include "runtime/cpu/fast/Neurons.h"
+#include "runtime/cpu/fused/Routing.h"
 #include "runtime/cpu/fused/Weights.h"
 #include "runtime/cpu/ops/Register.h"
-#include <cmath>
 
 namespace uoe::rt {
 namespace {
@@ -74,63 +74,66 @@ void runFfn(KernelCall &call) {
   fast::ffn(block, x.data<float>(), block.in, rows, y.data<float>(), block.out);
 }
 
-// Inputs: x, scores, up, gate?, down, bias_up?, bias_gate?, bias_down?, skip?.
+// Inputs: x, offsets, ids, weights?, up, gate?, down, bias_up?, bias_gate?, bias_down?, skip?.
+constexpr size_t firstWeight = 4, skipInput = 10;
+
+struct Experts {
+  fast::PackedFfn groups;      // experts in groups of 16 hidden units,
+  fast::PackedNeurons neurons; // or, if they are small, by neuron
+  bool byNeuron = false;
+  int64_t in = 0, out = 0;
+  std::vector<int64_t> slots;
+};
+using PackedExperts = std::shared_ptr<const Experts>;
+
 std::any prepareExperts(const Node &node, std::vector<bool> &consumed) {
   std::vector<int64_t> sizes = node.integers("sizes"), starts{0};
   for (int64_t size : sizes)
     starts.push_back(starts.back() + size);
-  Source source(node, 2, consumed);
+  Source source(node, firstWeight, consumed);
   check(starts.back() == source.ffn.hidden, "the experts have ", starts.back(),
         " neurons, the weights ", source.ffn.hidden);
-  auto block = std::make_shared<fast::PackedFfn>(source.ffn, activationOf(node), starts);
-  if (const Tensor *skip = node.constants.size() > 8 ? node.constants[8] : nullptr) {
+  auto experts = std::make_shared<Experts>();
+  experts->slots = node.integers("slots");
+  for (int64_t expert : experts->slots)
+    check(expert >= -1 && expert < static_cast<int64_t>(sizes.size()), "a slot for expert ", expert,
+          " of ", sizes.size());
+  experts->in = source.ffn.in;
+  experts->out = source.ffn.out;
+  experts->byNeuron = fast::preferNeurons(sizes);
+  if (experts->byNeuron)
+    experts->neurons = fast::PackedNeurons(source.ffn, activationOf(node), starts);
+  else
+    experts->groups = fast::PackedFfn(source.ffn, activationOf(node), starts);
+  if (const Tensor *skip =
+          node.constants.size() > skipInput ? node.constants[skipInput] : nullptr) {
     expectType(*skip, DType::F32, "skip");
     check(skip->size() == static_cast<int64_t>(sizes.size()) * source.ffn.out,
           "skip: expected one row per expert, found shape ", toString(skip->shape()));
-    block->setSkipVectors(skip->data<float>());
-    consumed[8] = true;
+    if (experts->byNeuron)
+      experts->neurons.setSkipVectors(skip->data<float>());
+    else
+      experts->groups.setSkipVectors(skip->data<float>());
+    consumed[skipInput] = true;
   }
-  return Packed(block);
-}
-
-// Gives a token without experts its best one.
-fast::Choice fillEmpty(const fast::Choice &choice, const float *scores, int64_t experts) {
-  fast::Choice filled;
-  for (int64_t t = 0; t < choice.tokens(); ++t) {
-    int64_t begin = choice.offsets[t], end = choice.offsets[t + 1];
-    if (begin == end) {
-      const float *s = scores + t * experts;
-      filled.ids.push_back(static_cast<int32_t>(std::max_element(s, s + experts) - s));
-    }
-    filled.ids.insert(filled.ids.end(), choice.ids.begin() + begin, choice.ids.begin() + end);
-    filled.offsets.push_back(static_cast<int64_t>(filled.ids.size()));
-  }
-  return filled;
+  return PackedExperts(experts);
 }
 
 void runExperts(KernelCall &call) {
-  const fast::PackedFfn &block = packed(call);
-  const Tensor &x = call.in(0), &scoreTensor = call.in(1);
-  int64_t rows = rowsOf(x, block.in, "input 0");
-  check(rowsOf(scoreTensor, block.experts, "scores") == rows, "scores: expected ", rows,
-        " rows, found shape ", toString(scoreTensor.shape()));
-  const float *scores = scoreTensor.data<float>();
-  fast::Choice choice;
-  switch (call.node.integer("rule", 0)) {
-  case 0:
-    choice = fast::chooseAbove(scores, rows, block.experts, {-INFINITY});
-    break;
-  case 1:
-    choice = fast::chooseAbove(scores, rows, block.experts, {call.node.real("tau", 0)});
-    break;
-  default:
-    choice = fast::chooseTop(scores, rows, block.experts, call.node.integer("k", 1));
-  }
-  if (call.node.integer("empty", 0) == 1)
-    choice = fillEmpty(choice, scores, block.experts);
+  auto *state = std::any_cast<PackedExperts>(&call.state);
+  check(state && *state, "the weights must be constants");
+  const Experts &block = **state;
+  const Tensor &x = call.in(0);
+  const int64_t tokens = rowsOf(x, block.in, "input 0");
+  fast::Choice own;
+  fast::Routing routing = routingOf(call, 1, x, block.slots, own);
   Tensor &y = call.out(0, DType::F32, withLast(x, block.out));
-  fast::experts(block, x.data<float>(), block.in, rows, choice.routing(), y.data<float>(),
-                block.out);
+  if (block.byNeuron)
+    fast::experts(block.neurons, x.data<float>(), block.in, tokens, routing, y.data<float>(),
+                  block.out);
+  else
+    fast::experts(block.groups, x.data<float>(), block.in, tokens, routing, y.data<float>(),
+                  block.out);
 }
 
 } // namespace

@@ -107,6 +107,13 @@ void scatterND(KernelCall &call) {
     const T *from = updates.data<T>();
     for (int64_t offset : tuples.offsets) {
       T *to = y.data<T>() + offset;
+      if constexpr (std::is_same<T, float>::value)
+        if (reduction == Reduction::Add) {
+          for (int64_t i = 0; i < block; ++i)
+            to[i] += from[i];
+          from += block;
+          continue;
+        }
       for (int64_t i = 0; i < block; ++i)
         to[i] = reduced(reduction, to[i], *from++);
     }

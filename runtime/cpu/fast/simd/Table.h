@@ -115,6 +115,26 @@ struct SparseRows {
   int64_t ldc = 0;
 };
 
+/// Products of one row b of n floats with rows of a that lie anywhere: out[i] = rows[i] . b, i < m.
+/// Each is one chain of sums, whatever m is.
+struct ListDots {
+  int64_t m = 0, n = 0;
+  const float *b = nullptr;
+  const float *const *rows = nullptr;
+  float *out = nullptr;
+};
+
+/// c[0 .. n) += sum over i < count of a[i] * b[index[i] * ldb + 0 .. n), in one chain over i that
+/// starts from c; n <= 64.
+struct ListSum {
+  int64_t n = 0, count = 0;
+  const int32_t *index = nullptr;
+  const float *a = nullptr;
+  const float *b = nullptr;
+  int64_t ldb = 0;
+  float *c = nullptr;
+};
+
 struct Kernels {
   int mr;     // rows of a packed tile, the largest m of any tile
   int panels; // panels that a full tile covers at once
@@ -149,6 +169,10 @@ struct Kernels {
   int64_t (*keepRow)(const float *x, const float *mean, const float *scale, float threshold,
                      int64_t n, float *out);
   void (*multiplyRow)(float *x, const float *y, const float *z, int64_t n);
+  /// Bit i % 16 of mask[i / 16] tells whether x[i] > limits[i], or > limit if there are none.
+  void (*aboveRow)(const float *x, const float *limits, float limit, int64_t n, uint16_t *mask);
+  void (*listDots)(const ListDots &dots);
+  void (*listSum)(const ListSum &sum);
   float (*maxRow)(const float *x, int64_t n);
   void (*normRow)(const NormRow &row);
   void (*rotateHead)(const float *x, float *y, const float *cos, const float *sin, int64_t half,

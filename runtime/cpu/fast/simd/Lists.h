@@ -1,0 +1,76 @@
+// What routing to single neurons needs: comparisons as bits, and products of chosen pairs only.
+#pragma once
+#include "Simd.h"
+
+namespace uoe::rt::fast::UOE_SIMD {
+
+inline void aboveRow(const float *x, const float *limits, float limit, int64_t n, uint16_t *mask) {
+  const V one = set1(limit);
+  forLanes(n, [&](int64_t i, int64_t count) {
+    M above = less(limits ? loadN(limits + i, count) : one, loadN(x + i, count));
+    mask[i / lanes] = static_cast<uint16_t>(bits(above) & ((1u << count) - 1u));
+  });
+}
+
+template <int Rows> UOE_INLINE void listDotsOf(const ListDots &d, int64_t i) {
+  V acc[Rows];
+  const float *a[Rows];
+  UOE_UNROLL for (int r = 0; r < Rows; ++r) {
+    acc[r] = set1(0.0f);
+    a[r] = d.rows[i + r];
+  }
+  int64_t j = 0;
+  for (; j + lanes <= d.n; j += lanes) {
+    V y = load(d.b + j);
+    UOE_UNROLL for (int r = 0; r < Rows; ++r) acc[r] = fma(load(a[r] + j), y, acc[r]);
+  }
+  if (j < d.n) {
+    V y = loadN(d.b + j, d.n - j);
+    UOE_UNROLL for (int r = 0; r < Rows; ++r) acc[r] = fma(loadN(a[r] + j, d.n - j), y, acc[r]);
+  }
+  UOE_UNROLL for (int r = 0; r < Rows; ++r) d.out[i + r] = sum(acc[r]);
+}
+inline void listDots(const ListDots &d) {
+  int64_t i = 0;
+  for (; i + 4 <= d.m; i += 4)
+    listDotsOf<4>(d, i);
+  for (; i + 2 <= d.m; i += 2)
+    listDotsOf<2>(d, i);
+  if (i < d.m)
+    listDotsOf<1>(d, i);
+}
+
+template <int Panels> UOE_INLINE void listSumOf(const ListSum &s) {
+  V acc[Panels];
+  const int64_t rest = s.n - (Panels - 1) * lanes; // of the last panel
+  UOE_UNROLL for (int p = 0; p < Panels; ++p) acc[p] =
+      p + 1 < Panels ? load(s.c + p * lanes) : loadN(s.c + p * lanes, rest);
+  constexpr int64_t ahead = 8;
+  for (int64_t i = 0; i < s.count; ++i) {
+    const float *b = s.b + s.index[i] * s.ldb;
+    const float *next = s.b + s.index[i + ahead < s.count ? i + ahead : i] * s.ldb;
+    V a = set1(s.a[i]);
+    UOE_UNROLL for (int p = 0; p + 1 < Panels; ++p) {
+      prefetch(next + p * lanes);
+      acc[p] = fma(a, load(b + p * lanes), acc[p]);
+    }
+    prefetch(next + (Panels - 1) * lanes);
+    acc[Panels - 1] = fma(a, loadN(b + (Panels - 1) * lanes, rest), acc[Panels - 1]);
+  }
+  UOE_UNROLL for (int p = 0; p < Panels; ++p)
+      storeN(s.c + p * lanes, acc[p], p + 1 < Panels ? lanes : rest);
+}
+inline void listSum(const ListSum &s) {
+  switch ((s.n + lanes - 1) / lanes) {
+  case 1:
+    return listSumOf<1>(s);
+  case 2:
+    return listSumOf<2>(s);
+  case 3:
+    return listSumOf<3>(s);
+  case 4:
+    return listSumOf<4>(s);
+  }
+}
+
+} // namespace uoe::rt::fast::UOE_SIMD

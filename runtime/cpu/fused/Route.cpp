@@ -1,0 +1,155 @@
+// uoe.Route: a choice of experts from scores, as lists. Inputs: scores [rows.., n], thresholds
+// [n]?, selection_bias [n]?, group_scores [rows.., groups]?, and of the routing around it offsets
+// and ids?. Attributes as of uoe.select; `tokens` and `within_tokens` say what a row of each speaks
+// for. Results: offsets [rows + 1], ids, weights (absent where all are 1), and for readers that
+// need them dense: weights [rows.., n], flags [rows.., n], places [.., c, n].
+#include "runtime/cpu/fast/Select.h"
+#include "runtime/cpu/fused/Weights.h"
+#include "runtime/cpu/ops/Register.h"
+#include <cstring>
+
+namespace uoe::rt {
+namespace {
+
+template <typename E> E choiceOf(const Node &node, const char *name, int64_t count) {
+  int64_t value = node.integer(name, 0);
+  check(value >= 0 && value < count, "unknown ", name, " ", value);
+  return static_cast<E>(value);
+}
+
+fast::SelectSpec specOf(const Node &node) {
+  using S = fast::SelectSpec;
+  S spec;
+  spec.rule = choiceOf<S::Rule>(node, "rule", 4);
+  spec.scoring = choiceOf<S::Scoring>(node, "scoring", 3);
+  spec.empty = choiceOf<S::Empty>(node, "empty", 3);
+  spec.normalize = choiceOf<S::Normalize>(node, "normalize", 4);
+  spec.scaling = choiceOf<S::Scaling>(node, "scaling", 3);
+  spec.temperature = node.real("temperature", 1);
+  spec.tau = node.real("tau", 0);
+  spec.p = node.real("p", 1);
+  spec.k = node.integer("k", 0);
+  spec.groups = node.integers("groups");
+  spec.groupK = node.integer("group_k", 0);
+  spec.groupTop2 = node.integer("group_score", 0) == 1;
+  spec.groupTemperature = node.real("group_temperature", 1);
+  spec.capacity = node.integer("capacity", 0);
+  spec.capacityShare = node.real("capacity_share", 0);
+  spec.capacityTakers = node.integer("capacity_takers", 0) != 0;
+  spec.padWithTokens = node.integer("padding", 0) == 1;
+  spec.gateWeights = node.integer("weight", 0) == 1;
+  spec.factor = node.real("factor", 1);
+  return spec;
+}
+
+std::any prepareRoute(const Node &node, std::vector<bool> &) {
+  return std::make_shared<const fast::SelectSpec>(specOf(node));
+}
+
+const fast::SelectSpec &spec(KernelCall &call) {
+  using Spec = std::shared_ptr<const fast::SelectSpec>;
+  if (!std::any_cast<Spec>(&call.state))
+    call.state = Spec(std::make_shared<const fast::SelectSpec>(specOf(call.node)));
+  return **std::any_cast<Spec>(&call.state);
+}
+
+int64_t ceilDiv(int64_t a, int64_t b) {
+  return (a + b - 1) / b;
+}
+
+void readWithin(KernelCall &call, fast::SelectInput &in) {
+  const Tensor *offsets = call.maybe(4);
+  if (!offsets)
+    return;
+  expectType(*offsets, DType::I64, "offsets of the routing around");
+  expectType(call.in(5), DType::I32, "ids of the routing around");
+  const int64_t own = call.node.integer("tokens", 1), outer = call.node.integer("within_tokens", 1);
+  if (outer == own) {
+    in.withinPerSample = in.rows;
+  } else if (outer == 0) {
+    in.withinRows = std::max<int64_t>(1, in.rows);
+    in.withinPerSample = 1;
+  } else {
+    check(own > 0 && outer % own == 0, "rows of ", own, " tokens do not lie within rows of ",
+          outer);
+    in.withinRows = outer / own;
+    in.withinPerSample = ceilDiv(in.rows, in.withinRows);
+  }
+  check(offsets->size() == in.samples * in.withinPerSample + 1, "the routing around has ",
+        offsets->size() - 1, " rows, expected ", in.samples * in.withinPerSample);
+  in.within = {offsets->data<int64_t>(), call.in(5).data<int32_t>(), nullptr};
+}
+
+template <typename T> Tensor tensorOf(DType type, const std::vector<T> &values) {
+  Tensor tensor(type, {static_cast<int64_t>(values.size())});
+  if (!values.empty())
+    std::memcpy(tensor.raw(), values.data(), values.size() * sizeof(T));
+  return tensor;
+}
+
+void writeDense(KernelCall &call, const Tensor &scores, const fast::SelectInput &in,
+                const fast::Selected &selected) {
+  const fast::Choice &choice = selected.choice;
+  const int64_t n = in.experts, rows = in.samples * in.rows;
+  auto each = [&](auto *to, auto value) {
+    std::memset(to, 0, static_cast<size_t>(rows * n) * sizeof(*to));
+    for (int64_t r = 0; r < rows; ++r)
+      for (int64_t i = choice.offsets[size_t(r)]; i < choice.offsets[size_t(r) + 1]; ++i)
+        to[r * n + choice.ids[size_t(i)]] = value(size_t(i));
+  };
+  if (call.wants(3))
+    each(call.out(3, DType::F32, scores.shape()).data<float>(),
+         [&](size_t i) { return choice.weights.empty() ? 1.0f : choice.weights[i]; });
+  if (call.wants(4))
+    each(call.out(4, DType::Bool, scores.shape()).data<uint8_t>(),
+         [](size_t) { return uint8_t(1); });
+  if (call.wants(5)) {
+    Shape shape = scores.shape();
+    shape[shape.size() - 2] = selected.capacity;
+    Tensor &places = call.out(5, DType::I64, shape);
+    if (!selected.places.empty())
+      std::memcpy(places.raw(), selected.places.data(), selected.places.size() * sizeof(int64_t));
+  }
+}
+
+void runRoute(KernelCall &call) {
+  const Tensor &scores = call.in(0);
+  expectType(scores, DType::F32, "scores");
+  const int64_t rank = scores.rank();
+  check(rank >= 1 && scores.dim(-1) >= 1, "scores: expected a score for each expert, found shape ",
+        toString(scores.shape()));
+  fast::SelectInput in;
+  in.experts = scores.dim(-1);
+  in.rows = rank >= 2 ? scores.dim(-2) : 1;
+  in.samples = 1;
+  for (int64_t axis = 0; axis + 2 < rank; ++axis)
+    in.samples *= scores.dim(axis);
+  in.batch = rank >= 3 ? scores.dim(0) : 1;
+  in.scores = scores.data<float>();
+  in.thresholds = vectorInput(call, 1, in.experts, "thresholds");
+  in.selectionBias = vectorInput(call, 2, in.experts, "selection_bias");
+  const fast::SelectSpec &decisions = spec(call);
+  if (const Tensor *groups = call.maybe(3)) {
+    check(rowsOf(*groups, decisions.groupCount(), "group_scores") == in.samples * in.rows,
+          "group_scores: expected a row for each row of scores, found shape ",
+          toString(groups->shape()));
+    in.groupScores = groups->data<float>();
+  }
+  check(rank >= 2 || !decisions.hasCapacity(), "a capacity needs rows, found scores of shape ",
+        toString(scores.shape()));
+  readWithin(call, in);
+  fast::Selected selected = fast::select(decisions, in);
+  call.set(0, tensorOf(DType::I64, selected.choice.offsets));
+  call.set(1, tensorOf(DType::I32, selected.choice.ids));
+  if (!decisions.unitWeights())
+    call.set(2, tensorOf(DType::F32, selected.choice.weights));
+  writeDense(call, scores, in, selected);
+}
+
+} // namespace
+
+void registerRoute(KernelTable &table) {
+  table.add("uoe", "Route", runRoute, prepareRoute);
+}
+
+} // namespace uoe::rt
