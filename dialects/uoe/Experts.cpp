@@ -4,6 +4,13 @@
 using namespace mlir;
 using namespace uoe;
 
+// Names of dimensions, which the encoding holds, are no part of what the body has to agree with.
+static bool sameShape(Type found, RankedTensorType expected) {
+  auto type = dyn_cast<RankedTensorType>(found);
+  return type && type.getShape() == expected.getShape() &&
+         type.getElementType() == expected.getElementType();
+}
+
 // The type of an expert's part of an operand.
 static RankedTensorType sliceType(ExpertsOp op, RankedTensorType whole, int64_t axis) {
   ArrayRef<int64_t> sizes = op.getSizes();
@@ -33,11 +40,11 @@ static LogicalResult verifyBody(ExpertsOp op) {
     return op.emitOpError("needs one body argument per operand, found ") << count;
   auto arguments = block.getArguments();
   for (auto [value, arg] : llvm::zip(op.getShared(), arguments))
-    if (RankedTensorType type = sharedType(op, ranked(value)); arg.getType() != type)
+    if (RankedTensorType type = sharedType(op, ranked(value)); !sameShape(arg.getType(), type))
       return op.emitOpError("passes ") << type << " to a body argument of type " << arg.getType();
   for (auto [value, axis, arg] :
        llvm::zip(op.getSliced(), op.getAxes(), arguments.drop_front(op.getShared().size())))
-    if (RankedTensorType type = sliceType(op, ranked(value), axis); arg.getType() != type)
+    if (RankedTensorType type = sliceType(op, ranked(value), axis); !sameShape(arg.getType(), type))
       return op.emitOpError("needs a body argument of type ")
              << type << " for a slice of " << ranked(value) << ", found " << arg.getType();
   if (op.takesValid()) {

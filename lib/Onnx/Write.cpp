@@ -1,8 +1,8 @@
 // ModelProto -> file. A message is written as pieces, of which large tensors' bytes come from their
 // files, so that no copy of the model is made.
+#include "lib/Files/AtomicFile.h"
 #include "lib/Onnx/Exporter.h"
 #include "lib/Onnx/Model.h"
-#include "lib/Files/AtomicFile.h"
 #include "llvm/Support/Path.h"
 
 using namespace mlir;

@@ -23,12 +23,12 @@ void uoe::copyName(Operation *block, Operation *experts) {
   for (StringRef attr : {"name", "layer"})
     if (Attribute value = block->getAttr(attr))
       experts->setAttr(attr, value);
-  bool told = experts->getRegion(0)
-                  .walk([](Operation *op) {
-                    return isa<FfnOp, AttentionOp>(op) ? WalkResult::interrupt()
-                                                       : WalkResult::advance();
-                  })
-                  .wasInterrupted();
+  bool told =
+      experts->getRegion(0)
+          .walk([](Operation *op) {
+            return isa<FfnOp, AttentionOp>(op) ? WalkResult::interrupt() : WalkResult::advance();
+          })
+          .wasInterrupted();
   if (!told)
     experts->setAttr(kBlockKind, StringAttr::get(block->getContext(),
                                                  isa<AttentionOp>(block) ? "attention" : "ffn"));

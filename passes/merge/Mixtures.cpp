@@ -1,6 +1,6 @@
 #include "passes/merge/Mixtures.h"
-#include "lib/Conversion/Calibrate.h"
 #include "lib/Constants/Evaluate.h"
+#include "lib/Conversion/Calibrate.h"
 #include "lib/Report/Progress.h"
 #include "mlir/IR/IRMapping.h"
 #include "passes/decompose/Decompose.h"

@@ -1,7 +1,7 @@
 #include "passes/route/Route.h"
+#include "lib/Constants/Evaluate.h"
 #include "lib/Conversion/Calibrate.h"
 #include "lib/Conversion/EvaluateWeights.h"
-#include "lib/Constants/Evaluate.h"
 #include "lib/Report/Progress.h"
 #include "passes/decompose/Decompose.h"
 
