@@ -239,8 +239,8 @@ def RouteExpertsPass : Pass<"route-experts", "::mlir::ModuleOp"> {
     For each dense `uoe.ffn` with inputs in the profile: neurons are grouped by co-activation of their contributions, a linear router is
     fitted by ridge regression, one threshold per layer meets the budget (router counted), and the down projection is refitted to what
     is left. A block's attribute `uoe.budget` (f64) goes before the option. `distill-steps` trains the router by Adam on the block's own
-    loss before the refit, straight through the hard choice; what is no gain on held-out tokens is not kept. The attribute
-    `uoe.distilled` has the errors under the mask before and after.
+    loss before the refit, straight through the hard choice; it is kept where it is a gain on held-out tokens after the refit. The attribute
+    `uoe.distilled` has the block's errors with the closed-form router and with the trained one.
   }];
   let options = [
     Option<"profile", "profile", "std::string", "", "profile written by a calibration run">,

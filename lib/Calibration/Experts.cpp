@@ -205,8 +205,6 @@ private:
     Matrix linear = std::exchange(plan.linearIn, Matrix()); // found by the refit
     Status status = distillRouter(weights, data, options, distillation, plan, result);
     plan.linearIn = std::move(linear);
-    plan.errorRouter = result.before;
-    plan.errorDistilled = result.after;
     return status;
   }
 
@@ -370,7 +368,20 @@ Status calibrateExperts(const FfnWeights &weights, const CalibrationData &data,
             " tokens of " + std::to_string(weights.outputs()) + ", found " +
             std::to_string(data.targets->count()) + " of " + std::to_string(data.targets->width())};
   plan = {};
-  return Calibrator(weights, data, options, plan).run();
+  ExpertOptions plain = options;
+  plain.distillSteps = 0;
+  Status status = Calibrator(weights, data, plain, plan).run();
+  if (!status.ok() || options.distillSteps < 1 || plan.experts() == 0)
+    return status;
+  // A gain under the mask may be a loss after the refit: both are refitted, the better one stays.
+  ExpertPlan trained;
+  if (Status s = Calibrator(weights, data, options, trained).run(); !s.ok())
+    return s;
+  plan.errorRouter = trained.errorRouter = plan.error;
+  plan.errorDistilled = trained.errorDistilled = trained.error;
+  if (trained.error < plan.error)
+    plan = std::move(trained);
+  return {};
 }
 
 } // namespace uoe::calibration

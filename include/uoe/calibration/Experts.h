@@ -48,7 +48,7 @@ struct ExpertPlan {
   double activeShare = 1; // of which neurons (core included), as a share of F
   double error = 0;       // on held-out tokens
   double errorMasked = 0; // the same before the refit: dense W_d under the mask
-  double errorRouter = 0, errorDistilled = 0; // under the mask before and after distillation
+  double errorRouter = 0, errorDistilled = 0; // with the closed-form router, with the trained one
   double energy = 0; // Σ w ‖y‖² a held-out token: error · energy is absolute
   double ridge = 0;  // the one taken from refitRidge
 
