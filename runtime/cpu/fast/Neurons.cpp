@@ -13,7 +13,8 @@ namespace {
 constexpr int64_t tileTokens = 128;
 /// Up to here the threads share the neurons and columns of a tile; beyond, each takes tiles.
 constexpr int64_t sharedTokens = 256;
-/// Chosen pairs run at about half the speed of dense products (measured at d = 1024, F = 4096).
+/// Chosen pairs should run at about half the speed of dense products: an estimate from loads per
+/// multiply-add, not timed yet.
 constexpr double denseShare = 0.5;
 constexpr int64_t columns = 64; // of the outputs, summed at a time in registers
 
