@@ -21,11 +21,6 @@ def run(command, **options):
     return result.returncode, result.stdout
 
 
-# Graphs of which the proof leaves out a block, see docs/status.md.
-UNPROVED = [f"{family}-{exporter}" for family in ("llama", "mistral", "mixtral", "olmoe", "phi3", "qwen2")
-            for exporter in ("dynamo", "torchscript")] + ["llama-ortopt"]
-
-
 class Suite:
     def __init__(self):
         self.passed = self.failed = 0
@@ -113,10 +108,7 @@ def main():
         suite.script("exports-raise", [python, ROOT / "test/conformance/raise.py", "--uoe-opt", build / "bin/uoe-opt", exports])
         suite.script("exports-shapes", [python, ROOT / "test/conformance/shape_inference.py", "--uoe-opt", build / "bin/uoe-opt",
                                         *folders])
-        for name in UNPROVED:
-            print(f"     not counted in exports-prove: {name}: its attention stays dense, or it has mixtures only")
-        suite.script("exports-prove", [python, ROOT / "test/conformance/prove.py", "--uoe-opt", build / "bin/uoe-opt",
-                                       *[p for p in sorted(exports.iterdir()) if (p / "model.onnx").exists() and p.name not in UNPROVED]])
+        suite.script("exports-prove", [python, ROOT / "test/conformance/prove.py", "--uoe-opt", build / "bin/uoe-opt", exports])
         suite.script("exports-round-trip", [python, ROOT / "test/conformance/round_trip.py", "--uoe-opt", build / "bin/uoe-opt",
                                             "--forms", "onnx,mlirbc", exports])
     print(f"\n{suite.passed} passed, {suite.failed} failed")

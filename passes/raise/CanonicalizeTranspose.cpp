@@ -271,10 +271,20 @@ static Value reshaped(Graph &graph, NodeOp at, Value value, ArrayRef<Dim> to) {
   return graph.make(at, "Reshape", {value, shape});
 }
 
+/// Heads on the way to their repetition for groups of queries. A transposition cannot pass that,
+/// and whoever looks for the repetition expects it behind the axis that it fills.
+static bool isRepeated(Value value) {
+  return !value.use_empty() && llvm::all_of(value.getUsers(), [&](Operation *user) {
+    auto node = dyn_cast<NodeOp>(user);
+    return node && (((node.is("Expand") || node.is("Tile")) && node.input(0) == value) ||
+                    (node.is("Concat") && llvm::all_equal(node.getInputs())));
+  });
+}
+
 /// Splitting axes of a transposed value is transposing the value with its axes split.
 static Simplified splitFirst(Graph &graph, NodeOp root) {
   auto perm = soleTranspose(root.input(0));
-  if (!perm)
+  if (!perm || isRepeated(root.getResult(0)))
     return Simplified::none();
   Value source = root.input(0).getDefiningOp<NodeOp>().input(0);
   const Facts &from = graph.facts.facts(root.input(0)), &to = graph.facts.facts(root.getResult(0));

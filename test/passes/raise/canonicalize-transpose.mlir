@@ -125,3 +125,21 @@ module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
     return %t, %r, %a : !onnx.any, !onnx.any, !onnx.any
   }
 }
+
+// -----
+
+// Heads that are repeated for groups of queries: the axis that the repetition fills is inserted behind the transposition.
+// CHECK-LABEL: func.func @repeated_heads
+// CHECK-SAME: (%[[X:.*]]: tensor<?x?x2x8xf32
+// CHECK: %[[T:.*]] = onnx.node "Transpose"(%[[X]]) {perm = array<i64: 0, 2, 1, 3>}
+// CHECK: %[[U:.*]] = onnx.node "{{Reshape|Unsqueeze}}"(%[[T]]{{.*}} -> tensor<?x2x1x?x8xf32
+// CHECK: onnx.node "Expand"(%[[U]]
+module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
+  func.func @repeated_heads(%x: tensor<?x?x2x8xf32, #onnx.dims<"b", "s", "", "">>, %to: tensor<5xi64>) -> !onnx.any {
+    %t = onnx.node "Transpose"(%x) {perm = array<i64: 0, 2, 1, 3>} : (tensor<?x?x2x8xf32, #onnx.dims<"b", "s", "", "">>) -> !onnx.any
+    %axis = onnx.node "Constant"() {value = dense<2> : tensor<1xi64>} : () -> tensor<1xi64>
+    %u = onnx.node "Unsqueeze"(%t, %axis) : (!onnx.any, tensor<1xi64>) -> !onnx.any
+    %e = onnx.node "Expand"(%u, %to) : (!onnx.any, tensor<5xi64>) -> !onnx.any
+    return %e : !onnx.any
+  }
+}
