@@ -316,8 +316,9 @@ def PlanBudgetPass : Pass<"plan-budget", "::mlir::ModuleOp"> {
   let summary = "spread a budget over the blocks by what each loses";
   let description = [{
     Measures each block's error at costs around the budget on the profile, and gives every block a budget of its own (attribute
-    `uoe.budget`, f64) such that the sum of multiply-adds meets the whole budget at the least sum of errors. A block's attribute
-    `uoe.importance` (f64, default 1) multiplies its error.
+    `uoe.budget`, f64) such that the sum of multiply-adds meets the whole budget at the least sum of losses. A block's loss is
+    its error, or, where it has the attribute `uoe.sensitivity` (f64), that loss of the model at the budget, which uoe-opt measures (`--plan loss`),
+    growing with the cost saved as the error does. `uoe.importance` (f64, default 1), the user's, multiplies it.
   }];
   let options = [
     Option<"profile", "profile", "std::string", "", "profile written by a calibration run">,

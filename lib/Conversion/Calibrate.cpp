@@ -2,7 +2,6 @@
 #include "dialects/uoe/Uoe.h"
 #include "lib/Evaluation/Inputs.h"
 #include "lib/Evaluation/Ports.h"
-#include "lib/Evaluation/Tokens.h"
 #include "lib/Execution/Session.h"
 #include "lib/Profile/Profile.h"
 #include "lib/Report/Progress.h"
@@ -19,17 +18,15 @@ std::string uoe::scoresProbe(const std::string &block) {
   return block + ":scores";
 }
 
-// Token windows that together hold at least `samples` tokens, spread evenly over the file.
-static std::vector<std::vector<int64_t>> chooseWindows(const TokenFile &file,
-                                                       const CalibrationOptions &options) {
+std::vector<std::vector<int64_t>> uoe::tokenWindows(const TokenFile &file, int64_t samples,
+                                                    int64_t window) {
   std::vector<std::vector<int64_t>> windows;
   if (file.stream) {
     const std::vector<int64_t> &ids = file.sentences.front();
-    int64_t length = static_cast<int64_t>(ids.size()),
-            window = std::min<int64_t>(options.window, length);
+    int64_t length = static_cast<int64_t>(ids.size());
+    window = std::min(window, length);
     int64_t count =
-        window > 0 ? std::min<int64_t>((options.samples + window - 1) / window, length / window)
-                   : 0;
+        window > 0 ? std::min((samples + window - 1) / window, length / window) : int64_t{0};
     for (int64_t i = 0; i < count; ++i) {
       auto begin = ids.begin() + (count > 1 ? i * (length - window) / (count - 1) : 0);
       windows.emplace_back(begin, begin + window);
@@ -41,8 +38,8 @@ static std::vector<std::vector<int64_t>> chooseWindows(const TokenFile &file,
     total += static_cast<int64_t>(sentence.size());
   // Slightly too dense, so that sentences of uneven length still give enough.
   double stride = std::max(1.0, 0.9 * static_cast<double>(total) /
-                                    static_cast<double>(std::max<int64_t>(options.samples, 1)));
-  for (double at = 0; at < static_cast<double>(file.sentences.size()) && taken < options.samples;
+                                    static_cast<double>(std::max<int64_t>(samples, 1)));
+  for (double at = 0; at < static_cast<double>(file.sentences.size()) && taken < samples;
        at += stride) {
     const auto &sentence = file.sentences[static_cast<size_t>(at)];
     taken += static_cast<int64_t>(sentence.size());
@@ -99,7 +96,7 @@ LogicalResult uoe::calibrate(ModuleOp raised, const CalibrationOptions &options,
 
   try {
     TokenFile file = readTokens(options.tokens);
-    std::vector<std::vector<int64_t>> windows = chooseWindows(file, options);
+    std::vector<std::vector<int64_t>> windows = tokenWindows(file, options.samples, options.window);
     int64_t rows = 0;
     for (const auto &window : windows)
       rows += static_cast<int64_t>(window.size());

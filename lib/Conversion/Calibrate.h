@@ -1,6 +1,7 @@
 // The calibration run: a raised model is executed on the user's text, and what its blocks receive
 // goes into a profile.
 #pragma once
+#include "lib/Evaluation/Tokens.h"
 #include "mlir/IR/BuiltinOps.h"
 #include <string>
 
@@ -12,6 +13,11 @@ struct CalibrationOptions {
   int64_t window = 512;   // length of the windows cut out of a stream, evenly spread over it
   int threads = 0;
 };
+
+/// Windows that together hold at least `samples` tokens, if there are so many, spread evenly over
+/// the file: pieces of a stream of `window` tokens, or whole sentences.
+std::vector<std::vector<int64_t>> tokenWindows(const TokenFile &file, int64_t samples,
+                                               int64_t window);
 
 /// Name of the probe at a block's input.
 std::string inputProbe(const std::string &block);

@@ -1,6 +1,7 @@
 #include "lib/Conversion/Convert.h"
 #include "dialects/uoe/Uoe.h"
 #include "lib/Conversion/EvaluateWeights.h"
+#include "lib/Conversion/Sensitivity.h"
 #include "lib/Evaluation/Statistics.h"
 #include "mlir/Pass/PassManager.h"
 #include "passes/Passes.h"
@@ -96,7 +97,29 @@ LogicalResult uoe::convert(ModuleOp raised, const ConvertOptions &options,
     if (failed(run(effort.merging, createMergeNeuronsPass(merge))))
       return failure();
   }
-  if (routed && options.planned) {
+  auto router = [&]() -> std::unique_ptr<Pass> {
+    if (options.recipe == "cascade") {
+      RouteCascadePassOptions route;
+      route.profile = profile.path;
+      route.budget = options.budget;
+      return createRouteCascadePass(route);
+    }
+    RouteExpertsPassOptions route;
+    route.profile = profile.path;
+    route.budget = options.budget;
+    route.expertSize = options.expertSize;
+    route.distillSteps = options.distillSteps;
+    return createRouteExpertsPass(route);
+  };
+  if (routed && options.planning == Planning::Loss && !options.calibration.tokens.empty()) {
+    SensitivityOptions sensitivity;
+    sensitivity.calibration = options.calibration;
+    if (failed(timed(effort.planning, [&] {
+          return measureSensitivity(raised, sensitivity, options.budget, router);
+        })))
+      return failure();
+  }
+  if (routed && options.planning != Planning::Uniform) {
     PlanBudgetPassOptions plan;
     plan.profile = profile.path;
     plan.budget = options.budget;
@@ -106,21 +129,10 @@ LogicalResult uoe::convert(ModuleOp raised, const ConvertOptions &options,
       return failure();
   }
   std::unique_ptr<Pass> split;
-  if (options.recipe == "experts") {
-    RouteExpertsPassOptions route;
-    route.profile = profile.path;
-    route.budget = options.budget;
-    route.expertSize = options.expertSize;
-    route.distillSteps = options.distillSteps;
-    split = createRouteExpertsPass(route);
-  } else if (options.recipe == "cascade") {
-    RouteCascadePassOptions route;
-    route.profile = profile.path;
-    route.budget = options.budget;
-    split = createRouteCascadePass(route);
-  } else if (options.ffn) {
+  if (routed)
+    split = router();
+  else if (options.ffn)
     split = createDecomposeFfnPass(*options.ffn);
-  }
   if (split && failed(run(effort.routing, std::move(split))))
     return failure();
   if (options.attention &&

@@ -9,6 +9,13 @@
 
 namespace uoe {
 
+/// How a budget is spread over the layers.
+enum class Planning {
+  Uniform, // every layer the same
+  Error,   // by each block's own relative error
+  Loss,    // by what that error does to the model's output
+};
+
 struct ConvertOptions {
   std::string recipe;   // "experts", "cascade"; empty: decompose only
   double budget = 0.75; // share of the FFNs' multiply-adds to execute, router counted
@@ -17,10 +24,10 @@ struct ConvertOptions {
   int64_t expertSize = 16;                                // neurons per routed expert
   std::string profile; // read it if it exists, else write it there; empty: a temporary
   CalibrationOptions calibration;
-  bool planned = true;      // spread the budget over the layers by measured sensitivity
-  int64_t distillSteps = 0; // of training the routers of the recipe experts
-  int64_t mergeMoe = 0;     // merge the experts of native mixtures to so many a layer; 0: don't
-  int64_t pruneMoe = 0;     // then drop all but so many; 0: don't
+  Planning planning = Planning::Loss; // by Error where there is a profile, but no text
+  int64_t distillSteps = 0;           // of training the routers of the recipe experts
+  int64_t mergeMoe = 0; // merge the experts of native mixtures to so many a layer; 0: don't
+  int64_t pruneMoe = 0; // then drop all but so many; 0: don't
   std::string criterion = "reap"; // by which experts are dropped: reap, seer, seer-soft
   std::optional<double> merge;    // merge neurons that differ by at most this before all else
 };

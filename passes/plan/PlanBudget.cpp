@@ -7,6 +7,7 @@
 #include "passes/Passes.h"
 #include "passes/decompose/Decompose.h"
 #include "passes/route/Route.h"
+#include <cmath>
 
 namespace uoe {
 #define GEN_PASS_DEF_PLANBUDGETPASS
@@ -46,46 +47,85 @@ struct PlanBudgetPass : uoe::impl::PlanBudgetPassBase<PlanBudgetPass> {
       ffn->setAttr("uoe.budget", builder.getF64FloatAttr(std::min(1.0, cost)));
   }
 
-  // Points around the budget, on fewer tokens than routing uses: the order of the layers is what
-  // matters.
+  // Shares around the budget, on fewer tokens than routing uses: what matters is how the error
+  // grows.
   void measure(VisitedBlock &block, calibration::LayerCurve &curve) {
     curve.weight = block.denseWork();
-    calibration::CalibrationData inputs = block.data();
-    const calibration::FfnWeights &ffn = block.weights.ffn;
-    double importance = 1;
-    if (auto attr = block.op->getAttrOfType<FloatAttr>("uoe.importance"))
-      importance = attr.getValueAsDouble();
+    std::vector<Point> points;
     for (double step : {-0.12, 0.0, 0.12}) {
       double share = budget + step;
       if (share >= 0.98 || share <= 0.05)
         continue;
-      calibration::Status status;
-      double cost = 1, loss = 0;
-      if (recipe == "experts") {
-        calibration::ExpertOptions options;
-        options.expertSize = expertSize;
-        options.budget = share;
-        options.splitTokens = 2048;
-        options.splitRounds = 4;
-        options.refit = false;
-        calibration::ExpertPlan plan;
-        status = calibration::calibrateExperts(ffn, inputs, options, plan);
-        cost = plan.cost;
-        loss = plan.error;
-      } else {
-        calibration::CascadeOptions options;
-        options.budget = share;
-        options.search = false;
-        options.tokens = 1024;
-        calibration::CascadePlan plan;
-        status = calibration::calibrateCascade(ffn, inputs, options, plan);
-        cost = plan.cost;
-        loss = plan.error;
-      }
-      if (!status.ok())
-        continue; // a share that this block cannot reach is no point of its curve
-      curve.points.push_back({cost, loss * importance});
+      // A share that this block cannot reach is no point of its curve.
+      if (std::optional<Point> point = measureAt(block, share))
+        points.push_back(*point);
     }
+    auto factor = [&](StringRef name) {
+      auto attr = block.op->getAttrOfType<FloatAttr>(name);
+      return attr ? attr.getValueAsDouble() : 1.0;
+    };
+    double scale = factor("uoe.importance");
+    // The measured loss is that at the budget: it fixes the curve's height.
+    if (block.op->hasAttr("uoe.sensitivity"))
+      if (double error = errorAt(points, budget); error > 0)
+        scale *= factor("uoe.sensitivity") / error;
+    if (points.empty())
+      return;
+    double least = points.front().cost;
+    for (const Point &point : points)
+      least = std::min(least, point.cost);
+    for (double cost = least; cost < 0.99; cost += 0.01)
+      curve.points.push_back({cost, scale * errorAt(points, cost)});
+  }
+
+  using Point = calibration::LayerCurve::Point;
+
+  std::optional<Point> measureAt(VisitedBlock &block, double share) {
+    calibration::CalibrationData inputs = block.data();
+    const calibration::FfnWeights &ffn = block.weights.ffn;
+    if (recipe == "experts") {
+      calibration::ExpertOptions options;
+      options.expertSize = expertSize;
+      options.budget = share;
+      options.splitTokens = 2048;
+      options.splitRounds = 4;
+      options.refit = false;
+      calibration::ExpertPlan plan;
+      if (!calibration::calibrateExperts(ffn, inputs, options, plan).ok())
+        return std::nullopt;
+      return Point{plan.cost, plan.error};
+    }
+    calibration::CascadeOptions options;
+    options.budget = share;
+    options.search = false;
+    options.tokens = 1024;
+    calibration::CascadePlan plan;
+    if (!calibration::calibrateCascade(ffn, inputs, options, plan).ok())
+      return std::nullopt;
+    return Point{plan.cost, plan.error};
+  }
+
+  // Between measured points and beyond them, the error is a power of the share that is saved: it
+  // grows faster than that share, from nothing.
+  static double errorAt(ArrayRef<Point> points, double cost) {
+    SmallVector<std::pair<double, double>> logs; // of the saved share, of the error
+    for (const Point &point : points)
+      if (point.cost < 1 && point.error > 0)
+        logs.push_back({std::log(1 - point.cost), std::log(point.error)});
+    llvm::sort(logs);
+    logs.erase(
+        std::unique(logs.begin(), logs.end(), [](auto &a, auto &b) { return a.first == b.first; }),
+        logs.end());
+    if (logs.empty() || cost >= 1)
+      return 0;
+    double x = std::log(1 - cost);
+    size_t i = 0;
+    while (i + 2 < logs.size() && x > logs[i + 1].first)
+      ++i;
+    double slope = 2;
+    if (logs.size() > 1)
+      slope = (logs[i + 1].second - logs[i].second) / (logs[i + 1].first - logs[i].first);
+    return std::exp(logs[i].second + std::max(1.0, slope) * (x - logs[i].first));
   }
 };
 

@@ -164,7 +164,7 @@ double VisitedBlock::denseWork() const {
 void uoe::annotate(Operation *op, const VisitedBlock &block, StringRef recipe, double cost,
                    double error) {
   Builder builder(op->getContext());
-  for (StringRef kept : {"layer", "uoe.merged", "uoe.budget", "uoe.sensitivity"})
+  for (StringRef kept : {"layer", "uoe.merged", "uoe.budget", "uoe.importance", "uoe.sensitivity"})
     if (Attribute value = block.op->getAttr(kept))
       op->setAttr(kept, value);
   op->setAttr("name", builder.getStringAttr(block.name));

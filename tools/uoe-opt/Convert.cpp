@@ -36,10 +36,14 @@ static cl::opt<std::string>
     profile("profile",
             cl::desc("Profile of the calibration run: read if it exists, written otherwise"),
             cl::value_desc("file"), cl::cat(category));
-static cl::opt<bool>
-    uniform("uniform",
-            cl::desc("Give every layer the same budget instead of planning by sensitivity"),
-            cl::cat(category));
+static cl::opt<Planning> planning(
+    "plan", cl::desc("How the budget is spread over the layers (default loss):"),
+    cl::values(clEnumValN(Planning::Loss, "loss",
+                          "by what a layer's error does to the model's output, measured on the "
+                          "text of --calibrate"),
+               clEnumValN(Planning::Error, "error", "by each layer's own error"),
+               clEnumValN(Planning::Uniform, "uniform", "every layer the same")),
+    cl::init(Planning::Loss), cl::cat(category));
 static cl::opt<double>
     mergeTolerance("merge",
                    cl::desc("Merge neurons that duplicate each other: 0 exact duplicates, above 0 "
@@ -108,7 +112,7 @@ static LogicalResult finish(ModuleOp module, const Invocation &run) {
     options.attention = attentionPartition();
     options.expertSize = expertSize;
     options.profile = profile;
-    options.planned = !uniform;
+    options.planning = planning;
     options.mergeMoe = mergeMoe;
     options.pruneMoe = pruneMoe;
     options.criterion = criterion;
