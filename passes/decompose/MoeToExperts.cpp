@@ -123,8 +123,12 @@ struct MoeToExpertsPass : uoe::impl::MoeToExpertsPassBase<MoeToExpertsPass> {
                          {builder.getNamedAttr("axis", builder.getI64IntegerAttr(0))});
     SmallVector<int64_t> dims(xType.getShape());
     dims.back() = experts;
+    // A sequence without tokens has a 0 in the shape, which means itself.
+    SmallVector<NamedAttribute> attrs;
+    if (onnx::opsetOf(builder.getInsertionBlock()->getParentOp()) >= 14)
+      attrs.push_back(builder.getNamedAttr("allowzero", builder.getI64IntegerAttr(1)));
     return makeNode(builder, loc, "Reshape", {scores, all},
-                    RankedTensorType::get(dims, type.getElementType()));
+                    RankedTensorType::get(dims, type.getElementType()), attrs);
   }
 
   // Σ_e weight_e · rows_e: the biases of the chosen experts.

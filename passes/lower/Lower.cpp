@@ -54,6 +54,12 @@ NamedAttribute NodeBuilder::attr(StringRef name, int64_t value) {
   return builder.getNamedAttr(name, builder.getI64IntegerAttr(value));
 }
 
+Value NodeBuilder::reshapeTo(Value value, Value shape) {
+  if (version < 14)
+    return node("Reshape", {value, shape});
+  return node("Reshape", {value, shape}, {attr("allowzero", 1)});
+}
+
 Value NodeBuilder::slice(Value value, int64_t axis, int64_t begin, int64_t end) {
   return node("Slice", {value, ints({begin}), ints({end}), ints({axis})});
 }

@@ -36,6 +36,9 @@ public:
     return bias ? add(value, bias) : value;
   }
   mlir::Value activation(Activation activation, mlir::Value value);
+  /// `value` in a shape that run time knows, where 0 is a dimension without elements (from opset 14
+  /// on; before, ONNX reads it as the input's own dimension).
+  mlir::Value reshapeTo(mlir::Value value, mlir::Value shape);
   /// Elements begin..end of an axis.
   mlir::Value slice(mlir::Value value, int64_t axis, int64_t begin, int64_t end);
 

@@ -100,7 +100,7 @@ struct LowerExpertsToGatherPass
     if (!flat) {
       Value shape = b.node("Shape", {ffn.x}, {b.attr("end", -1)}, i64);
       shape = b.node("Concat", {shape, b.ints({ffn.outputs})}, {b.attr("axis", 0)}, i64);
-      y = b.node("Reshape", {y, shape});
+      y = b.reshapeTo(y, shape);
     }
     replaceExperts(ffn, y);
     return true;

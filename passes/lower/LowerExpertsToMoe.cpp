@@ -189,7 +189,7 @@ struct LowerExpertsToMoePass : uoe::impl::LowerExpertsToMoePassBase<LowerExperts
       inputs.push_back(rowsOf(biased).getSliced()[0]);
     Value y = b.node("MoE", inputs, attrs, elementTypeOf(x), "com.microsoft");
     if (rank != 2 && rank != 3)
-      y = b.node("Reshape", {y, b.node("Shape", {ffn.x}, {}, builder.getI64Type())});
+      y = b.reshapeTo(y, b.node("Shape", {ffn.x}, {}, builder.getI64Type()));
     if (sum)
       y = b.mul(y, sum);
     if (Value skipped = skippedRows(b, ffn, chosen))

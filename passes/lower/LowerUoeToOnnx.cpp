@@ -197,7 +197,7 @@ struct LowerUoeToOnnxPass : uoe::impl::LowerUoeToOnnxPassBase<LowerUoeToOnnxPass
                          IntegerType::get(op.getContext(), 64));
     shape = b.node("Concat", {shape, b.ints({down.getDimSize(2)})}, {b.attr("axis", 0)},
                    IntegerType::get(op.getContext(), 64));
-    return replace(op, b.node("Reshape", {y, shape}));
+    return replace(op, b.reshapeTo(y, shape));
   }
 
   LogicalResult lower(ScoreOp op, NodeBuilder &b) { return replace(op, reference::score(b, op)); }

@@ -36,7 +36,7 @@ module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
     // CHECK: %[[Y1:.*]] = onnx.node "ScatterND"(%[[Y0]], %[[T]], %[[RESULT]]) {reduction = "add"}
     // CHECK: %[[Y2:.*]] = onnx.node "ScatterND"(%[[Y1]]
     // CHECK-NOT: ScatterND
-    // CHECK: onnx.node "Reshape"(%[[Y2]], %{{.*}}) : ({{.*}}) -> tensor<?x?x6xf32>
+    // CHECK: onnx.node "Reshape"(%[[Y2]], %{{.*}}) {allowzero = 1 : i64} : ({{.*}}) -> tensor<?x?x6xf32>
     %y = uoe.experts(%x) sliced(%u, %d) axes [1, 0] sizes [7, 3] routing(%r) combine sum {
     ^bb0(%t: tensor<?x?x8xf32>, %ue: tensor<8x?xf32>, %de: tensor<?x6xf32>):
       %o = uoe.ffn relu %t up(%ue) down(%de) : tensor<?x?x8xf32>, tensor<8x?xf32> down tensor<?x6xf32> -> tensor<?x?x6xf32>
