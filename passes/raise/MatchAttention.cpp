@@ -464,6 +464,38 @@ static Value fourDimensional(Value value, int64_t heads, Nodes &nodes) {
   return source;
 }
 
+// Grouped queries may be stacked along the query axis, [B, H, S, D] as [B, G, (H/G)·S, D], and the
+// result taken apart again: the block is over [B, H, S, D], as masks and biases are.
+static void unstackQueries(AttentionMatch &match, Facts &facts) {
+  auto stack = match.query.getDefiningOp<NodeOp>();
+  if (!stack || !stack.is("Reshape") || rankOf(match.query) != 4 || rankOf(stack.input(0)) != 4)
+    return;
+  Value query = stack.input(0);
+  int64_t heads = sizeOf(query, 1), groups = sizeOf(match.query, 1);
+  if (ShapedType::isDynamic(heads) || ShapedType::isDynamic(groups) || groups <= 0 ||
+      heads == groups || heads % groups != 0 || ShapedType::isDynamic(sizeOf(query, 3)) ||
+      sizeOf(query, 3) != sizeOf(match.query, 3))
+    return;
+  auto keepsBatch = [&](NodeOp reshape) {
+    if (auto shape = facts.integers(reshape.input(1)); shape && !shape->empty() && (*shape)[0] == 0)
+      return true;
+    Value from = reshape.input(0), to = reshape.getResult(0);
+    StringRef name = onnx::dimName(from.getType(), 0);
+    return ShapedType::isDynamic(sizeOf(from, 0))
+               ? !name.empty() && name == onnx::dimName(to.getType(), 0)
+               : sizeOf(from, 0) == sizeOf(to, 0);
+  };
+  NodeOp apart = onlyUser(match.root);
+  if (!apart || !apart.is("Reshape") || rankOf(apart.getResult(0)) != 4 ||
+      sizeOf(apart.getResult(0), 1) != heads || !keepsBatch(stack) || !keepsBatch(apart) ||
+      sizeOf(apart.getResult(0), 3) != sizeOf(match.root, 3))
+    return;
+  match.nodes.insert(stack);
+  match.nodes.insert(apart);
+  match.root = apart.getResult(0);
+  match.query = strip(query, match.scale, match.nodes, facts);
+}
+
 AttentionOutcome raise::matchAttention(NodeOp softmax, Facts &facts) {
   AttentionOutcome outcome;
   Value p = softmax.getResult(0);
@@ -562,6 +594,14 @@ AttentionOutcome raise::matchAttention(NodeOp softmax, Facts &facts) {
     }
   } else if (productRank != 4) {
     match.opaque = "the products have rank " + std::to_string(productRank);
+  } else {
+    unstackQueries(match, facts);
+    for (const ScoreTerm &term : match.terms)
+      if (int64_t heads = sizeOf(match.query, 1);
+          rankOf(term.scores) == 4 && !ShapedType::isDynamic(heads) &&
+          !ShapedType::isDynamic(sizeOf(term.scores, 1)) && sizeOf(term.scores, 1) != heads)
+        match.opaque = "a mask is applied to scores of " + std::to_string(sizeOf(term.scores, 1)) +
+                       " heads, the queries have " + std::to_string(heads);
   }
   if (match.opaque.empty() && match.keyPermutation.empty()) {
     Nodes more;

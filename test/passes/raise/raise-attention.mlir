@@ -219,3 +219,51 @@ module attributes {onnx.opset_import = {ai.onnx = 24 : i64, com.microsoft = 1 : 
     return %y : tensor<?x4x?x8xf32>
   }
 }
+
+// -----
+
+// Grouped queries stacked along the query axis, as lower-uoe-to-onnx writes them: the block is over all heads, so that a mask [S, T] is theirs.
+// CHECK-LABEL: func.func @stacked
+// CHECK: uoe.attention %arg0, %arg1, %arg2 bias(%arg3) attributes {{{.*}}scale = 5.000000e-01 : f32}
+// CHECK-SAME: spelled
+// CHECK: uoe.yield %{{.*}} : tensor<?x4x?x8xf32>
+// CHECK: (tensor<?x4x?x8xf32>, tensor<?x2x?x8xf32>, tensor<?x2x?x8xf32>) bias tensor<?x?xf32> -> tensor<?x4x?x8xf32>
+module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
+  func.func @stacked(%q: tensor<?x4x?x8xf32>, %k: tensor<?x2x?x8xf32>, %v: tensor<?x2x?x8xf32>, %m: tensor<?x?xf32>) -> tensor<?x4x?x8xf32> {
+    %groups = onnx.node "Constant"() {value = dense<[0, 2, -1, 0]> : tensor<4xi64>} : () -> tensor<4xi64>
+    %heads = onnx.node "Constant"() {value = dense<[0, 4, -1, 0]> : tensor<4xi64>} : () -> tensor<4xi64>
+    %c = onnx.node "Constant"() {value = dense<0.5> : tensor<f32>} : () -> tensor<f32>
+    %qs = onnx.node "Mul"(%q, %c) : (tensor<?x4x?x8xf32>, tensor<f32>) -> tensor<?x4x?x8xf32>
+    %qg = onnx.node "Reshape"(%qs, %groups) : (tensor<?x4x?x8xf32>, tensor<4xi64>) -> tensor<?x2x?x8xf32>
+    %kt = onnx.node "Transpose"(%k) {perm = array<i64: 0, 1, 3, 2>} : (tensor<?x2x?x8xf32>) -> tensor<?x2x8x?xf32>
+    %s = onnx.node "MatMul"(%qg, %kt) : (tensor<?x2x?x8xf32>, tensor<?x2x8x?xf32>) -> tensor<?x2x?x?xf32>
+    %sh = onnx.node "Reshape"(%s, %heads) : (tensor<?x2x?x?xf32>, tensor<4xi64>) -> tensor<?x4x?x?xf32>
+    %b = onnx.node "Add"(%sh, %m) : (tensor<?x4x?x?xf32>, tensor<?x?xf32>) -> tensor<?x4x?x?xf32>
+    %p = onnx.node "Softmax"(%b) {axis = -1 : i64} : (tensor<?x4x?x?xf32>) -> tensor<?x4x?x?xf32>
+    %pg = onnx.node "Reshape"(%p, %groups) : (tensor<?x4x?x?xf32>, tensor<4xi64>) -> tensor<?x2x?x?xf32>
+    %o = onnx.node "MatMul"(%pg, %v) : (tensor<?x2x?x?xf32>, tensor<?x2x?x8xf32>) -> tensor<?x2x?x8xf32>
+    %y = onnx.node "Reshape"(%o, %heads) : (tensor<?x2x?x8xf32>, tensor<4xi64>) -> tensor<?x4x?x8xf32>
+    return %y : tensor<?x4x?x8xf32>
+  }
+}
+
+// -----
+
+// The same with the result left stacked: no heads that a mask of scores by head could belong to.
+// CHECK-LABEL: func.func @left_stacked
+// CHECK: uoe.attention attributes
+module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
+  func.func @left_stacked(%q: tensor<?x4x?x8xf32>, %k: tensor<?x2x?x8xf32>, %v: tensor<?x2x?x8xf32>, %m: tensor<?x?xf32>) -> tensor<?x2x?x8xf32> {
+    %groups = onnx.node "Constant"() {value = dense<[0, 2, -1, 0]> : tensor<4xi64>} : () -> tensor<4xi64>
+    %heads = onnx.node "Constant"() {value = dense<[0, 4, -1, 0]> : tensor<4xi64>} : () -> tensor<4xi64>
+    %qg = onnx.node "Reshape"(%q, %groups) : (tensor<?x4x?x8xf32>, tensor<4xi64>) -> tensor<?x2x?x8xf32>
+    %kt = onnx.node "Transpose"(%k) {perm = array<i64: 0, 1, 3, 2>} : (tensor<?x2x?x8xf32>) -> tensor<?x2x8x?xf32>
+    %s = onnx.node "MatMul"(%qg, %kt) : (tensor<?x2x?x8xf32>, tensor<?x2x8x?xf32>) -> tensor<?x2x?x?xf32>
+    %sh = onnx.node "Reshape"(%s, %heads) : (tensor<?x2x?x?xf32>, tensor<4xi64>) -> tensor<?x4x?x?xf32>
+    %b = onnx.node "Add"(%sh, %m) : (tensor<?x4x?x?xf32>, tensor<?x?xf32>) -> tensor<?x4x?x?xf32>
+    %p = onnx.node "Softmax"(%b) {axis = -1 : i64} : (tensor<?x4x?x?xf32>) -> tensor<?x4x?x?xf32>
+    %pg = onnx.node "Reshape"(%p, %groups) : (tensor<?x4x?x?xf32>, tensor<4xi64>) -> tensor<?x2x?x?xf32>
+    %o = onnx.node "MatMul"(%pg, %v) : (tensor<?x2x?x?xf32>, tensor<?x2x?x8xf32>) -> tensor<?x2x?x8xf32>
+    return %o : tensor<?x2x?x8xf32>
+  }
+}
