@@ -252,6 +252,27 @@ def RouteExpertsPass : Pass<"route-experts", "::mlir::ModuleOp"> {
   let dependentDialects = ["::uoe::UoeDialect"];
 }
 
+def CheckCausalityPass : Pass<"check-causality", "::mlir::ModuleOp"> {
+  let summary = "say where a choice looks ahead in a model whose attention is causal";
+  let description = [{
+    In a function with causal attention, a choice of experts that depends on later tokens or on other samples makes prefill and decoding
+    differ. Each one is reported with what in it looks ahead and what to write instead:
+
+    - `uoe.select` with a capacity (an expert's choice among the tokens of a sample), `padding` token, `normalize` tokens or batch;
+    - scores over a sample, its mean, or a patch of several tokens; `within` a routing of such rows;
+    - `uoe.experts` that are `gathered` and whose attention over gathered tokens is not causal.
+
+    Attention is causal with the attribute, by an operator that says so (is_causal, unidirectional, GroupQueryAttention), or by a bias that is
+    cut along a diagonal (Trilu, a constant triangle, a comparison of ranges). `assume-causal` is for masks that come from outside. A
+    score whose input was pooled over tokens by other nodes is not found.
+  }];
+  let options = [
+    Option<"severity", "severity", "std::string", "\"error\"", "error or warning">,
+    Option<"assumeCausal", "assume-causal", "bool", "false", "take attention for causal whatever its masks">
+  ];
+  let statistics = [Statistic<"numFound", "choices-found", "properties of choices that look ahead">];
+}
+
 //===----------------------------------------------------------------------===//
 // merge: neurons and experts that duplicate each other, experts that do little
 //===----------------------------------------------------------------------===//

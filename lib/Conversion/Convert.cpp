@@ -138,6 +138,10 @@ LogicalResult uoe::convert(ModuleOp raised, const ConvertOptions &options,
   if (options.attention &&
       failed(run(effort.routing, createDecomposeAttentionPass(*options.attention))))
     return failure();
+  CheckCausalityPassOptions causality;
+  causality.severity = options.allowLookAhead ? "warning" : "error";
+  if (failed(run(effort.routing, createCheckCausalityPass(causality))))
+    return failure();
   effort.peakBytes = memory().peak;
   return success();
 }

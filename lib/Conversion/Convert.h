@@ -29,6 +29,7 @@ struct ConvertOptions {
   int64_t mergeMoe = 0; // merge the experts of native mixtures to so many a layer; 0: don't
   int64_t pruneMoe = 0; // then drop all but so many; 0: don't
   std::string criterion = "reap"; // by which experts are dropped: reap, seer, seer-soft
+  bool allowLookAhead = false;    // choices that look ahead under causal attention only warn
   std::optional<double> merge;    // merge neurons that differ by at most this before all else
 };
 

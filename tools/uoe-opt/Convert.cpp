@@ -66,6 +66,11 @@ static cl::opt<int64_t> distill(
     "distill-router",
     cl::desc("Train the routers of --recipe experts for this many steps on their blocks' loss"),
     cl::value_desc("steps"), cl::init(0), cl::cat(category));
+static cl::opt<bool> allowLookAhead(
+    "allow-look-ahead",
+    cl::desc("Warn of choices that depend on later tokens under causal attention, instead of "
+             "refusing them"),
+    cl::cat(category));
 static cl::opt<std::string> report("report", cl::desc("Write the report as JSON to this file"),
                                    cl::value_desc("file.json"), cl::cat(category));
 static cl::opt<ExpertsForm> exportForm(
@@ -117,6 +122,7 @@ static LogicalResult finish(ModuleOp module, const Invocation &run) {
     options.pruneMoe = pruneMoe;
     options.criterion = criterion;
     options.distillSteps = distill;
+    options.allowLookAhead = allowLookAhead;
     options.calibration.tokens = tokens;
     options.calibration.samples = samples;
     options.calibration.threads = threads;
