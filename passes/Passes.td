@@ -274,6 +274,40 @@ def CheckCausalityPass : Pass<"check-causality", "::mlir::ModuleOp"> {
 }
 
 //===----------------------------------------------------------------------===//
+// depth: layers that are run several times
+//===----------------------------------------------------------------------===//
+
+def RollLayersPass : Pass<"roll-layers", "::mlir::ModuleOp"> {
+  let summary = "groups of layers with the same weights become uoe.recur";
+  let description = [{
+    Finds groups of operations, consecutive along the residual stream, that do the same with the same weights: operands are the same value, or equal
+    constants (initializers by their bytes), or nodes that compute the same from such. Groups may hold several layers. What a group hands to the next
+    is carried; what belongs to one iteration alone (caches, low-rank matrices) is stacked for `each`; results of a group that others read
+    (caches again, hidden states) are stacked results, picked by a Gather. The longest repetition is rolled first, then what is left.
+
+    Weights of a group that are not shared may be at most `max-untied` of all its weights. Needs known ranks: run after infer-shapes.
+    `unroll-recur` is the reverse.
+  }];
+  let options = [
+    Option<"minTimes", "min-times", "int64_t", "2", "fewest iterations that are worth a loop">,
+    Option<"maxUntied", "max-untied", "double", "0.5", "largest share of a group's weights that may differ from iteration to iteration">
+  ];
+  let statistics = [Statistic<"rolled", "loops-rolled", "loops made">,
+                    Statistic<"removed", "ops-removed", "operations that became iterations">];
+  let dependentDialects = ["::uoe::UoeDialect"];
+}
+
+def UnrollRecurPass : Pass<"unroll-recur", "::mlir::ModuleOp"> {
+  let summary = "uoe.recur becomes its iterations, one after the other";
+  let description = [{
+    Weights stay shared. Rows of `each` that were stacked by nodes are read before the stacking, and picked rows of stacked results are
+    the values themselves, so that unrolling what `roll-layers` rolled leaves no stack behind.
+  }];
+  let statistics = [Statistic<"unrolled", "loops-unrolled", "loops spelled out">];
+  let dependentDialects = ["::uoe::UoeDialect"];
+}
+
+//===----------------------------------------------------------------------===//
 // merge: neurons and experts that duplicate each other, experts that do little
 //===----------------------------------------------------------------------===//
 

@@ -1,0 +1,77 @@
+#!/usr/bin/env python3
+"""Layers of real exports as loops: rolled, rolled and unrolled again, both with the recorded results.
+
+    roll.py --build build FOLDER...        folders with model.onnx and test_data_set_N; a folder may hold folders
+
+Every model is taken in canonical form and raised. Tied models (ALBERT) have to become one loop over all of their layers, others have
+to stay without a loop. Ends with "N passed, N failed".
+"""
+import argparse
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+# Iterations of models whose layers share weights, from their configurations.
+TIED = {"albert": 3}
+
+
+def run(*command):
+    return subprocess.run([str(c) for c in command], capture_output=True, text=True)
+
+
+def problem_of(folder, form, tools, scratch):
+    """What is wrong with one model in one form, or nothing."""
+    rolled, unrolled = scratch / "rolled.mlir", scratch / "unrolled.mlir"
+    result = run(tools / "uoe-opt", folder / "model.onnx", f"--{form}", "--roll-layers", "-o", rolled)
+    if result.returncode:
+        return f"roll-layers: {result.stderr.strip()[:300]}"
+    loops = [int(n) for n in re.findall(r"uoe\.recur\(.*\) times (\d+)", rolled.read_text())]
+    expected = [times for name, times in TIED.items() if folder.name.startswith(name)]
+    if loops != expected:
+        return f"expected loops of {expected} iterations, found {loops}"
+    if not loops:
+        return ""
+    result = run(tools / "uoe-opt", rolled, "--unroll-recur", "-o", unrolled)
+    if result.returncode or "uoe.recur" in unrolled.read_text():
+        return f"unroll-recur: {result.stderr.strip()[:300]}"
+    for model in (rolled, unrolled):
+        recorded = scratch / model.stem
+        recorded.mkdir()
+        for data in folder.glob("test_data_set_*"):
+            shutil.copytree(data, recorded / data.name)
+        result = run(tools / "uoe-opt", model, "--lower-uoe-to-onnx", "--infer-shapes", "-o", recorded / "model.onnx")
+        if result.returncode:
+            return f"export of {model.stem}: {result.stderr.strip()[:300]}"
+        result = run(tools / "uoe-run", "test", recorded)
+        if result.returncode:
+            return f"{model.stem}: {(result.stdout + result.stderr).strip()[:300]}"
+        # The loop as it is, against the export as it came.
+        result = run(tools / "uoe-run", "compare", folder / "model.onnx", model, "--tolerance", "1e-5", "--dim", "batch=2", "--dim", "sequence=7")
+        if result.returncode:
+            return f"{model.stem} against the model: {(result.stdout + result.stderr).strip()[:300]}"
+    return ""
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--build", type=pathlib.Path, default="build", help="build folder")
+    parser.add_argument("folders", nargs="+", type=pathlib.Path)
+    args = parser.parse_args()
+    folders = sorted({model.parent for folder in args.folders for model in folder.rglob("model.onnx")})
+    passed = failed = 0
+    for folder in folders:
+        for form in ("canonical", "raise"):
+            with tempfile.TemporaryDirectory() as scratch:
+                problem = problem_of(folder, form, args.build / "bin", pathlib.Path(scratch))
+            passed, failed = passed + (not problem), failed + bool(problem)
+            if problem:
+                print(f"FAIL {folder.name}, {form}: {problem}")
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed or not passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
