@@ -35,6 +35,32 @@ module attributes {onnx.opset_import = {ai.onnx = 20 : i64}} {
 
 // -----
 
+// λ = 0: the task experts do nothing, and W_0 + A_p B_p is left.
+// CASE no_task
+// CHECK: uoe.select %{{.*}} all group_scores(%{{.*}}) {factor = 0.000000e+00 : f32, group_temperature = 2.000000e+00 : f32, groups = array<i64: 0, 0, 0, 1, 2, 2>, scoring = #uoe<scoring softmax>, temperature = 5.000000e-01 : f32, weight = #uoe<weight_rule gate>}
+module attributes {onnx.opset_import = {ai.onnx = 20 : i64}} {
+  func.func @main_graph(%x: tensor<?x?x8xf32>, %w0: tensor<8x8xf32>, %wg: tensor<8x3xf32>, %wd: tensor<8x6xf32>, %a: tensor<8x12xf32>, %b: tensor<12x8xf32>, %ap: tensor<8x2xf32>, %bp: tensor<2x8xf32>) -> tensor<?x?x8xf32> {
+    %g = uoe.score linear %x weights(%wg) : tensor<?x?x8xf32> weights tensor<8x3xf32> -> tensor<?x?x3xf32>
+    %s = uoe.score linear %x weights(%wd) : tensor<?x?x8xf32> weights tensor<8x6xf32> -> tensor<?x?x6xf32>
+    %r = uoe.select %s all group_scores(%g) {groups = array<i64: 0, 0, 0, 1, 2, 2>, scoring = #uoe<scoring softmax>, temperature = 0.5 : f32, group_temperature = 2.0 : f32,
+                                             weight = #uoe<weight_rule gate>, factor = 0.0 : f32} : tensor<?x?x6xf32> group_scores tensor<?x?x3xf32> -> <6>
+    %low = uoe.experts(%x) sliced(%a, %b) axes [1, 0] sizes [6 x 2] routing(%r) combine sum {
+    ^bb0(%h: tensor<?x?x8xf32>, %aj: tensor<8x2xf32>, %bj: tensor<2x8xf32>):
+      %o = uoe.ffn identity %h up(%aj) down(%bj) : tensor<?x?x8xf32>, tensor<8x2xf32> down tensor<2x8xf32> -> tensor<?x?x8xf32>
+      uoe.yield %o : tensor<?x?x8xf32>
+    } : shared tensor<?x?x8xf32> sliced tensor<8x12xf32>, tensor<12x8xf32> routing !uoe.routing<6> -> tensor<?x?x8xf32>
+    %base = onnx.node "MatMul"(%x, %w0) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
+    %all = uoe.ffn identity %x up(%ap) down(%bp) : tensor<?x?x8xf32>, tensor<8x2xf32> down tensor<2x8xf32> -> tensor<?x?x8xf32>
+    %rest = onnx.node "Constant"() {value = dense<1.0> : tensor<f32>} : () -> tensor<f32>
+    %task = onnx.node "Mul"(%all, %rest) : (tensor<?x?x8xf32>, tensor<f32>) -> tensor<?x?x8xf32>
+    %1 = onnx.node "Add"(%base, %low) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
+    %y = onnx.node "Add"(%1, %task) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
+    return %y : tensor<?x?x8xf32>
+  }
+}
+
+// -----
+
 // CASE weights
 // CHECK: combine concat
 // CHECK: combine concat

@@ -25,6 +25,11 @@ def at_moe(rng):
         yield i, [np.einsum("bld,blde->ble", x, whole)]
 
 
+def no_task(rng):
+    for i, _ in at_moe(rng):
+        yield i, [i["x"] @ (i["w0"] + i["ap"] @ i["bp"])]
+
+
 def weights(rng):
     for tokens in (1, 7):
         xs, xg = normal(rng, tokens, 6), normal(rng, tokens, 3)
