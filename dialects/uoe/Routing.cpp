@@ -182,7 +182,10 @@ int64_t SelectOp::numGroups() {
 }
 
 bool SelectOp::isCausal() {
-  if (hasCapacity() || getNormalize() == NormalizeAxis::tokens ||
+  // A share of all rows leaves none out.
+  bool limited = getCapacity() || getCapacityTakers() ||
+                 (getCapacityShare() && getCapacityShare()->convertToFloat() < 1);
+  if (limited || getNormalize() == NormalizeAxis::tokens ||
       getNormalize() == NormalizeAxis::batch || getRouting().getType().getTokens() != 1)
     return false;
   return !getWithin() || getWithin().getType().getTokens() == 1;
@@ -262,6 +265,8 @@ LogicalResult SelectOp::verify() {
   if (!(getTemperature().convertToFloat() > 0) || !(getGroupTemperature().convertToFloat() > 0))
     return emitOpError("needs positive temperatures");
   // (C7)
+  if (getTau() && getTau()->isInfinity() && !getTau()->isNegative())
+    return emitOpError("has tau inf, which no gate exceeds; give a finite tau");
   if (getTau() && !getSelectionBias() && getTau()->convertToFloat() >= 1) {
     auto score = getScores().getDefiningOp<ScoreOp>();
     bool cosines = getScoring() == Scoring::raw && score && score.getKind() == ScoreKind::cosine &&
@@ -293,6 +298,17 @@ LogicalResult SelectOp::verify() {
   if (getWithin() && getWithin().getType().getExperts() != experts)
     return emitOpError("chooses among ")
            << experts << " experts within a routing over " << getWithin().getType().getExperts();
+  // (C14)
+  if (auto score = getScores().getDefiningOp<ScoreOp>()) {
+    Over over = score.getOver();
+    int64_t tokens = over == Over::token   ? 1
+                     : over == Over::patch ? static_cast<int64_t>(*score.getPatch())
+                                           : 0;
+    if (auto routing = RoutingType::get(getContext(), experts, tokens);
+        routing != getRouting().getType())
+      return emitOpError("has scores over ") << stringifyOver(over) << ", which choose " << routing
+                                             << ", found " << getRouting().getType();
+  }
   return success();
 }
 

@@ -85,13 +85,14 @@ def Uoe_SelectOp : Uoe_Op<"select", [Pure, AttrSizedOperandSegments]> {
     - (C4) rule all leaves no choice empty: no `empty`.
     - (C5) top_p needs 0 < p <= 1 and gates that are softmax; other rules have no p.
     - (C6) temperature and group_temperature are positive.
-    - (C7) a tau that no gate can exceed: at least 1 with softmax or sigmoid, or with raw scores that are cosines.
+    - (C7) a tau that no gate can exceed: infinite, or at least 1 with softmax or sigmoid, or with raw scores that are cosines.
     - (C8) groups: one group for each expert, numbered from 0 without gaps.
     - (C9) group_k and group_scores need groups; 1 <= group_k <= G; group_scores is [rows..., G]; with group_scores scoring is softmax.
     - (C10) selection_bias is [n].
     - (C11) capacity at least 1, 0 < capacity_share <= 1; padding token needs a capacity.
     - (C12) capacity and normalize tokens need rows along a dimension: scores of rank 2 or more; normalize batch needs rank 3 or more.
     - (C13) within is over n experts.
+    - (C14) of scores that a uoe.score of the function makes, the routing's rows are that op's: tokens, patches of its size, or samples.
 
     Example:
     ```mlir

@@ -103,6 +103,8 @@ static bool isCausal(AttentionOp attention) {
 // Everything in a selection that depends on later tokens or other samples.
 static SmallVector<LookAhead> lookAhead(SelectOp op) {
   SmallVector<LookAhead> found;
+  if (op.isCausal())
+    return found;
   auto add = [&](const Twine &what, const Twine &change) {
     found.push_back({what.str(), change.str()});
   };

@@ -552,3 +552,98 @@ func.func @f(%x: tensor<?x8xf32>) {
   } : tensor<?x8xf32>, tensor<?x8xf32> -> tensor<?x8xf32>
   return
 }
+
+// -----
+
+// uoe.score (C6)
+func.func @f(%x: tensor<?x8xf32>, %g: tensor<8x4xf32>) {
+  // expected-error @below {{needs one or two weights, found 3}}
+  %0 = uoe.score mass %x weights(%g, %g, %g) : tensor<?x8xf32> weights tensor<8x4xf32>, tensor<8x4xf32>, tensor<8x4xf32> -> tensor<?x4xf32>
+  return
+}
+
+// -----
+
+// uoe.score (C4)
+func.func @f(%x: tensor<?x8xf32>, %e: tensor<8x4xf32>) {
+  // expected-error @below {{of kind cosine needs experts' directions, and a projection before them if there is one; found 3 weights}}
+  %0 = uoe.score cosine %x weights(%e, %e, %e) : tensor<?x8xf32> weights tensor<8x4xf32>, tensor<8x4xf32>, tensor<8x4xf32> -> tensor<?x4xf32>
+  return
+}
+
+// -----
+
+// uoe.score (C8): the short form cannot say it.
+func.func @f(%x: tensor<?x8xf32>, %w: tensor<8x4xf32>, %p: tensor<?x4xf32>) {
+  // expected-error @below {{needs a matrix for its previous scores}}
+  %0 = "uoe.score"(%x, %w, %p) <{kind = #uoe<score_kind linear>, operandSegmentSizes = array<i32: 1, 1, 0, 1, 0>}> : (tensor<?x8xf32>, tensor<8x4xf32>, tensor<?x4xf32>) -> tensor<?x4xf32>
+  return
+}
+
+// -----
+
+// uoe.select (C2)
+func.func @f(%s: tensor<?x4xf32>) {
+  // expected-error @below {{needs k from 1 to 4 for token_topk}}
+  %0 = uoe.select %s token_topk {k = 0 : i64} : tensor<?x4xf32> -> <4>
+  return
+}
+
+// -----
+
+// uoe.select (C2): the one group that is chosen has two experts.
+func.func @f(%s: tensor<?x5xf32>) {
+  // expected-error @below {{needs k from 1 to 2 for token_topk}}
+  %0 = uoe.select %s token_topk {k = 3 : i64, groups = array<i64: 0, 0, 0, 1, 1>, group_k = 1 : i64} : tensor<?x5xf32> -> <5>
+  return
+}
+
+// -----
+
+// uoe.select (C7): whatever the scores are.
+func.func @f(%s: tensor<?x4xf32>) {
+  // expected-error @below {{has tau inf, which no gate exceeds; give a finite tau}}
+  %0 = uoe.select %s threshold {tau = 0x7F800000 : f32} : tensor<?x4xf32> -> <4>
+  return
+}
+
+// -----
+
+// uoe.select (C7)
+func.func @f(%s: tensor<?x4xf32>) {
+  // expected-error @below {{has tau 1.000000e+00, which no gate exceeds: gates are at most 1; give a tau below 1}}
+  %0 = uoe.select %s threshold {tau = 1.0 : f32, scoring = #uoe<scoring sigmoid>} : tensor<?x4xf32> -> <4>
+  return
+}
+
+// -----
+
+// uoe.recur (C4)
+func.func @f(%x: tensor<?x8xf32>) {
+  // expected-error @below {{carries 'tensor<?x8xf32>' to a result of 'tensor<?x7xf32>'}}
+  %0 = uoe.recur(%x) times 3 {
+  ^bb0(%h: tensor<?x8xf32>):
+    uoe.yield %h : tensor<?x8xf32>
+  } : tensor<?x8xf32> -> tensor<?x7xf32>
+  return
+}
+
+// -----
+
+// uoe.select (C14)
+func.func @f(%x: tensor<?x?x8xf32>, %w: tensor<8x4xf32>) {
+  %s = uoe.score linear %x weights(%w) {over = #uoe<over patch>, patch = 3 : i64} : tensor<?x?x8xf32> weights tensor<8x4xf32> -> tensor<?x?x4xf32>
+  // expected-error @below {{has scores over patch, which choose '!uoe.routing<4 per 3>', found '!uoe.routing<4>'}}
+  %0 = uoe.select %s token_topk {k = 2 : i64} : tensor<?x?x4xf32> -> <4>
+  return
+}
+
+// -----
+
+// uoe.select (C14)
+func.func @f(%x: tensor<?x?x8xf32>, %w: tensor<8x4xf32>) {
+  %s = uoe.score linear %x weights(%w) {over = #uoe<over sample_mean>} : tensor<?x?x8xf32> weights tensor<8x4xf32> -> tensor<?x4xf32>
+  // expected-error @below {{has scores over sample_mean, which choose '!uoe.routing<4 per sample>', found '!uoe.routing<4>'}}
+  %0 = uoe.select %s token_topk {k = 2 : i64} : tensor<?x4xf32> -> <4>
+  return
+}

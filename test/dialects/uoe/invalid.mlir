@@ -349,3 +349,122 @@ func.func @f(%x: tensor<?x8xf32>, %s: tensor<?x4xf32>, %u: tensor<4x8x16xf32>, %
   %0 = uoe.moe relu top 5 scoring softmax input(%x : tensor<?x8xf32>) scores(%s : tensor<?x4xf32>) up(%u : tensor<4x8x16xf32>) down(%d : tensor<4x16x8xf32>) -> tensor<?x8xf32>
   return
 }
+
+// -----
+
+// uoe.ffn (C1)
+func.func @f(%x: tensor<?x8xf32>, %u: tensor<16xf32>, %d: tensor<16x8xf32>) {
+  // expected-error @below {{needs an up matrix of rank 2, found 'tensor<16xf32>'}}
+  %0 = uoe.ffn relu %x up(%u) down(%d) : tensor<?x8xf32>, tensor<16xf32> down tensor<16x8xf32> -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// uoe.ffn (C1)
+func.func @f(%x: tensor<?x8xf32>, %u: tensor<8x16xf32>, %d: tensor<2x16x8xf32>) {
+  // expected-error @below {{needs a down matrix of rank 2, found 'tensor<2x16x8xf32>'}}
+  %0 = uoe.ffn relu %x up(%u) down(%d) : tensor<?x8xf32>, tensor<8x16xf32> down tensor<2x16x8xf32> -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// uoe.attention (C1): the short form cannot say it.
+func.func @f(%q: tensor<?x6x?x4xf32>) {
+  // expected-error @below {{needs query, key and value, or none of them}}
+  %0 = "uoe.attention"(%q) <{operandSegmentSizes = array<i32: 1, 0, 0, 0>, scale = 1.0 : f32}> ({
+  }) : (tensor<?x6x?x4xf32>) -> tensor<?x6x?x4xf32>
+  return
+}
+
+// -----
+
+// uoe.attention (C2)
+func.func @f(%q: tensor<?x6x?x4xf32>, %k: tensor<?x?x4xf32>) {
+  // expected-error @below {{needs query, key and value of rank 4, found 'tensor<?x?x4xf32>'}}
+  %0 = uoe.attention %q, %k, %k : (tensor<?x6x?x4xf32>, tensor<?x?x4xf32>, tensor<?x?x4xf32>) -> tensor<?x6x?x4xf32>
+  return
+}
+
+// -----
+
+// uoe.attention (C2)
+func.func @f(%q: tensor<?x6x?x4xf32>, %k: tensor<?x6x5x4xf32>, %v: tensor<?x6x7x4xf32>) {
+  // expected-error @below {{needs key and value to agree in batch, heads and length}}
+  %0 = uoe.attention %q, %k, %v : (tensor<?x6x?x4xf32>, tensor<?x6x5x4xf32>, tensor<?x6x7x4xf32>) -> tensor<?x6x?x4xf32>
+  return
+}
+
+// -----
+
+// uoe.moe (C2)
+func.func @f(%x: tensor<?x8xf32>, %s: tensor<?x4xf32>, %u: tensor<8x64xf32>, %d: tensor<4x16x8xf32>) {
+  // expected-error @below {{needs stacked matrices of rank 3}}
+  %0 = uoe.moe relu top 2 scoring softmax input(%x : tensor<?x8xf32>) scores(%s : tensor<?x4xf32>) up(%u : tensor<8x64xf32>) down(%d : tensor<4x16x8xf32>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// uoe.moe (C2)
+func.func @f(%x: tensor<?x9xf32>, %s: tensor<?x4xf32>, %u: tensor<4x8x16xf32>, %d: tensor<4x16x8xf32>) {
+  // expected-error @below {{needs up's second size to be the input's last}}
+  %0 = uoe.moe relu top 2 scoring softmax input(%x : tensor<?x9xf32>) scores(%s : tensor<?x4xf32>) up(%u : tensor<4x8x16xf32>) down(%d : tensor<4x16x8xf32>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// uoe.moe (C2)
+func.func @f(%x: tensor<?x8xf32>, %s: tensor<?x4xf32>, %u: tensor<4x8x16xf32>, %g: tensor<4x8x15xf32>, %d: tensor<4x16x8xf32>) {
+  // expected-error @below {{needs a gate of up's shape}}
+  %0 = uoe.moe silu top 2 scoring softmax input(%x : tensor<?x8xf32>) scores(%s : tensor<?x4xf32>) up(%u : tensor<4x8x16xf32>) gate(%g : tensor<4x8x15xf32>) down(%d : tensor<4x16x8xf32>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// uoe.moe (C5)
+func.func @f(%x: tensor<?x8xf32>, %s: tensor<?x4xf32>, %u: tensor<4x8x16xf32>, %d: tensor<4x16x8xf32>) {
+  // expected-error @below {{needs k from 1 to the number of experts, found 0}}
+  %0 = uoe.moe relu top 0 scoring softmax input(%x : tensor<?x8xf32>) scores(%s : tensor<?x4xf32>) up(%u : tensor<4x8x16xf32>) down(%d : tensor<4x16x8xf32>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// uoe.experts (C1)
+func.func @f(%x: tensor<?x8xf32>) {
+  // expected-error @below {{has axis 2 for an operand of rank 2}}
+  %0 = uoe.experts() sliced(%x) axes [2] sizes [8 x 1] combine concat {
+  ^bb0(%a: tensor<?x1xf32>):
+    uoe.yield %a : tensor<?x1xf32>
+  } : sliced tensor<?x8xf32> -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// uoe.experts (C4)
+func.func @f(%x: tensor<?x8xf32>) {
+  // expected-error @below {{passes 'tensor<?x8xf32>' to a body argument of type 'tensor<?x7xf32>'}}
+  %0 = uoe.experts(%x) sizes [1] combine sum {
+  ^bb0(%a: tensor<?x7xf32>):
+    uoe.yield %a : tensor<?x7xf32>
+  } : shared tensor<?x8xf32> -> tensor<?x7xf32>
+  return
+}
+
+// -----
+
+// uoe.experts (C5)
+func.func @f(%x: tensor<?x8xf32>, %s: tensor<?x2xf32>, %skip: tensor<2x7xf32>) {
+  %r = uoe.select %s token_topk {k = 1 : i64} : tensor<?x2xf32> -> <2>
+  // expected-error @below {{needs a skip row of the result's width per expert, found 'tensor<2x7xf32>'}}
+  %0 = uoe.experts(%x) sizes [2 x 1] routing(%r) skip(%skip) combine sum {
+  ^bb0(%a: tensor<?x8xf32>):
+    uoe.yield %a : tensor<?x8xf32>
+  } : shared tensor<?x8xf32> routing !uoe.routing<2> skip tensor<2x7xf32> -> tensor<?x8xf32>
+  return
+}
