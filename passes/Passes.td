@@ -297,6 +297,22 @@ def RollLayersPass : Pass<"roll-layers", "::mlir::ModuleOp"> {
   let dependentDialects = ["::uoe::UoeDialect"];
 }
 
+def TieLayersPass : Pass<"tie-layers", "::mlir::ModuleOp"> {
+  let summary = "layers that differ in their weights get shared ones, and low-rank residuals of their own";
+  let description = [{
+    Relaxed recursion (arXiv 2410.20672): of groups of `layers` like layers, weight W_t of group t becomes W + A_t B_t, with W the mean of the W_t (or the
+    first) and A_t B_t the best approximation of W_t − W of the given rank (truncated SVD). Full rank is exact up to rounding, rank 0 is pure
+    tying. Vectors have rank 1: from rank 1 on each group keeps its own. Stacked weights of more dimensions are kept, or tied at rank 0.
+    `roll-layers` then makes the loop. A remark says what is lost of the matrices. Run before blocks are raised, on canonical forms.
+  }];
+  let options = [
+    Option<"rank", "rank", "int64_t", "8", "rank of each iteration's residual">,
+    Option<"layers", "layers", "int64_t", "1", "layers of a group; they have to divide the number of layers">,
+    Option<"base", "base", "std::string", "\"mean\"", "the shared weight: mean or first">
+  ];
+  let statistics = [Statistic<"tied", "weights-tied", "weights that are shared afterwards">];
+}
+
 def UnrollRecurPass : Pass<"unroll-recur", "::mlir::ModuleOp"> {
   let summary = "uoe.recur becomes its iterations, one after the other";
   let description = [{
