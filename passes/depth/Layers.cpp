@@ -40,7 +40,8 @@ static DictionaryAttr meaningOf(Operation *op) {
 
 static bool likeTypes(TypeRange a, TypeRange b) {
   return a.size() == b.size() && llvm::all_of(llvm::zip(a, b), [](auto pair) {
-           return onnx::dropDims(std::get<0>(pair)) == onnx::dropDims(std::get<1>(pair));
+           Type x = std::get<0>(pair), y = std::get<1>(pair);
+           return x == y || onnx::dropDims(x) == onnx::dropDims(y);
          });
 }
 
@@ -157,6 +158,7 @@ public:
     for (Operation &op : block.without_terminator()) {
       index[&op] = ops.size();
       ops.push_back(&op);
+      meanings.push_back(meaningOf(&op));
       inputs.push_back({});
       for (OpOperand *operand : inputsOf(&op))
         inputs.back().push_back(operand->get());
@@ -169,7 +171,7 @@ public:
     llvm::MapVector<std::pair<StringAttr, Attribute>, SmallVector<Operation *>> kinds;
     for (Operation *op : ops)
       if (op->getNumResults() > 0 && op->getNumOperands() > 0)
-        kinds[{op->getName().getIdentifier(), meaningOf(op)}].push_back(op);
+        kinds[{op->getName().getIdentifier(), meanings[index[op]]}].push_back(op);
     std::optional<Plan> best;
     for (auto &[kind, like] : kinds)
       for (size_t stride = 1; stride < like.size(); ++stride)
@@ -211,6 +213,8 @@ private:
     Step step;
     llvm::SmallPtrSet<Operation *, 32> taken;
     const llvm::BitVector &after = reachOf(v.getDefiningOp());
+    int64_t tied = 0, untied = 0;
+    llvm::SmallDenseSet<Value> counted;
     SmallVector<std::pair<Value, Value>> work{{v, w}};
     while (!work.empty()) {
       auto [x, y] = work.pop_back_val();
@@ -222,8 +226,13 @@ private:
       }
       Operation *late = y.getDefiningOp();
       auto at = late ? index.find(late) : index.end();
-      if (at == index.end() || !after[at->second])
-        continue; // from outside
+      if (at == index.end() || !after[at->second]) {
+        // From outside.
+        if (constants.isWeight(y) && counted.insert(y).second)
+          (constants.equal(x, y) ? tied : untied) +=
+              cast<RankedTensorType>(y.getType()).getNumElements();
+        continue;
+      }
       Operation *early = x.getDefiningOp();
       if (!early || !index.count(early) ||
           cast<OpResult>(x).getResultNumber() != cast<OpResult>(y).getResultNumber())
@@ -235,14 +244,28 @@ private:
         continue;
       }
       if (early == late || !taken.insert(early).second || !isMemoryEffectFree(late) ||
-          !alike(early, late))
+          !like(early, late))
         return std::nullopt;
       for (auto [p, q] : llvm::zip_equal(inputs[index[early]], inputs[at->second]))
         work.push_back({p, q});
     }
-    if (!step.base)
+    if (!step.base || !tiedEnough(tied, untied))
       return std::nullopt;
     return step;
+  }
+
+  bool tiedEnough(int64_t tied, int64_t untied) {
+    return static_cast<double>(untied) <= options.maxUntied * static_cast<double>(tied + untied);
+  }
+
+  // `alike`, where attributes were compared before.
+  bool like(Operation *a, Operation *b) {
+    if (meanings[index[a]] != meanings[index[b]])
+      return false;
+    if (a->getNumRegions() > 0 || b->getNumRegions() > 0)
+      return alike(a, b);
+    return a->getName() == b->getName() && a->getNumOperands() == b->getNumOperands() &&
+           likeTypes(a->getResultTypes(), b->getResultTypes());
   }
 
   Groups chain(ArrayRef<Operation *> like, size_t start, size_t stride) {
@@ -370,7 +393,7 @@ private:
       plan.roles.push_back(std::move(roles));
     }
     if ((options.tied && !matrix) || tied + untied == 0 || plan.carried.empty() ||
-        static_cast<double>(untied) > options.maxUntied * static_cast<double>(tied + untied))
+        !tiedEnough(tied, untied))
       return std::nullopt;
     for (unsigned i = 0; i < count; ++i)
       for (unsigned r = 0; r < plan.groups[0][i]->getNumResults(); ++r)
@@ -418,6 +441,7 @@ private:
   SearchOptions options;
   std::vector<Operation *> ops;
   std::vector<SmallVector<Value>> inputs;
+  std::vector<DictionaryAttr> meanings;
   DenseMap<Operation *, size_t> index;
   std::vector<llvm::BitVector> reach;
   Constants constants;
