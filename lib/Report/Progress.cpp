@@ -6,11 +6,15 @@
 
 namespace uoe::report {
 
+// Progress in progress, on this thread.
+static thread_local int alive = 0;
+
 Progress::Progress(std::string what, int64_t total)
     : what(std::move(what)), total(std::max<int64_t>(total, 1)), terminal(isatty(2)),
-      begin(Clock::now()), last(begin) {}
+      nested(alive++ > 0), begin(Clock::now()), last(begin) {}
 
 Progress::~Progress() {
+  --alive;
   if (shown && terminal)
     std::fputs("\r\033[K", stderr);
 }
@@ -20,7 +24,7 @@ void Progress::step(int64_t steps, const std::string &note) {
   auto now = Clock::now();
   double elapsed = std::chrono::duration<double>(now - begin).count();
   double pause = std::chrono::duration<double>(now - last).count();
-  if (elapsed < 1 || pause < (terminal ? 0.1 : 10))
+  if (nested || elapsed < 1 || pause < (terminal ? 0.1 : 10))
     return;
   last = now;
   shown = true;

@@ -7,7 +7,7 @@
 namespace uoe::report {
 
 /// A bar that is redrawn in place on a terminal, and a line every ten seconds elsewhere. Nothing is
-/// shown for work that is over within a second.
+/// shown for work that is over within a second, nor for work that is a part of other work shown.
 class Progress {
 public:
   /// `what` names the work; `total` steps, at least 1.
@@ -22,7 +22,7 @@ private:
   using Clock = std::chrono::steady_clock;
   std::string what;
   int64_t total, done = 0;
-  bool terminal, shown = false;
+  bool terminal, nested, shown = false;
   Clock::time_point begin, last;
 };
 
