@@ -1,4 +1,5 @@
 // uoe-opt: mlir-opt that also reads and writes ONNX.
+#include "Build.h"
 #include "Extension.h"
 #include "Register.h"
 #include "Step.h"
@@ -92,6 +93,28 @@ static void printDiagnostic(Diagnostic &diagnostic) {
                << diagnostic << "\n";
 }
 
+/// A module as MLIR reads it.
+static std::unique_ptr<llvm::MemoryBuffer> toBuffer(ModuleOp module, StringRef path) {
+  llvm::SmallVector<char, 0> bytecode;
+  llvm::raw_svector_ostream stream(bytecode);
+  if (failed(writeBytecodeToFile(module, stream)))
+    return nullptr;
+  return std::make_unique<llvm::SmallVectorMemoryBuffer>(std::move(bytecode), path);
+}
+
+/// The model of --build. Where nothing is written its weights are not needed.
+static std::unique_ptr<llvm::MemoryBuffer> buildInput(const Invocation &run,
+                                                      DialectRegistry &registry) {
+  if (run.input != "-") {
+    llvm::errs() << "error: --build makes a model; there is nothing to read from '" << run.input
+                 << "'\n";
+    return nullptr;
+  }
+  MLIRContext context(registry);
+  OwningOpRef<ModuleOp> module = buildModel(&context, run.output != "-");
+  return module ? toBuffer(*module, "<build>") : nullptr;
+}
+
 /// Input as MLIR understands it: an ONNX model becomes bytecode, whose weights are still in the
 /// model's file.
 static std::unique_ptr<llvm::MemoryBuffer> readInput(StringRef path, DialectRegistry &registry) {
@@ -110,13 +133,7 @@ static std::unique_ptr<llvm::MemoryBuffer> readInput(StringRef path, DialectRegi
   ScopedDiagnosticHandler handler(&context, printDiagnostic);
   OwningOpRef<ModuleOp> module =
       path == "-" ? readOnnxBuffer(bytes, "<stdin>", &context) : readOnnx(path, &context);
-  if (!module)
-    return nullptr;
-  llvm::SmallVector<char, 0> bytecode;
-  llvm::raw_svector_ostream stream(bytecode);
-  if (failed(writeBytecodeToFile(*module, stream)))
-    return nullptr;
-  return std::make_unique<llvm::SmallVectorMemoryBuffer>(std::move(bytecode), path);
+  return module ? toBuffer(*module, path) : nullptr;
 }
 
 /// The last steps: what extensions check, then the weights that passes have made and, for ONNX, the
@@ -157,6 +174,11 @@ int main(int argc, char **argv) {
   if (config.shouldShowDialects() || config.shouldListPasses())
     return asMainReturnCode(MlirOptMain(argc, argv, run.input, run.output, registry));
 
+  if (listsPresets()) {
+    printPresets();
+    return 0;
+  }
+
   StringRef output = run.output;
   if (output.ends_with(".onnx"))
     run.form = Invocation::Form::Onnx;
@@ -173,7 +195,8 @@ int main(int argc, char **argv) {
     }
   }
 
-  std::unique_ptr<llvm::MemoryBuffer> input = readInput(run.input, registry);
+  std::unique_ptr<llvm::MemoryBuffer> input =
+      builds() ? buildInput(run, registry) : readInput(run.input, registry);
   if (!input)
     return 1;
 

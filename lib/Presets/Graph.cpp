@@ -1,0 +1,120 @@
+#include "lib/Presets/Graph.h"
+#include "lib/Conversion/EvaluateWeights.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include <cmath>
+
+using namespace mlir;
+using namespace uoe;
+using namespace uoe::presets;
+
+Graph::Graph(MLIRContext *context, StringRef name, uint64_t seed, bool weights)
+    : b(context), loc(b.getUnknownLoc()), module(ModuleOp::create(loc)),
+      top(context), seed(seed), weights(weights) {
+  auto set = [&](StringRef key, Attribute value) { (*module)->setAttr(key, value); };
+  set("onnx.ir_version", b.getI64IntegerAttr(11));
+  // The first opset that has RMSNormalization and RotaryEmbedding.
+  set("onnx.opset_import", b.getDictionaryAttr(b.getNamedAttr("ai.onnx", b.getI64IntegerAttr(23))));
+  set("onnx.producer_name", b.getStringAttr("uoe-opt --build"));
+  set("onnx.graph_name", b.getStringAttr(name));
+  auto names =
+      onnx::DimsAttr::get(context, {b.getStringAttr("batch"), b.getStringAttr("sequence")});
+  auto type = RankedTensorType::get({kAny, kAny}, b.getI64Type(), names);
+  b.setInsertionPointToStart(module->getBody());
+  auto function = func::FuncOp::create(b, loc, onnx::kMainGraph, b.getFunctionType(type, {}));
+  function.setArgAttr(0, "onnx.name", b.getStringAttr("input_ids"));
+  idsValue = function.addEntryBlock()->getArgument(0);
+  b.setInsertionPointToStart(idsValue.getParentBlock());
+  // Weights go in front of this, which `finish` erases.
+  top.setInsertionPoint(onnx::NoneOp::create(b, loc, b.getNoneType()));
+}
+
+OwningOpRef<ModuleOp> Graph::finish(Value logits) {
+  if (!good)
+    return nullptr;
+  auto names = onnx::DimsAttr::get(
+      b.getContext(), {b.getStringAttr("batch"), b.getStringAttr("sequence"), b.getStringAttr("")});
+  auto type = RankedTensorType::get({kAny, kAny, width(logits)}, b.getF32Type(), names);
+  logits.setType(type);
+  func::ReturnOp::create(b, loc, logits);
+  top.getInsertionPoint()->erase();
+  auto function = cast<func::FuncOp>(idsValue.getParentBlock()->getParentOp());
+  function.setType(b.getFunctionType(idsValue.getType(), type));
+  function.setResultAttr(0, "onnx.name", b.getStringAttr("logits"));
+  return std::move(module);
+}
+
+Value Graph::store(const std::string &name, ArrayRef<int64_t> shape, ArrayRef<float> data) {
+  auto type = RankedTensorType::get(shape, b.getF32Type());
+  FailureOr<Value> value =
+      addInitializer(top, *module, prefix + name, type,
+                     {reinterpret_cast<const char *>(data.data()), data.size() * sizeof(float)},
+                     WeightWriter::process());
+  good &= succeeded(value);
+  return succeeded(value) ? *value : filled(name, shape, 0);
+}
+
+// SplitMix64 (Steele, Lea, Flood, 2014): whole numbers alone, so equal on every machine.
+static uint64_t next(uint64_t &state) {
+  uint64_t z = state += 0x9e3779b97f4a7c15;
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+  return z ^ (z >> 31);
+}
+
+Value Graph::weight(const std::string &name, ArrayRef<int64_t> shape, double deviation) {
+  if (!weights)
+    return filled(name, shape, 0);
+  // Every weight has a stream of its own: another size of one leaves the others as they are.
+  uint64_t state = 0xcbf29ce484222325;
+  for (unsigned char c : prefix + name)
+    state = (state ^ c) * 0x100000001b3;
+  state ^= next(seed);
+  int64_t count = 1;
+  for (int64_t size : shape)
+    count *= size;
+  std::vector<float> data(count);
+  auto bound = static_cast<float>(std::sqrt(3.0) * deviation);
+  for (float &x : data)
+    x = (static_cast<float>(next(state) >> 40) * 0x1p-23f - 1) * bound;
+  return store(name, shape, data);
+}
+
+Value Graph::matrix(const std::string &name, int64_t rows, int64_t columns) {
+  return weight(name, {rows, columns}, 1 / std::sqrt(static_cast<double>(rows)));
+}
+
+Value Graph::filled(const std::string &name, ArrayRef<int64_t> shape, float value) {
+  auto type = RankedTensorType::get(shape, b.getF32Type());
+  std::string unique = prefix + name;
+  OpBuilder begin = OpBuilder::atBlockBegin(module->getBody());
+  onnx::InitializerOp::create(begin, loc, b.getStringAttr(unique), TypeAttr::get(type),
+                              DenseElementsAttr::get(type, value), DictionaryAttr());
+  return onnx::WeightOp::create(top, loc, type, unique);
+}
+
+Value Graph::values(const std::string &name, ArrayRef<int64_t> shape, ArrayRef<float> data) {
+  return weights ? store(name, shape, data) : filled(name, shape, 0);
+}
+
+Value Graph::integers(ArrayRef<int64_t> values) {
+  auto type = RankedTensorType::get({static_cast<int64_t>(values.size())}, b.getI64Type());
+  return node("Constant", {}, type, named("value", DenseElementsAttr::get(type, values)));
+}
+
+Value Graph::scalar(TypedAttr value) {
+  auto type = RankedTensorType::get({}, value.getType());
+  return node("Constant", {}, type, named("value", DenseElementsAttr::get(type, Attribute(value))));
+}
+
+Value Graph::node(StringRef op, ValueRange operands, Type type,
+                  ArrayRef<NamedAttribute> attributes) {
+  return onnx::NodeOp::create(b, loc, TypeRange{type}, op, operands, attributes).getResult(0);
+}
+
+void Graph::body(Region &region, ArrayRef<Type> arguments,
+                 function_ref<SmallVector<Value>(ValueRange)> fill) {
+  OpBuilder::InsertionGuard guard(b);
+  SmallVector<Location> locations(arguments.size(), loc);
+  Block *block = b.createBlock(&region, region.end(), arguments, locations);
+  YieldOp::create(b, loc, fill(block->getArguments()));
+}
