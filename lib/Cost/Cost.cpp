@@ -191,6 +191,16 @@ void Meter::resultLike(Value result, Value like, std::optional<Dim> lastDim) {
   inference.set(result, std::move(facts));
 }
 
+// Pairs of a query and a key that it sees, of s queries that end where t keys end.
+static double pairs(double s, double t, bool causal, int64_t window) {
+  double sum = 0;
+  for (double i = 0; i < s; ++i) {
+    double seen = causal ? std::clamp(i + 1 + t - s, 0.0, t) : t;
+    sum += window > 0 ? std::min(seen, static_cast<double>(window)) : seen;
+  }
+  return sum;
+}
+
 //===----------------------------------------------------------------------===//
 // Nodes
 //===----------------------------------------------------------------------===//
@@ -264,16 +274,40 @@ void Meter::node(onnx::NodeOp node, const Range &times) {
     for (const auto &[letter, size] : indices)
       product *= size;
     need(product);
-  } else if (is({"Attention", "MultiHeadAttention", "GroupQueryAttention", "PackedAttention",
-                 "DecoderMaskedMultiHeadAttention", "QAttention", "MoE", "QMoE", "DeformConv",
-                 "LinearAttention"})) {
+  } else if (node.isContrib("GroupQueryAttention") || node.isContrib("Attention")) {
+    // The second holds the projections of queries, keys and values as well.
+    bool projects = node.isContrib("Attention");
+    if (projects)
+      need(rows(node.input(0)) * elements(node.input(1)));
+    auto x = shape(out);
+    Value past = node.input(projects ? 4 : 3);
+    auto cached = past ? shape(past) : std::nullopt;
+    if (!x || x->size() != 3 || (past && !cached))
+      return uncounted(node.getOpType(), "a size is not known");
+    double length = (*x)[1] + (cached ? (*cached)[cached->size() - 2] : 0);
+    bool causal = !projects || node.integer("unidirectional", 0) != 0;
+    double seen =
+        pairs((*x)[1], length, causal, std::max<int64_t>(0, node.integer("local_window_size", 0)));
+    count("attention", (*x)[0] * seen * (*x)[2] * 2, times);
+  } else if (is({"Attention", "MultiHeadAttention", "PackedAttention", "PackedMultiHeadAttention",
+                 "DecoderMaskedMultiHeadAttention", "SparseAttention", "QAttention", "MoE", "QMoE",
+                 "DeformConv", "QGemm", "LinearAttention"})) {
     uncounted(node.getOpType(), "a fused operator that was not raised");
+  } else if (node.is("If")) {
+    // One of the branches runs: the dearer one is counted.
+    std::map<std::string, Range> before = cost.multiplyAdds, dearest;
+    double most = -1;
+    for (Region &region : node.getSubgraphs()) {
+      cost.multiplyAdds.clear();
+      block(region.front(), times);
+      if (cost.total().most > most)
+        most = cost.total().most, dearest = cost.multiplyAdds;
+    }
+    cost.multiplyAdds = std::move(before);
+    for (const auto &[part, range] : dearest)
+      cost.multiplyAdds[part] += range;
   } else if (!node.getSubgraphs().empty()) {
-    for (Region &region : node.getSubgraphs())
-      if (node.is("If"))
-        block(region.front(), times); // both branches
-    if (!node.is("If"))
-      uncounted(node.getOpType(), "its number of rounds is not known");
+    uncounted(node.getOpType(), "its number of rounds is not known");
   } else if (!node.getDomain().empty() && node.getDomain() != "ai.onnx" &&
              node.getDomain() != "com.microsoft") {
     uncounted((node.getDomain() + "." + node.getOpType()).str(), "an operator of another domain");
@@ -318,13 +352,8 @@ void Meter::attention(AttentionOp op, const Range &times) {
   auto q = shape(op.getQuery()), k = shape(op.getKey()), values = shape(op.getValue());
   if (!q || !k || !values || q->size() != 4)
     return uncounted("uoe.attention", "a size is not known");
-  double s = (*q)[2], t = (*k)[2], pairs = 0;
-  auto window = static_cast<double>(op.getWindow());
-  for (double i = 0; i < s; ++i) {
-    double seen = op.getCausal() ? std::clamp(i + 1 + t - s, 0.0, t) : t;
-    pairs += window > 0 ? std::min(seen, window) : seen;
-  }
-  count("attention", (*q)[0] * (*q)[1] * pairs * ((*q)[3] + (*values)[3]), times);
+  double seen = pairs((*q)[2], (*k)[2], op.getCausal(), static_cast<int64_t>(op.getWindow()));
+  count("attention", (*q)[0] * (*q)[1] * seen * ((*q)[3] + (*values)[3]), times);
 }
 
 void Meter::moe(MoeOp op, const Range &times) {
@@ -499,7 +528,9 @@ void Meter::experts(ExpertsOp op, const Range &times) {
     std::swap(outside, cost.multiplyAdds);
     for (const auto &[part, range] : outside)
       cost.multiplyAdds[part == "attention" ? part : "experts"] += range;
-    innerBytes[op] = before + peak(body) * parts.most * many;
+    // Results are added up as they come.
+    double hidden = peak(body) - bytes(body.getTerminator()->getOperand(0));
+    innerBytes[op] = before + std::max(0.0, hidden) * parts.most * many;
   }
   Value yielded = body.getTerminator()->getOperand(0);
   const Facts &part = inference.facts(yielded);

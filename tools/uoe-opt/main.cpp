@@ -111,7 +111,8 @@ static std::unique_ptr<llvm::MemoryBuffer> buildInput(const Invocation &run,
     return nullptr;
   }
   MLIRContext context(registry);
-  OwningOpRef<ModuleOp> module = buildModel(&context, run.output != "-");
+  bool writes = run.output != "-" && run.output != "/dev/null";
+  OwningOpRef<ModuleOp> module = buildModel(&context, writes);
   return module ? toBuffer(*module, "<build>") : nullptr;
 }
 
