@@ -4,7 +4,7 @@
 // values, routers. Elementwise work, norms and softmax are not counted, nor is what depends on
 // weights alone. Attention is counted for the pairs that a causal mask or a window leaves.
 // Routed experts are counted by what their choice allows: k experts of a token_topk; from none to
-// all of a threshold or top_p, unless a pass has measured (uoe.cost). A range says so.
+// all of a threshold or top_p, unless a pass has measured it (uoe.active). A range says so.
 #pragma once
 #include "mlir/IR/BuiltinOps.h"
 #include "llvm/ADT/StringMap.h"
