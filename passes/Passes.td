@@ -252,6 +252,60 @@ def RouteExpertsPass : Pass<"route-experts", "::mlir::ModuleOp"> {
   let dependentDialects = ["::uoe::UoeDialect"];
 }
 
+def RouteDsmoePass : Pass<"route-dsmoe", "::mlir::ModuleOp"> {
+  let summary = "feed-forward blocks become DSMoE: contiguous groups of neurons behind sigmoid thresholds";
+  let description = [{
+    Each dense `uoe.ffn` is split into `experts` contiguous groups of its neurons (DSMoE, arXiv 2502.12455): y = Σ_i o_i·G(σ(h Y_i)), with G(s) = s
+    above tau and 0 else, times n over the number of experts above it; Σ_i o_i is the dense block. The paper trains Y and the weights from
+    here. Y is made from `seed` and the block's name (`router` seeded, of deviation 1/√d) or zero, when every gate is 0.5 and none above the
+    paper's tau. With weight=unit a chosen expert counts in full; with tau=-1 as well all gates are open and the model is the dense one.
+
+    The bias of the down matrix stays outside, added once. Blocks that quantise their activations are left dense, with a remark.
+  }];
+  let options = [
+    Option<"experts", "experts", "int64_t", "8", "number of groups; need not divide the number of neurons">,
+    Option<"tau", "tau", "double", "0.5", "threshold of the gates">,
+    Option<"scale", "scale", "bool", "true", "multiply by n over the number of active experts">,
+    Option<"weight", "weight", "std::string", "\"gate\"", "gate (the paper's) or unit">,
+    Option<"router", "router", "std::string", "\"seeded\"", "weights of the router: seeded or zero">,
+    Option<"seed", "seed", "int64_t", "0", "of the router's weights">
+  ];
+  let statistics = [Statistic<"routed", "blocks-routed", "blocks that became routed">];
+  let dependentDialects = ["::uoe::UoeDialect"];
+}
+
+def RouteUnionPass : Pass<"route-union", "::mlir::ModuleOp"> {
+  let summary = "decomposed blocks become a Union of Experts: each expert picks its tokens";
+  let description = [{
+    Each `uoe.experts` that decompose-ffn or decompose-attention made gets a router over its experts, on its own input (UoE, arXiv 2503.02495): a
+    token votes for the `k` experts of the highest softmax, an expert takes those c of its voters with the highest gates, unweighted. Slices of neurons
+    run on these tokens; groups of heads gather them and attend among them, their queries, keys and values all from the same tokens.
+
+    Readings: `capacity` share is c = ⌊share·L⌋ (language modelling code, share 0.5); takers the largest number of votes that any expert got; least the smaller of
+    both (share 0.6 in the code). `normalize` batch is the released language modelling code, which makes a sample's choice depend on the others;
+    experts that for Long Range Arena. `padding` masked leaves an expert with fewer voters short, as in the paper's figure; token fills it up, as the
+    code does. Rotary embedding by tables [batch, sequence, ...] keeps true positions.
+
+    With all, capacity=share and share=1 every expert takes every token, and the model is the dense one. A choice among the tokens of a sample looks ahead
+    in causal models: check-causality says so.
+
+    Left as they are, with a remark: experts with a routing, with an input other than the tokens [batch, sequence, d] and such tables (a mask), of
+    quantised or half-precision models, in several stages, or with one expert only.
+  }];
+  let options = [
+    Option<"k", "k", "int64_t", "0", "experts that a token votes for; 0: half of them">,
+    Option<"all", "all", "bool", "false", "a token votes for all experts">,
+    Option<"capacity", "capacity", "std::string", "\"share\"", "share, takers or least">,
+    Option<"share", "share", "double", "0.5", "share of the tokens that an expert takes at most">,
+    Option<"normalize", "normalize", "std::string", "\"experts\"", "axis over which chosen gates are normalised: experts or batch">,
+    Option<"padding", "padding", "std::string", "\"masked\"", "masked or token">,
+    Option<"router", "router", "std::string", "\"seeded\"", "weights of the router: seeded or zero">,
+    Option<"seed", "seed", "int64_t", "0", "of the router's weights">
+  ];
+  let statistics = [Statistic<"routed", "blocks-routed", "blocks that became routed">];
+  let dependentDialects = ["::uoe::UoeDialect"];
+}
+
 def CheckCausalityPass : Pass<"check-causality", "::mlir::ModuleOp"> {
   let summary = "say where a choice looks ahead in a model whose attention is causal";
   let description = [{

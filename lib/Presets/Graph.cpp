@@ -1,5 +1,6 @@
 #include "lib/Presets/Graph.h"
 #include "lib/Conversion/EvaluateWeights.h"
+#include "lib/Weights/Seeded.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include <cmath>
 
@@ -8,8 +9,8 @@ using namespace uoe;
 using namespace uoe::presets;
 
 Graph::Graph(MLIRContext *context, StringRef name, uint64_t seed, bool weights)
-    : b(context), loc(b.getUnknownLoc()), module(ModuleOp::create(loc)),
-      top(context), seed(seed), weights(weights) {
+    : b(context), loc(b.getUnknownLoc()), module(ModuleOp::create(loc)), top(context), seed(seed),
+      weights(weights) {
   auto set = [&](StringRef key, Attribute value) { (*module)->setAttr(key, value); };
   set("onnx.ir_version", b.getI64IntegerAttr(11));
   // The first opset that has RMSNormalization and RotaryEmbedding.
@@ -53,29 +54,14 @@ Value Graph::store(const std::string &name, ArrayRef<int64_t> shape, ArrayRef<fl
   return succeeded(value) ? *value : filled(name, shape, 0);
 }
 
-// SplitMix64 (Steele, Lea, Flood, 2014): whole numbers alone, so equal on every machine.
-static uint64_t next(uint64_t &state) {
-  uint64_t z = state += 0x9e3779b97f4a7c15;
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-  return z ^ (z >> 31);
-}
-
 Value Graph::weight(const std::string &name, ArrayRef<int64_t> shape, double deviation) {
   if (!weights)
     return filled(name, shape, 0);
-  // Every weight has a stream of its own: another size of one leaves the others as they are.
-  uint64_t state = 0xcbf29ce484222325;
-  for (unsigned char c : prefix + name)
-    state = (state ^ c) * 0x100000001b3;
-  state ^= next(seed);
   int64_t count = 1;
   for (int64_t size : shape)
     count *= size;
   std::vector<float> data(count);
-  auto bound = static_cast<float>(std::sqrt(3.0) * deviation);
-  for (float &x : data)
-    x = (static_cast<float>(next(state) >> 40) * 0x1p-23f - 1) * bound;
+  fillUniform(prefix + name, seed, deviation, data);
   return store(name, shape, data);
 }
 

@@ -3,7 +3,10 @@
 #include "lib/Conversion/Calibrate.h"
 #include "lib/Conversion/EvaluateWeights.h"
 #include "lib/Report/Progress.h"
+#include "lib/Weights/Seeded.h"
 #include "passes/decompose/Decompose.h"
+#include "llvm/ADT/StringExtras.h"
+#include <cmath>
 
 using namespace mlir;
 using namespace uoe;
@@ -149,6 +152,22 @@ FailureOr<Value> uoe::newWeight(OpBuilder &builder, ModuleOp module, const std::
       builder, module, name, type,
       {reinterpret_cast<const char *>(values.data()), values.size() * sizeof(float)},
       WeightWriter::process());
+}
+
+FailureOr<Value> uoe::newRouter(OpBuilder &builder, ModuleOp module, const std::string &name,
+                                int64_t d, int64_t n, StringRef kind, int64_t seed) {
+  std::vector<float> values(d * n);
+  if (kind == "seeded")
+    fillUniform(name + ".router", seed, 1 / std::sqrt(static_cast<double>(d)), values);
+  return newWeight(builder, module, name + ".router", {d, n}, values);
+}
+
+LogicalResult uoe::checkChoice(ModuleOp module, StringRef pass, StringRef option, StringRef value,
+                               ArrayRef<StringRef> allowed) {
+  if (llvm::is_contained(allowed, value))
+    return success();
+  return module.emitError(pass) << ": " << option << " is " << llvm::join(allowed, " or ")
+                                << ", found '" << value << "'";
 }
 
 Value uoe::binary(OpBuilder &builder, Location loc, StringRef op, Value x, Value y, Type type) {

@@ -57,6 +57,16 @@ mlir::FailureOr<mlir::Value> newWeight(mlir::OpBuilder &builder, mlir::ModuleOp 
                                        const std::string &name, llvm::ArrayRef<int64_t> shape,
                                        llvm::ArrayRef<float> values);
 
+/// The weights [d, n] of a router that training starts from: NAME.router, by `kind` "seeded" (of
+/// deviation 1/√d, from the seed and the name) or "zero".
+mlir::FailureOr<mlir::Value> newRouter(mlir::OpBuilder &builder, mlir::ModuleOp module,
+                                       const std::string &name, int64_t d, int64_t n,
+                                       llvm::StringRef kind, int64_t seed);
+
+/// Fails, with a diagnostic of `pass`, unless `value` is one of `allowed`.
+mlir::LogicalResult checkChoice(mlir::ModuleOp module, llvm::StringRef pass, llvm::StringRef option,
+                                llvm::StringRef value, llvm::ArrayRef<llvm::StringRef> allowed);
+
 /// A value x ± y and the like, of x's type.
 mlir::Value binary(mlir::OpBuilder &builder, mlir::Location loc, llvm::StringRef op, mlir::Value x,
                    mlir::Value y, mlir::Type type = {});
