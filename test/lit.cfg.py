@@ -29,5 +29,10 @@ if subprocess.run([config.python, "-c", "import onnxruntime"], capture_output=Tr
     config.available_features.add("onnxruntime")
 if os.geteuid() == 0:
     config.available_features.add("root")
+# A CUDA driver that fails on request: test/runtime/cuda/FakeDriver.cpp.
+fake_cuda = os.path.join(config.test_exec_root, "runtime", "cuda", "fake")
+config.substitutions.append(("%fake_cuda", fake_cuda))
+if os.path.exists(os.path.join(fake_cuda, "libcuda.so.1")):
+    config.available_features.add("fake-cuda")
 if os.path.exists("/dev/full"):
     config.available_features.add("dev-full")

@@ -7,6 +7,7 @@
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Pass/PassRegistry.h"
 #include "passes/Passes.h"
+#include "runtime/cuda/Device.h"
 #include "llvm/Support/raw_ostream.h"
 #include <chrono>
 
@@ -230,9 +231,17 @@ std::unique_ptr<Session> build(ModuleOp module, const SessionOptions &options,
 LogicalResult checkDevice(const SessionOptions &options, std::string &error) {
   if (options.device == "cpu")
     return success();
-  error = options.device == "cuda"
-              ? "this build has no CUDA runtime; use --device cpu"
-              : "unknown device '" + options.device + "': expected cpu or cuda";
+  if (options.device != "cuda") {
+    error = "unknown device '" + options.device + "': expected cpu or cuda";
+    return failure();
+  }
+  try {
+    rt::cuda::Device device(rt::cuda::Driver::load());
+    error = "CUDA device 0 (" + device.name() +
+            ") is usable, but models run on the CPU alone so far; use --device cpu";
+  } catch (const rt::Error &refusal) {
+    error = refusal.what();
+  }
   return failure();
 }
 

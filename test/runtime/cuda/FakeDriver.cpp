@@ -1,0 +1,263 @@
+// A libcuda.so.1 for tests on machines without a GPU: device memory is host memory, kernels do
+// nothing, and every function can be told to fail. UOE_FAKE_CUDA holds words:
+//   cuMemAlloc_v2=2      this function returns 2
+//   cuMemAlloc_v2=2@3    from its third call on
+//   capability=75  version=11080  devices=0  memory=1048576
+// It keeps the driver's rule that a context which failed once fails for ever, and counts what was
+// not given back: `fakeCudaLive` is the number of allocations, streams, modules and contexts.
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <mutex>
+#include <string>
+
+namespace {
+
+std::mutex guard;
+std::map<std::string, int> calls;
+std::map<void *, size_t> allocations;
+size_t inUse = 0;
+int live = 0, sticky = 0;
+
+/// The number after `key=` in UOE_FAKE_CUDA, and what follows an '@'.
+bool setting(const char *key, long &value, long &from) {
+  const char *text = std::getenv("UOE_FAKE_CUDA");
+  const size_t length = std::strlen(key);
+  while (text && *text) {
+    if (std::strncmp(text, key, length) == 0 && text[length] == '=') {
+      char *end = nullptr;
+      value = std::strtol(text + length + 1, &end, 10);
+      from = *end == '@' ? std::strtol(end + 1, nullptr, 10) : 1;
+      return true;
+    }
+    text = std::strchr(text, ' ');
+    text = text ? text + 1 : nullptr;
+  }
+  return false;
+}
+
+long option(const char *key, long otherwise) {
+  long value = otherwise, from = 0;
+  setting(key, value, from);
+  return value;
+}
+
+/// What this call of `name` is to return.
+int status(const char *name) {
+  long value = 0, from = 1;
+  const int count = ++calls[name];
+  if (setting(name, value, from) && count >= from) {
+    if (value >= 700 && value < 720 && value != 701)
+      sticky = static_cast<int>(value);
+    return static_cast<int>(value);
+  }
+  return 0;
+}
+
+/// The same for functions that need a working context.
+int contextStatus(const char *name) {
+  int own = status(name);
+  return sticky ? sticky : own;
+}
+
+} // namespace
+
+#define ENTER()                                                                                    \
+  std::lock_guard<std::mutex> lock(guard);                                                         \
+  if (int failed = status(__func__))                                                               \
+    return failed;
+#define ENTER_CONTEXT()                                                                            \
+  std::lock_guard<std::mutex> lock(guard);                                                         \
+  if (int failed = contextStatus(__func__))                                                        \
+    return failed;
+
+extern "C" {
+
+int fakeCudaLive() {
+  return live;
+}
+int fakeCudaCalls(const char *name) {
+  return calls[name];
+}
+void fakeCudaReset() {
+  calls.clear();
+  sticky = 0;
+}
+
+int cuInit(unsigned) {
+  ENTER();
+  return 0;
+}
+int cuDriverGetVersion(int *version) {
+  ENTER();
+  *version = static_cast<int>(option("version", 13000));
+  return 0;
+}
+int cuGetErrorName(int status, const char **name) {
+  *name = status == 2     ? "CUDA_ERROR_OUT_OF_MEMORY"
+          : status == 100 ? "CUDA_ERROR_NO_DEVICE"
+          : status == 209 ? "CUDA_ERROR_NO_BINARY_FOR_GPU"
+          : status == 700 ? "CUDA_ERROR_ILLEGAL_ADDRESS"
+                          : nullptr;
+  return *name ? 0 : 1;
+}
+int cuGetErrorString(int status, const char **text) {
+  *text = status == 2 ? "out of memory" : nullptr;
+  return *text ? 0 : 1;
+}
+int cuDeviceGetCount(int *count) {
+  ENTER();
+  *count = static_cast<int>(option("devices", 1));
+  return 0;
+}
+int cuDeviceGet(int *device, int ordinal) {
+  ENTER();
+  *device = ordinal;
+  return 0;
+}
+int cuDeviceGetName(char *name, int size, int) {
+  ENTER();
+  std::strncpy(name, "Fake GPU", static_cast<size_t>(size));
+  return 0;
+}
+int cuDeviceGetAttribute(int *value, int attribute, int) {
+  ENTER();
+  const long capability = option("capability", 90);
+  *value = static_cast<int>(attribute == 75   ? capability / 10
+                            : attribute == 76 ? capability % 10
+                                              : 4);
+  return 0;
+}
+int cuDeviceTotalMem_v2(size_t *bytes, int) {
+  ENTER();
+  *bytes = static_cast<size_t>(option("memory", 1 << 30));
+  return 0;
+}
+int cuDevicePrimaryCtxRetain(void **context, int) {
+  ENTER();
+  *context = &live;
+  ++live;
+  return 0;
+}
+int cuDevicePrimaryCtxRelease_v2(int) {
+  ENTER();
+  --live;
+  return 0;
+}
+int cuCtxSetCurrent(void *) {
+  ENTER();
+  return 0;
+}
+int cuMemGetInfo_v2(size_t *free, size_t *total) {
+  ENTER_CONTEXT();
+  *total = static_cast<size_t>(option("memory", 1 << 30));
+  *free = *total - inUse;
+  return 0;
+}
+int cuMemAlloc_v2(unsigned long long *pointer, size_t bytes) {
+  ENTER_CONTEXT();
+  if (bytes == 0)
+    return 1;
+  if (inUse + bytes > static_cast<size_t>(option("memory", 1 << 30)))
+    return 2;
+  void *memory = std::malloc(bytes);
+  allocations[memory] = bytes;
+  inUse += bytes;
+  ++live;
+  *pointer = reinterpret_cast<uintptr_t>(memory);
+  return 0;
+}
+int cuMemFree_v2(unsigned long long pointer) {
+  std::lock_guard<std::mutex> lock(guard);
+  const int failed = contextStatus("cuMemFree_v2");
+  auto found = allocations.find(reinterpret_cast<void *>(pointer));
+  if (found == allocations.end())
+    return 1;
+  inUse -= found->second;
+  --live;
+  std::free(found->first);
+  allocations.erase(found);
+  return failed;
+}
+int cuMemcpyHtoDAsync_v2(unsigned long long to, const void *from, size_t bytes, void *) {
+  ENTER_CONTEXT();
+  std::memcpy(reinterpret_cast<void *>(to), from, bytes);
+  return 0;
+}
+int cuMemcpyDtoHAsync_v2(void *to, unsigned long long from, size_t bytes, void *) {
+  ENTER_CONTEXT();
+  std::memcpy(to, reinterpret_cast<const void *>(from), bytes);
+  return 0;
+}
+int cuMemsetD8Async(unsigned long long to, unsigned char value, size_t bytes, void *) {
+  ENTER_CONTEXT();
+  std::memset(reinterpret_cast<void *>(to), value, bytes);
+  return 0;
+}
+int cuStreamCreate(void **stream, unsigned) {
+  ENTER_CONTEXT();
+  *stream = &calls;
+  ++live;
+  return 0;
+}
+int cuStreamSynchronize(void *) {
+  ENTER_CONTEXT();
+  return 0;
+}
+int cuStreamDestroy_v2(void *) {
+  std::lock_guard<std::mutex> lock(guard);
+  --live;
+  return contextStatus("cuStreamDestroy_v2");
+}
+int cuEventCreate(void **event, unsigned) {
+  ENTER_CONTEXT();
+  *event = &inUse;
+  return 0;
+}
+int cuEventRecord(void *, void *) {
+  ENTER_CONTEXT();
+  return 0;
+}
+int cuEventSynchronize(void *) {
+  ENTER_CONTEXT();
+  return 0;
+}
+int cuEventElapsedTime(float *milliseconds, void *, void *) {
+  ENTER_CONTEXT();
+  *milliseconds = 1;
+  return 0;
+}
+int cuEventDestroy_v2(void *) {
+  ENTER_CONTEXT();
+  return 0;
+}
+int cuModuleLoadData(void **module, const void *) {
+  ENTER_CONTEXT();
+  *module = &sticky;
+  ++live;
+  return 0;
+}
+int cuModuleUnload(void *) {
+  std::lock_guard<std::mutex> lock(guard);
+  --live;
+  return contextStatus("cuModuleUnload");
+}
+int cuModuleGetFunction(void **function, void *, const char *) {
+  ENTER_CONTEXT();
+  *function = &guard;
+  return 0;
+}
+#ifndef UOE_FAKE_OLD // a driver that lacks one of the functions
+int cuFuncSetAttribute(void *, int, int) {
+  ENTER_CONTEXT();
+  return 0;
+}
+#endif
+int cuLaunchKernel(void *, unsigned gridX, unsigned gridY, unsigned gridZ, unsigned blockX,
+                   unsigned blockY, unsigned blockZ, unsigned, void *, void **, void **) {
+  ENTER_CONTEXT();
+  return gridX && gridY && gridZ && blockX && blockY && blockZ ? 0 : 1;
+}
+
+} // extern "C"
