@@ -6,8 +6,11 @@
 #ifdef __CUDACC__
 #include <cuda_fp16.h>
 #define UOE_HOST_DEVICE __host__ __device__
+/// Before loops over a thread's own registers: an index that is no constant puts them into memory.
+#define UOE_UNROLL _Pragma("unroll")
 #else
 #define UOE_HOST_DEVICE
+#define UOE_UNROLL
 #endif
 
 namespace uoe::rt::cuda {
@@ -59,9 +62,11 @@ template <typename T> UOE_HOST_DEVICE inline T ceilDiv(T n, T size) {
 
 // Elements as they lie in memory. Arithmetic is done in float.
 struct F16 {
+  static constexpr bool isBrain = false;
   uint16_t bits;
 };
 struct BF16 {
+  static constexpr bool isBrain = true;
   uint16_t bits;
 };
 

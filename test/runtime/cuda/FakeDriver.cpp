@@ -1,10 +1,13 @@
-// A libcuda.so.1 for tests on machines without a GPU: device memory is host memory, kernels do
-// nothing, and every function can be told to fail. UOE_FAKE_CUDA holds words:
+// A libcuda.so.1 for tests on machines without a GPU: device memory is host memory, the kernels of
+// runtime/cuda/dispatch/Kernels.h run block by block on simulated threads, and every function can
+// be told to fail. UOE_FAKE_CUDA holds words:
 //   cuMemAlloc_v2=2      this function returns 2
 //   cuMemAlloc_v2=2@3    from its third call on
 //   capability=75  version=11080  devices=0  memory=1048576
 // It keeps the driver's rule that a context which failed once fails for ever, and counts what was
 // not given back: `fakeCudaLive` is the number of allocations, streams, modules and contexts.
+// Memory that was not written is NaN.
+#include "runtime/cuda/dispatch/Kernels.h"
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -19,6 +22,33 @@ std::map<std::string, int> calls;
 std::map<void *, size_t> allocations;
 size_t inUse = 0;
 int live = 0, sticky = 0;
+
+using namespace uoe::rt::cuda;
+
+/// A kernel by its name in the fat binaries.
+struct Kernel {
+  void (*run)(const HostGrid &grid, void **arguments) = nullptr;
+  unsigned sharedGranted = 48 << 10;
+};
+
+std::map<std::string, Kernel> makeKernels() {
+  std::map<std::string, Kernel> kernels;
+#define ENTRY(full, call, Argument)                                                                \
+  kernels[full].run = [](const HostGrid &grid, void **arguments) {                                 \
+    call(grid, *static_cast<const Argument *>(arguments[0]));                                      \
+  };
+#define DISPATCH(name, function, threads) ENTRY("uoe_" #name, function, Dispatch)
+#define EXPERT(name, function, threads)                                                            \
+  ENTRY("uoe_" #name "_f32", function<float>, ExpertCall<float>)                                   \
+  ENTRY("uoe_" #name "_bf16", function<BF16>, ExpertCall<BF16>)                                    \
+  ENTRY("uoe_" #name "_f16", function<F16>, ExpertCall<F16>)
+  UOE_DISPATCH_KERNELS(DISPATCH)
+  UOE_EXPERT_KERNELS(EXPERT)
+  kernels["nothing"]; // for tests of launches alone
+  return kernels;
+}
+
+std::map<std::string, Kernel> kernels = makeKernels();
 
 /// The number after `key=` in UOE_FAKE_CUDA, and what follows an '@'.
 bool setting(const char *key, long &value, long &from) {
@@ -162,6 +192,7 @@ int cuMemAlloc_v2(unsigned long long *pointer, size_t bytes) {
   if (inUse + bytes > static_cast<size_t>(option("memory", 1 << 30)))
     return 2;
   void *memory = std::malloc(bytes);
+  std::memset(memory, 0xff, bytes);
   allocations[memory] = bytes;
   inUse += bytes;
   ++live;
@@ -243,21 +274,41 @@ int cuModuleUnload(void *) {
   --live;
   return contextStatus("cuModuleUnload");
 }
-int cuModuleGetFunction(void **function, void *, const char *) {
+int cuModuleGetFunction(void **function, void *, const char *name) {
   ENTER_CONTEXT();
-  *function = &guard;
+  auto found = kernels.find(name);
+  if (found == kernels.end())
+    return 500;
+  *function = &found->second;
   return 0;
 }
 #ifndef UOE_FAKE_OLD // a driver that lacks one of the functions
-int cuFuncSetAttribute(void *, int, int) {
+int cuFuncSetAttribute(void *function, int attribute, int value) {
   ENTER_CONTEXT();
-  return 0;
+  if (attribute == 8)
+    static_cast<Kernel *>(function)->sharedGranted = static_cast<unsigned>(value);
+  return value <= 227 << 10 ? 0 : 1;
 }
 #endif
-int cuLaunchKernel(void *, unsigned gridX, unsigned gridY, unsigned gridZ, unsigned blockX,
-                   unsigned blockY, unsigned blockZ, unsigned, void *, void **, void **) {
+int cuLaunchKernel(void *function, unsigned gridX, unsigned gridY, unsigned gridZ, unsigned blockX,
+                   unsigned blockY, unsigned blockZ, unsigned sharedBytes, void *, void **arguments,
+                   void **) {
   ENTER_CONTEXT();
-  return gridX && gridY && gridZ && blockX && blockY && blockZ ? 0 : 1;
+  const Kernel &kernel = *static_cast<Kernel *>(function);
+  if (!gridX || !gridY || !gridZ || !blockX || !blockY || !blockZ || gridY > 65535 ||
+      blockX * blockY * blockZ > 1024 || sharedBytes > kernel.sharedGranted)
+    return 1;
+  if (!kernel.run)
+    return 0;
+  for (unsigned y = 0; y < gridY; ++y)
+    for (unsigned x = 0; x < gridX; ++x) {
+      void *shared = std::aligned_alloc(16, (sharedBytes + 15) / 16 * 16);
+      if (sharedBytes > 0)
+        std::memset(shared, 0xff, sharedBytes);
+      kernel.run(HostGrid(int(x), int(y), int(gridX), int(blockX), shared), arguments);
+      std::free(shared);
+    }
+  return 0;
 }
 
 } // extern "C"

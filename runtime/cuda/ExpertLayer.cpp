@@ -1,0 +1,268 @@
+#include "ExpertLayer.h"
+#include "runtime/core/Error.h"
+#include <algorithm>
+#include <numeric>
+
+namespace uoe::rt::cuda {
+
+namespace {
+
+/// Parts of one buffer, each at a multiple of 256 bytes. Laid out twice: to know its size, and with
+/// its address.
+class Parts {
+public:
+  explicit Parts(Pointer base) : base(base) {}
+  template <typename T> T *take(int64_t count) {
+    const size_t at = used;
+    used += (static_cast<size_t>(count) * sizeof(T) + 255) / 256 * 256;
+    return reinterpret_cast<T *>(base + at);
+  }
+  size_t used = 0;
+
+private:
+  Pointer base;
+};
+
+/// The most pairs that a rule can choose.
+int64_t mostPairs(const SelectRule &rule, int32_t capacity, bool pad, int64_t samples,
+                  int64_t rows) {
+  const int64_t each = rule.rule == Rule::TopK && rule.empty != Empty::All && !pad
+                           ? std::min(rule.k, rule.experts)
+                           : rule.experts;
+  const int64_t all = samples * rows * each;
+  return capacity > 0 ? std::min(all, samples * std::min<int64_t>(capacity, rows) * rule.experts)
+                      : all;
+}
+
+constexpr int kSplits = 8;
+
+unsigned blocksFor(int64_t items, int64_t perBlock) {
+  return static_cast<unsigned>(ceilDiv(items, perBlock));
+}
+
+} // namespace
+
+ExpertLayer::ExpertLayer(Device &device, const ExpertLayerSource &source, const SelectRule &given,
+                         int32_t capacity, bool padWithRows, const KernelImages &images)
+    : device(device), type(source.type), rule(given), capacity(capacity), pad(padWithRows),
+      hasRouter(source.router) {
+  check(images.dispatch && images.experts,
+        "this build has no CUDA kernels: nvcc was not found when "
+        "it was configured; use --device cpu");
+  check(type == DType::F32 || type == DType::F16 || type == DType::BF16,
+        "experts on a CUDA device: expected float, float16 or bfloat16 weights, found ",
+        nameOf(type));
+  check(source.in >= 1 && source.out >= 1 && !source.sizes.empty(),
+        "experts: ", source.sizes.size(), " experts from ", source.in, " to ", source.out);
+  layer.experts = rule.experts = static_cast<int32_t>(source.sizes.size());
+  layer.in = source.in;
+  layer.out = source.out;
+  layer.gated = source.gated;
+  layer.act = source.act;
+  check(rule.rule != Rule::TopK || (rule.k >= 1 && rule.k <= rule.experts), "select: k is ", rule.k,
+        " for ", rule.experts, " experts");
+  const size_t width = bytesOf(type, 1);
+  std::vector<int32_t> hidden{0};
+  for (int32_t size : source.sizes) {
+    check(size >= 1, "experts: an expert of ", size, " neurons");
+    check(int64_t(hidden.back()) + size < (int64_t(1) << 30), "experts: too many neurons");
+    hidden.push_back(hidden.back() + size);
+    layer.mostHidden = std::max(layer.mostHidden, size);
+    evenSizes = evenSizes && size * width % 16 == 0;
+  }
+  const int64_t neurons = hidden.back(), rowsPerNeuron = layer.rowsPerNeuron();
+  auto floats = [&](const float *from, int64_t count, const char *what) {
+    return from ? reinterpret_cast<const float *>(
+                      upload(from, static_cast<size_t>(count) * sizeof(float), what))
+                : nullptr;
+  };
+  auto matrix = [&](const void *from, int64_t count, const char *what) {
+    check(from, "experts: ", what, " are missing");
+    return reinterpret_cast<const float *>(upload(from, static_cast<size_t>(count) * width, what));
+  };
+  layer.hidden = reinterpret_cast<const int32_t *>(
+      upload(hidden.data(), hidden.size() * sizeof(int32_t), "the experts' sizes"));
+  layer.inner =
+      matrix(source.inner, neurons * rowsPerNeuron * source.in, "the experts' first weights");
+  layer.outer = matrix(source.outer, neurons * source.out, "the experts' last weights");
+  layer.innerBias = floats(source.innerBias, neurons * rowsPerNeuron, "the experts' biases");
+  layer.outerBias = floats(source.outerBias, source.out, "the experts' biases");
+  if (hasRouter) {
+    router = upload(source.router, static_cast<size_t>(rule.experts) * size_t(source.in) * width,
+                    "the router's weights");
+    if (source.routerBias)
+      routerBias =
+          upload(source.routerBias, size_t(rule.experts) * sizeof(float), "the router's bias");
+  }
+  rule.thresholds = floats(given.thresholds, rule.experts, "the router's thresholds");
+  rule.bias = floats(given.bias, rule.experts, "the router's selection bias");
+  device.synchronize("copying the experts' weights to the device");
+  dispatchModule = device.load(images.dispatch, "the dispatch kernels");
+  expertModule = device.load(images.experts, "the expert kernels");
+}
+
+Pointer ExpertLayer::upload(const void *from, size_t bytes, const std::string &what) {
+  weights.emplace_back(device, bytes, what);
+  device.upload(weights.back(), from, bytes, what);
+  return weights.back().pointer();
+}
+
+Function ExpertLayer::kernel(const char *name, bool typed) {
+  std::string full = std::string("uoe_") + name;
+  if (typed)
+    full += type == DType::F32 ? "_f32" : type == DType::F16 ? "_f16" : "_bf16";
+  for (const auto &[known, function] : kernels)
+    if (known == full)
+      return function;
+  Function function = device.function(typed ? expertModule : dispatchModule, full);
+  const bool product =
+      typed && (full.rfind("uoe_scores", 0) == 0 || full.rfind("uoe_inner", 0) == 0 ||
+                full.rfind("uoe_outer", 0) == 0);
+  if (product)
+    device.allowShared(function, static_cast<unsigned>(sizeof(ProductTile<BF16>::Shared)), full);
+  kernels.emplace_back(full, function);
+  return function;
+}
+
+void ExpertLayer::run(int32_t samples, int32_t rows, Pointer x, Pointer y, Pointer scores) {
+  check(samples >= 0 && rows >= 0, "experts: ", samples, " samples of ", rows, " rows");
+  // Pairs and tiles are counted in 32 bits.
+  check(mostPairs(rule, capacity, pad, samples, rows) < (int64_t(1) << 31) &&
+            int64_t(samples) * rows < (int64_t(1) << 31),
+        "experts: ", samples, " samples of ", rows, " rows are too many for one run");
+  if (int64_t(samples) * rows == 0)
+    return;
+  check(hasRouter || scores, "experts: there is no router, and no scores are given");
+  if (type == DType::F32)
+    return runAs<float>(samples, rows, x, y, scores);
+  if (type == DType::F16)
+    return runAs<F16>(samples, rows, x, y, scores);
+  runAs<BF16>(samples, rows, x, y, scores);
+}
+
+template <typename T>
+void ExpertLayer::runAs(int32_t samples, int32_t rows, Pointer x, Pointer y, Pointer scores) {
+  using P = ProductTile<T>;
+  static_assert(sizeof(typename P::Shared) == sizeof(ProductTile<BF16>::Shared));
+  const int64_t count = int64_t(samples) * rows, n = rule.experts;
+  const int64_t pairs = mostPairs(rule, capacity, pad, samples, rows);
+  const bool decode = count <= kDecodeRows;
+  ExpertCall<T> call;
+  Dispatch &d = call.dispatch;
+  d.rows = {samples, rows};
+  d.rule = rule;
+  d.capacity = capacity > 0 ? std::min(capacity, rows) : 0;
+  d.pad = pad;
+  d.tileHeight = P::height;
+  call.layer.experts = layer.experts;
+  call.layer.in = layer.in;
+  call.layer.out = layer.out;
+  call.layer.mostHidden = layer.mostHidden;
+  call.layer.hidden = layer.hidden;
+  call.layer.gated = layer.gated;
+  call.layer.act = layer.act;
+  call.layer.inner = reinterpret_cast<const T *>(layer.inner);
+  call.layer.outer = reinterpret_cast<const T *>(layer.outer);
+  call.layer.innerBias = layer.innerBias;
+  call.layer.outerBias = layer.outerBias;
+  call.x = reinterpret_cast<const T *>(x);
+  call.y = reinterpret_cast<T *>(y);
+  call.ldx = layer.in;
+  call.ldy = layer.out;
+  call.ldh = ceilDiv(layer.mostHidden, P::perCopy) * P::perCopy;
+  call.copyInner = layer.in % P::perCopy == 0 && x % 16 == 0;
+  call.copyOuter = evenSizes;
+  call.router = reinterpret_cast<const T *>(router);
+  call.routerBias = reinterpret_cast<const float *>(routerBias);
+  call.splits = static_cast<int32_t>(std::min<int64_t>(kSplits, n));
+  // A column's threads each take a vector at a time.
+  const int32_t vectors = ceilDiv(layer.mostHidden, call.copyOuter ? P::perCopy : 1);
+  while (call.lanes < 32 && call.lanes * 2 <= vectors)
+    call.lanes *= 2;
+
+  auto layOut = [&](Pointer base) {
+    Parts parts(base);
+    call.scores = parts.take<float>(hasRouter ? count * n : 0);
+    d.scores = scores ? reinterpret_cast<const float *>(scores) : call.scores;
+    d.gates = parts.take<float>(count * n);
+    d.masks = parts.take<uint64_t>(count * maskWords(rule.experts));
+    d.columns = parts.take<uint64_t>(d.rows.blocks() * n);
+    d.base = parts.take<int32_t>(d.rows.blocks() * n);
+    d.first = parts.take<int32_t>(n + 1);
+    d.tiles = parts.take<int32_t>(n + 1);
+    d.offset = parts.take<int32_t>(count + 1);
+    d.pairs.ids = parts.take<int32_t>(pairs);
+    d.pairs.place = parts.take<int32_t>(pairs);
+    d.pairs.source = parts.take<int32_t>(pairs);
+    d.pairs.weights = parts.take<float>(pairs);
+    if (decode) {
+      call.list = parts.take<int32_t>(n + 1);
+      call.start = parts.take<int32_t>(n + 1);
+      call.slot = parts.take<int32_t>(n + 1);
+      // All neurons at most.
+      call.decodeH = parts.take<float>(int64_t(layer.mostHidden) * n * kDecodeRows);
+      call.decodePartial = parts.take<float>(int64_t(call.splits) * kDecodeRows * layer.out);
+    } else {
+      call.h = parts.take<T>(pairs * call.ldh);
+      call.partial = parts.take<T>(pairs * layer.out);
+    }
+    return parts.used;
+  };
+  const size_t bytes = layOut(0);
+  if (scratch.bytes() < bytes) {
+    device.synchronize("the experts' last run"); // it may still use the smaller buffer
+    scratch = Buffer();
+    scratch = Buffer(device, bytes, "the experts' scratch");
+  }
+  layOut(scratch.pointer());
+
+  void *dispatchArguments[] = {&d}, *arguments[] = {&call};
+  auto dispatch = [&](const char *name, unsigned blocks, unsigned threads, unsigned shared = 0) {
+    device.launch(kernel(name, false), {blocks}, {threads}, shared, dispatchArguments,
+                  std::string("experts, ") + name);
+  };
+  auto expert = [&](const char *name, Grid grid, unsigned threads, unsigned shared = 0) {
+    device.launch(kernel(name, true), grid, {threads}, shared, arguments,
+                  std::string("experts, ") + name);
+  };
+  const unsigned tileShared = sizeof(typename P::Shared), scanShared = sizeof(ScanShared);
+  const unsigned resident = 2 * static_cast<unsigned>(std::max(1, device.processors()));
+  auto tiles = [&](const char *name, int64_t rowTiles, int64_t columns) {
+    const int64_t all = rowTiles * ceilDiv<int64_t>(columns, P::width);
+    expert(name, {static_cast<unsigned>(std::min<int64_t>(all, 8 * resident))}, P::threads,
+           tileShared);
+  };
+  if (!scores) {
+    if (decode)
+      expert("decode_scores", {blocksFor(n, 8)}, 256);
+    else
+      tiles("scores", ceilDiv<int64_t>(count, P::height), n);
+  }
+  const unsigned rowBlocks = static_cast<unsigned>(d.rows.blocks());
+  dispatch("select", blocksFor(count, 8), 256);
+  dispatch("columns", rowBlocks, 256);
+  if (d.capacity > 0) {
+    dispatch("keep", blocksFor(samples * n, 8), 256);
+    dispatch("masks", rowBlocks, 256);
+  }
+  dispatch("count", blocksFor(n, 256), 256);
+  dispatch("scan", 1, kScanThreads, scanShared);
+  dispatch("place", blocksFor(count, 256), 256);
+  if (decode) {
+    expert("decode_active", {1}, kScanThreads, scanShared);
+    // The host does not know how many are active: the warps that there is room for share them.
+    expert("decode_hidden", {std::min(blocksFor(int64_t(layer.mostHidden) * n, 8), 4 * resident)},
+           256);
+    expert("decode_outer",
+           {blocksFor(layer.out, kOuterThreads / call.lanes), static_cast<unsigned>(call.splits)},
+           kOuterThreads);
+    expert("decode_sum", {blocksFor(count * layer.out, 256)}, 256);
+    return;
+  }
+  const int64_t rowTiles = mostRowTiles(pairs, rule.experts, P::height);
+  tiles("inner", rowTiles, int64_t(layer.mostHidden) * layer.rowsPerNeuron());
+  tiles("outer", rowTiles, layer.out);
+  expert("combine", {blocksFor(count * layer.out, 256)}, 256);
+}
+
+} // namespace uoe::rt::cuda

@@ -1,0 +1,60 @@
+// A router and its experts on a device: weights uploaded once, then any number of rows.
+#pragma once
+#include "Device.h"
+#include "Kernels.h"
+#include "dispatch/Kernels.h"
+#include "runtime/core/DType.h"
+
+namespace uoe::rt::cuda {
+
+/// A layer in host memory, row-major; `type` is F32, F16 or BF16 for all matrices.
+struct ExpertLayerSource {
+  DType type = DType::F32;
+  int32_t in = 0, out = 0;
+  std::vector<int32_t> sizes; // neurons of each expert, at least 1
+  bool gated = false;
+  Activation act = Activation::Identity;
+  const void *router = nullptr;      // [experts, in], or null: scores are given to each run
+  const float *routerBias = nullptr; // [experts] or null
+  const void *inner = nullptr;       // [neurons, in], or [neurons, 2, in]: gate before up
+  const float *innerBias = nullptr;  // [neurons] or [neurons, 2], or null
+  const void *outer = nullptr;       // expert by expert [out, its neurons]
+  const float *outerBias = nullptr;  // [out] or null
+};
+
+class ExpertLayer {
+public:
+  /// `rule.experts`, thresholds and bias (host memory) are taken from here; capacity 0 is none.
+  /// Raises Error for sizes that do not fit, and for a build without kernels.
+  ExpertLayer(Device &device, const ExpertLayerSource &source, const SelectRule &rule,
+              int32_t capacity = 0, bool padWithRows = false,
+              const KernelImages &images = compiledKernels());
+
+  /// y [samples * rows, out] = the chosen experts of x, in device memory of the layer's type, rows
+  /// next to each other. `scores` [samples * rows, experts] in float, or null where there is a
+  /// router. Nothing waits for the device: up to 8 rows take the decoding kernels.
+  void run(int32_t samples, int32_t rows, Pointer x, Pointer y, Pointer scores = 0);
+
+  /// Bytes of scratch for so many rows at most, beside the weights.
+  size_t scratchBytes() const { return scratch.bytes(); }
+
+private:
+  template <typename T>
+  void runAs(int32_t samples, int32_t rows, Pointer x, Pointer y, Pointer scores);
+  Pointer upload(const void *from, size_t bytes, const std::string &what);
+  Function kernel(const char *name, bool typed);
+
+  Device &device;
+  DType type;
+  SelectRule rule;
+  int32_t capacity;
+  bool pad, hasRouter, evenSizes = true;
+  Layer<float> layer; // pointers are the device's, of any type
+  Pointer router = 0, routerBias = 0;
+  std::vector<Buffer> weights;
+  Buffer scratch;
+  std::vector<std::pair<std::string, Function>> kernels;
+  Module dispatchModule = nullptr, expertModule = nullptr;
+};
+
+} // namespace uoe::rt::cuda

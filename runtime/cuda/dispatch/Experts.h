@@ -1,0 +1,223 @@
+// The expert layer from permuted pairs to the result: h = act(x Wg) * (x Wu) * weight for gathered
+// rows, partial = h Wd, y = the sum of a row's partials. Any number of neurons an expert.
+#pragma once
+#include "Activate.h"
+#include "Schedule.h"
+#include "Team.h"
+
+namespace uoe::rt::cuda {
+
+/// The weights of a layer, stacked by expert. Expert e owns neurons hidden[e] .. hidden[e + 1].
+template <typename T> struct Layer {
+  int32_t experts = 0, in = 0, out = 0;
+  int32_t mostHidden = 0;          // of one expert
+  const int32_t *hidden = nullptr; // [experts + 1]
+  bool gated = false;
+  Activation act = Activation::Identity;
+  /// [neurons, in]; gated: [neurons, 2, in], the gate's row before the up row.
+  const T *inner = nullptr;
+  const float *innerBias = nullptr; // [neurons] or [neurons, 2], or null
+  /// Expert by expert [out, its neurons].
+  const T *outer = nullptr;
+  const float *outerBias = nullptr; // [out] or null: added once a row
+
+  UOE_HOST_DEVICE int rowsPerNeuron() const { return gated ? 2 : 1; }
+};
+
+/// 128 x 128 tiles by 8 warps, 2 x 4 of them; three stages of operands in shared memory. Rows of
+/// operands are padded by 16 bytes, so that the lanes of a fragment fall into different banks.
+template <typename T> struct ProductTile {
+  static constexpr int threads = 256, height = 128, width = 128, stages = 3;
+  static constexpr int depth = 64 / sizeof(T); // 64 bytes
+  static constexpr int perCopy = 16 / sizeof(T), stride = depth + perCopy;
+  static constexpr int warpsAcross = 4, down = 4, across = 4;
+  struct Shared {
+    alignas(16) T a[stages][height * stride];
+    alignas(16) T b[stages][width * stride];
+    int32_t source[height];
+  };
+};
+
+/// One tile of a grouped product: C [tile rows, columns] = A [rows, depth] B [columns, depth]ᵀ for
+/// the tile's expert. Row r of the pairs is row gather[r] of A, or row r. `copies`: A, B and their
+/// rows begin at multiples of 16 bytes. store(row, column, c, next) is called for each pair of
+/// adjacent columns; column is even. A block's program.
+template <typename T, typename Team, typename Store>
+UOE_HOST_DEVICE void tileProduct(Team &team, typename ProductTile<T>::Shared &shared,
+                                 const Tile &tile, const T *a, int64_t lda, const int32_t *gather,
+                                 const T *b, int32_t columns, int32_t depth, bool copies,
+                                 Store &&store) {
+  using P = ProductTile<T>;
+  typename Team::template Registers<TileC<P::down, P::across>> c(team);
+  team.each([&](int thread) {
+    UOE_UNROLL
+    for (int i = 0; i < P::down; ++i)
+      UOE_UNROLL
+    for (int j = 0; j < P::across; ++j)
+      UOE_UNROLL
+    for (int q = 0; q < 4; ++q)
+      c[thread].c[i][j][q] = 0;
+    for (int r = thread; r < P::height; r += P::threads)
+      shared.source[r] = r >= tile.rows ? -1 : gather ? gather[tile.row + r] : tile.row + r;
+  });
+
+  // Part `step` of the depth into its stage; what lies outside becomes 0.
+  auto load = [&](int step) {
+    T *toA = shared.a[step % P::stages], *toB = shared.b[step % P::stages];
+    const int perRow = P::depth / P::perCopy;
+    team.own([&](int thread) {
+      for (int i = thread; i < (P::height + P::width) * perRow; i += P::threads) {
+        const bool isA = i < P::height * perRow;
+        const int row = isA ? i / perRow : i / perRow - P::height;
+        const int at = i % perRow * P::perCopy, k = step * P::depth + at;
+        const int32_t from = isA                           ? shared.source[row]
+                             : tile.column + row < columns ? tile.column + row
+                                                           : -1;
+        const int count = from < 0 ? 0 : most(0, least(P::perCopy, depth - k));
+        T *to = (isA ? toA : toB) + row * P::stride + at;
+        const T *source = isA ? a : b;
+        if (count > 0)
+          source += from * (isA ? lda : int64_t(depth)) + k;
+        if (copies) {
+          team.copy(to, source, count * int(sizeof(T)));
+        } else {
+          for (int x = 0; x < P::perCopy; ++x)
+            to[x] = x < count ? source[x] : fromFloat<T>(0);
+        }
+      }
+    });
+  };
+
+  const int steps = ceilDiv(depth, P::depth);
+  for (int step = 0; step < P::stages - 1; ++step) {
+    if (step < steps)
+      load(step);
+    team.commit();
+  }
+  for (int step = 0; step < steps; ++step) {
+    team.template waitFor<P::stages - 2>();
+    // Everyone's part has arrived, and everyone is done with the stage that is loaded next.
+    team.each([](int) {});
+    if (step + P::stages - 1 < steps)
+      load(step + P::stages - 1);
+    team.commit();
+    const T *fromA = shared.a[step % P::stages], *fromB = shared.b[step % P::stages];
+    if constexpr (sizeof(T) == 2) {
+      UOE_UNROLL
+      for (int k = 0; k < P::depth; k += 16) {
+        typename Team::template Registers<TileA<P::down>> ownA(team);
+        typename Team::template Registers<TileB<P::across>> ownB(team);
+        team.own([&](int thread) {
+          const int lane = thread % 32, warp = thread / 32;
+          const T *tileA = fromA + warp / P::warpsAcross * P::down * 16 * P::stride + k;
+          const T *tileB = fromB + warp % P::warpsAcross * P::across * 8 * P::stride + k;
+          UOE_UNROLL
+          for (int i = 0; i < P::down; ++i)
+            UOE_UNROLL
+          for (int r = 0; r < 4; ++r)
+            ownA[thread].a[i][r] = *reinterpret_cast<const uint32_t *>(
+                tileA + (16 * i + aRow(lane, r)) * P::stride + aColumn(lane, r));
+          UOE_UNROLL
+          for (int j = 0; j < P::across; ++j)
+            UOE_UNROLL
+          for (int r = 0; r < 2; ++r)
+            ownB[thread].b[j][r] = *reinterpret_cast<const uint32_t *>(
+                tileB + (8 * j + bColumn(lane)) * P::stride + bRow(lane, r));
+        });
+        team.template multiply<T>(c, ownA, ownB);
+      }
+    } else {
+      team.own([&](int thread) {
+        const int lane = thread % 32, warp = thread / 32;
+        const T *tileA = fromA + warp / P::warpsAcross * P::down * 16 * P::stride;
+        const T *tileB = fromB + warp % P::warpsAcross * P::across * 8 * P::stride;
+        for (int k = 0; k < P::depth; ++k)
+          UOE_UNROLL
+        for (int i = 0; i < P::down; ++i)
+          UOE_UNROLL
+        for (int j = 0; j < P::across; ++j)
+          UOE_UNROLL
+        for (int q = 0; q < 4; ++q)
+          c[thread].c[i][j][q] += tileA[(16 * i + cRow(lane, q)) * P::stride + k] *
+                                  tileB[(8 * j + cColumn(lane, q)) * P::stride + k];
+      });
+    }
+  }
+  team.template waitFor<0>();
+  // Also keeps the next tile of this block from overwriting what is still read.
+  team.each([&](int thread) {
+    const int lane = thread % 32, warp = thread / 32;
+    UOE_UNROLL
+    for (int i = 0; i < P::down; ++i)
+      UOE_UNROLL
+    for (int j = 0; j < P::across; ++j)
+      UOE_UNROLL
+    for (int q = 0; q < 4; q += 2) {
+      const int row = (warp / P::warpsAcross * P::down + i) * 16 + cRow(lane, q);
+      const int column =
+          tile.column + (warp % P::warpsAcross * P::across + j) * 8 + cColumn(lane, q);
+      if (row < tile.rows && column < columns)
+        store(tile.row + row, column, c[thread].c[i][j][q], c[thread].c[i][j][q + 1]);
+    }
+  });
+}
+
+/// h [pairs, ldh] of one tile; its columns are rows of `inner`. A block's program.
+template <typename T, typename Team>
+UOE_HOST_DEVICE void innerTile(Team &team, typename ProductTile<T>::Shared &shared,
+                               const Layer<T> &layer, const Tile &tile, const T *x, int64_t ldx,
+                               const int32_t *source, const float *weights, bool copies, T *h,
+                               int64_t ldh) {
+  const int per = layer.rowsPerNeuron();
+  const int64_t firstRow = int64_t(layer.hidden[tile.expert]) * per;
+  const int32_t neurons = layer.hidden[tile.expert + 1] - layer.hidden[tile.expert];
+  const int32_t columns = neurons * per;
+  if (tile.column >= columns)
+    return; // another expert is wider
+  const float *bias = layer.innerBias ? layer.innerBias + firstRow : nullptr;
+  tileProduct<T>(team, shared, tile, x, ldx, source, layer.inner + firstRow * layer.in, columns,
+                 layer.in, copies, [&](int32_t row, int32_t column, float c, float next) {
+                   const float first = c + (bias ? bias[column] : 0.0f);
+                   const bool both = column + 1 < columns;
+                   const float second = next + (bias && both ? bias[column + 1] : 0.0f);
+                   T *to = h + row * ldh;
+                   if (layer.gated) {
+                     to[column / 2] =
+                         fromFloat<T>(activate(layer.act, first) * second * weights[row]);
+                   } else {
+                     to[column] = fromFloat<T>(activate(layer.act, first) * weights[row]);
+                     if (both)
+                       to[column + 1] = fromFloat<T>(activate(layer.act, second) * weights[row]);
+                   }
+                 });
+}
+
+/// partial [pairs, out] of one tile. A block's program.
+template <typename T, typename Team>
+UOE_HOST_DEVICE void outerTile(Team &team, typename ProductTile<T>::Shared &shared,
+                               const Layer<T> &layer, const Tile &tile, const T *h, int64_t ldh,
+                               bool copies, T *partial) {
+  const int64_t first = layer.hidden[tile.expert];
+  const int32_t neurons = layer.hidden[tile.expert + 1] - layer.hidden[tile.expert];
+  tileProduct<T>(team, shared, tile, h, ldh, nullptr, layer.outer + first * layer.out, layer.out,
+                 neurons, copies, [&](int32_t row, int32_t column, float c, float next) {
+                   T *to = partial + int64_t(row) * layer.out + column;
+                   to[0] = fromFloat<T>(c);
+                   if (column + 1 < layer.out)
+                     to[1] = fromFloat<T>(next);
+                 });
+}
+
+/// y [row, column] = bias + the row's partials, added in float up the row's list of experts: what
+/// one thread does. Rows that chose nobody get the bias.
+template <typename T>
+UOE_HOST_DEVICE void combineElement(int64_t row, int32_t column, int32_t out, const T *partial,
+                                    const int32_t *offset, const int32_t *place, const float *bias,
+                                    T *y, int64_t ldy) {
+  float sum = bias ? bias[column] : 0.0f;
+  for (int32_t i = offset[row]; i < offset[row + 1]; ++i)
+    sum += toFloat(partial[int64_t(place[i]) * out + column]);
+  y[row * ldy + column] = fromFloat<T>(sum);
+}
+
+} // namespace uoe::rt::cuda
