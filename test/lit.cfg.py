@@ -34,5 +34,8 @@ fake_cuda = os.path.join(config.test_exec_root, "runtime", "cuda", "fake")
 config.substitutions.append(("%fake_cuda", fake_cuda))
 if os.path.exists(os.path.join(fake_cuda, "libcuda.so.1")):
     config.available_features.add("fake-cuda")
+if os.path.exists(os.path.join(config.uoe_bin_dir, "uoe-bench-cuda")) and os.path.exists(
+        os.path.join(config.test_exec_root, "..", "runtime", "cuda", "Experts.fatbin")):
+    config.available_features.add("uoe-bench-cuda")
 if os.path.exists("/dev/full"):
     config.available_features.add("dev-full")

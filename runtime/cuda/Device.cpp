@@ -139,6 +139,36 @@ void Device::download(void *to, const Buffer &from, size_t bytes, const std::str
   synchronize("copying " + what + " from the device");
 }
 
+void Device::copy(const Buffer &to, const Buffer &from, size_t bytes) {
+  check(bytes <= from.bytes() && bytes <= to.bytes(), "copying ", bytes,
+        " bytes between buffers of ", from.bytes(), " and ", to.bytes());
+  if (bytes > 0)
+    require(loaded->call.cuMemcpyDtoDAsync_v2(to.pointer(), from.pointer(), bytes, workStream),
+            "copying memory");
+}
+
+double Device::seconds(const std::function<void()> &work, const std::string &what) {
+  const Symbols &call = loaded->call;
+  struct Events {
+    const Symbols &call;
+    Event begin = nullptr, end = nullptr;
+    ~Events() {
+      for (Event event : {begin, end})
+        if (event)
+          call.cuEventDestroy_v2(event);
+    }
+  } events{call};
+  require(call.cuEventCreate(&events.begin, 0), "making an event");
+  require(call.cuEventCreate(&events.end, 0), "making an event");
+  require(call.cuEventRecord(events.begin, workStream), "recording an event");
+  work();
+  require(call.cuEventRecord(events.end, workStream), "recording an event");
+  require(call.cuEventSynchronize(events.end), what);
+  float milliseconds = 0;
+  require(call.cuEventElapsedTime(&milliseconds, events.begin, events.end), what);
+  return 1e-3 * milliseconds;
+}
+
 void Device::clear(const Buffer &buffer) {
   if (buffer.bytes() > 0)
     require(loaded->call.cuMemsetD8Async(buffer.pointer(), 0, buffer.bytes(), workStream),

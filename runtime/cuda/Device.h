@@ -3,6 +3,7 @@
 #pragma once
 #include "Driver.h"
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 namespace uoe::rt::cuda {
@@ -52,7 +53,10 @@ public:
   void upload(const Buffer &to, const void *from, size_t bytes, const std::string &what);
   /// Waits for the stream: `to` holds the data on return.
   void download(void *to, const Buffer &from, size_t bytes, const std::string &what);
+  void copy(const Buffer &to, const Buffer &from, size_t bytes);
   void clear(const Buffer &buffer);
+  /// Seconds that the device takes for what `work` puts on the stream; waits for it.
+  double seconds(const std::function<void()> &work, const std::string &what);
   /// Waits for all work. An error of an earlier launch appears here at the latest.
   void synchronize(const std::string &what);
 

@@ -37,6 +37,7 @@ using Function = void *;
   X(cuMemFree_v2, (Pointer pointer))                                                               \
   X(cuMemcpyHtoDAsync_v2, (Pointer to, const void *from, size_t bytes, Stream stream))             \
   X(cuMemcpyDtoHAsync_v2, (void *to, Pointer from, size_t bytes, Stream stream))                   \
+  X(cuMemcpyDtoDAsync_v2, (Pointer to, Pointer from, size_t bytes, Stream stream))                 \
   X(cuMemsetD8Async, (Pointer to, unsigned char value, size_t bytes, Stream stream))               \
   X(cuStreamCreate, (Stream * stream, unsigned flags))                                             \
   X(cuStreamSynchronize, (Stream stream))                                                          \

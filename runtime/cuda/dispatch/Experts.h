@@ -115,14 +115,14 @@ UOE_HOST_DEVICE void tileProduct(Team &team, typename ProductTile<T>::Shared &sh
           for (int i = 0; i < P::down; ++i)
             UOE_UNROLL
           for (int r = 0; r < 4; ++r)
-            ownA[thread].a[i][r] = *reinterpret_cast<const uint32_t *>(
-                tileA + (16 * i + aRow(lane, r)) * P::stride + aColumn(lane, r));
+            ownA[thread].a[i][r] =
+                wordOf(tileA + (16 * i + aRow(lane, r)) * P::stride + aColumn(lane, r));
           UOE_UNROLL
           for (int j = 0; j < P::across; ++j)
             UOE_UNROLL
           for (int r = 0; r < 2; ++r)
-            ownB[thread].b[j][r] = *reinterpret_cast<const uint32_t *>(
-                tileB + (8 * j + bColumn(lane)) * P::stride + bRow(lane, r));
+            ownB[thread].b[j][r] =
+                wordOf(tileB + (8 * j + bColumn(lane)) * P::stride + bRow(lane, r));
         });
         team.template multiply<T>(c, ownA, ownB);
       }

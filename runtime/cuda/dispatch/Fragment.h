@@ -28,6 +28,17 @@ UOE_HOST_DEVICE constexpr int cColumn(int lane, int i) {
   return 2 * (lane % 4) + i % 2;
 }
 
+/// Two adjacent 16-bit elements as one register; `from` is a multiple of 4 bytes.
+template <typename T> UOE_HOST_DEVICE inline uint32_t wordOf(const T *from) {
+#ifdef __CUDA_ARCH__
+  return *reinterpret_cast<const uint32_t *>(from);
+#else
+  uint32_t word;
+  std::memcpy(&word, from, sizeof word);
+  return word;
+#endif
+}
+
 /// What one thread holds of a warp's tile: `down` times 16 rows, `across` times 8 columns.
 template <int down, int across> struct TileC { float c[down][across][4]; };
 template <int down> struct TileA { uint32_t a[down][4]; };

@@ -108,6 +108,12 @@ TEST_F(DeviceTest, DataGoesThereAndBack) {
   device.clear(buffer);
   device.download(back.data(), buffer, 4000, "values");
   EXPECT_EQ(back, std::vector<int>(1000));
+  device.upload(buffer, values.data(), 4000, "values");
+  Buffer copied(device, 4000, "copy");
+  device.copy(copied, buffer, 4000);
+  device.download(back.data(), copied, 4000, "copy");
+  EXPECT_EQ(values, back);
+  EXPECT_THAT(messageOf([&] { device.copy(copied, buffer, 4001); }), HasSubstr("4001 bytes"));
   // No bytes are no buffer, and copies of none are no calls.
   Buffer none(device, 0, "nothing");
   EXPECT_EQ(none.pointer(), 0u);
@@ -166,6 +172,18 @@ TEST_F(DeviceTest, LostInMidRun) {
   make("");
   EXPECT_EQ(messageOf([&] { Buffer(device, 64, "more"); }), message);
   EXPECT_EQ(messageOf([&] { device.launch(kernel, {1}, {32}, 0, nullptr, "x"); }), message);
+}
+
+TEST_F(DeviceTest, Times) {
+  Device device(Driver::load(UOE_FAKE_DRIVER));
+  int runs = 0;
+  EXPECT_DOUBLE_EQ(device.seconds([&] { ++runs; }, "a run"), 1e-3); // what the tests' driver says
+  EXPECT_EQ(runs, 1);
+  for (const char *step : {"cuEventCreate=2@3", "cuEventRecord=999@3", "cuEventSynchronize=999@2",
+                           "cuEventElapsedTime=999@2"}) {
+    make(step);
+    EXPECT_NE(messageOf([&] { device.seconds([] {}, "a run"); }), "nothing was raised") << step;
+  }
 }
 
 TEST_F(DeviceTest, Launches) {

@@ -221,6 +221,11 @@ int cuMemcpyDtoHAsync_v2(void *to, unsigned long long from, size_t bytes, void *
   std::memcpy(to, reinterpret_cast<const void *>(from), bytes);
   return 0;
 }
+int cuMemcpyDtoDAsync_v2(unsigned long long to, unsigned long long from, size_t bytes, void *) {
+  ENTER_CONTEXT();
+  std::memcpy(reinterpret_cast<void *>(to), reinterpret_cast<const void *>(from), bytes);
+  return 0;
+}
 int cuMemsetD8Async(unsigned long long to, unsigned char value, size_t bytes, void *) {
   ENTER_CONTEXT();
   std::memset(reinterpret_cast<void *>(to), value, bytes);
@@ -244,6 +249,7 @@ int cuStreamDestroy_v2(void *) {
 int cuEventCreate(void **event, unsigned) {
   ENTER_CONTEXT();
   *event = &inUse;
+  ++live;
   return 0;
 }
 int cuEventRecord(void *, void *) {
@@ -260,8 +266,9 @@ int cuEventElapsedTime(float *milliseconds, void *, void *) {
   return 0;
 }
 int cuEventDestroy_v2(void *) {
-  ENTER_CONTEXT();
-  return 0;
+  std::lock_guard<std::mutex> lock(guard);
+  --live;
+  return contextStatus("cuEventDestroy_v2");
 }
 int cuModuleLoadData(void **module, const void *) {
   ENTER_CONTEXT();
