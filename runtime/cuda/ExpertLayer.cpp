@@ -35,6 +35,8 @@ int64_t mostPairs(const SelectRule &rule, int32_t capacity, bool pad, int64_t sa
 }
 
 constexpr int kSplits = 8;
+/// Shorter patches would leave most of a tile of 128 rows empty.
+constexpr int kSharedRows = 64;
 
 unsigned blocksFor(int64_t items, int64_t perBlock) {
   return static_cast<unsigned>(ceilDiv(items, perBlock));
@@ -117,14 +119,18 @@ Function ExpertLayer::kernel(const char *name, bool typed) {
   Function function = device.function(typed ? expertModule : dispatchModule, full);
   const bool product =
       typed && (full.rfind("uoe_scores", 0) == 0 || full.rfind("uoe_inner", 0) == 0 ||
-                full.rfind("uoe_outer", 0) == 0);
+                full.rfind("uoe_outer", 0) == 0 || full.rfind("uoe_shared_outer", 0) == 0);
   if (product)
     device.allowShared(function, static_cast<unsigned>(sizeof(ProductTile<BF16>::Shared)), full);
   kernels.emplace_back(full, function);
   return function;
 }
 
-void ExpertLayer::run(int32_t samples, int32_t rows, Pointer x, Pointer y, Pointer scores) {
+void ExpertLayer::run(int32_t samples, int32_t rows, Pointer x, Pointer y, Pointer scores,
+                      int32_t patch) {
+  check(patch >= 1, "experts: patches of ", patch, " rows");
+  check(patch == 1 || capacity == 0,
+        "experts: a capacity counts patches, here it would count rows");
   check(samples >= 0 && rows >= 0, "experts: ", samples, " samples of ", rows, " rows");
   // Pairs and tiles are counted in 32 bits.
   check(mostPairs(rule, capacity, pad, samples, rows) < (int64_t(1) << 31) &&
@@ -133,26 +139,29 @@ void ExpertLayer::run(int32_t samples, int32_t rows, Pointer x, Pointer y, Point
   if (int64_t(samples) * rows == 0)
     return;
   check(hasRouter || scores, "experts: there is no router, and no scores are given");
+  check(patch == 1 || scores, "experts: a router scores rows; scores of patches are to be given");
   if (type == DType::F32)
-    return runAs<float>(samples, rows, x, y, scores);
+    return runAs<float>(samples, rows, x, y, scores, patch);
   if (type == DType::F16)
-    return runAs<F16>(samples, rows, x, y, scores);
-  runAs<BF16>(samples, rows, x, y, scores);
+    return runAs<F16>(samples, rows, x, y, scores, patch);
+  runAs<BF16>(samples, rows, x, y, scores, patch);
 }
 
 template <typename T>
-void ExpertLayer::runAs(int32_t samples, int32_t rows, Pointer x, Pointer y, Pointer scores) {
+void ExpertLayer::runAs(int32_t samples, int32_t rows, Pointer x, Pointer y, Pointer scores,
+                        int32_t patch) {
   using P = ProductTile<T>;
   static_assert(sizeof(typename P::Shared) == sizeof(ProductTile<BF16>::Shared));
   const int64_t count = int64_t(samples) * rows, n = rule.experts;
   const int64_t pairs = mostPairs(rule, capacity, pad, samples, rows);
-  const bool decode = count <= kDecodeRows;
+  const bool decode = count <= kDecodeRows, shared = !decode && patch >= kSharedRows;
   ExpertCall<T> call;
   Dispatch &d = call.dispatch;
   d.rows = {samples, rows};
   d.rule = rule;
   d.capacity = capacity > 0 ? std::min(capacity, rows) : 0;
   d.pad = pad;
+  d.patch = patch;
   d.tileHeight = P::height;
   call.layer.experts = layer.experts;
   call.layer.in = layer.in;
@@ -204,7 +213,7 @@ void ExpertLayer::runAs(int32_t samples, int32_t rows, Pointer x, Pointer y, Poi
       call.decodePartial = parts.take<float>(int64_t(call.splits) * kDecodeRows * layer.out);
     } else {
       call.h = parts.take<T>(pairs * call.ldh);
-      call.partial = parts.take<T>(pairs * layer.out);
+      call.partial = parts.take<T>(shared ? 0 : pairs * layer.out);
     }
     return parts.used;
   };
@@ -217,12 +226,13 @@ void ExpertLayer::runAs(int32_t samples, int32_t rows, Pointer x, Pointer y, Poi
   layOut(scratch.pointer());
 
   void *dispatchArguments[] = {&d}, *arguments[] = {&call};
-  auto dispatch = [&](const char *name, unsigned blocks, unsigned threads, unsigned shared = 0) {
-    device.launch(kernel(name, false), {blocks}, {threads}, shared, dispatchArguments,
+  auto dispatch = [&](const char *name, unsigned blocks, unsigned threads,
+                      unsigned sharedBytes = 0) {
+    device.launch(kernel(name, false), {blocks}, {threads}, sharedBytes, dispatchArguments,
                   std::string("experts, ") + name);
   };
-  auto expert = [&](const char *name, Grid grid, unsigned threads, unsigned shared = 0) {
-    device.launch(kernel(name, true), grid, {threads}, shared, arguments,
+  auto expert = [&](const char *name, Grid grid, unsigned threads, unsigned sharedBytes = 0) {
+    device.launch(kernel(name, true), grid, {threads}, sharedBytes, arguments,
                   std::string("experts, ") + name);
   };
   const unsigned tileShared = sizeof(typename P::Shared), scanShared = sizeof(ScanShared);
@@ -261,6 +271,10 @@ void ExpertLayer::runAs(int32_t samples, int32_t rows, Pointer x, Pointer y, Poi
   }
   const int64_t rowTiles = mostRowTiles(pairs, rule.experts, P::height);
   tiles("inner", rowTiles, int64_t(layer.mostHidden) * layer.rowsPerNeuron());
+  if (shared) {
+    tiles("shared_outer", samples * d.patches() * ceilDiv(patch, P::height), layer.out);
+    return;
+  }
   tiles("outer", rowTiles, layer.out);
   expert("combine", {blocksFor(count * layer.out, 256)}, 256);
 }

@@ -32,15 +32,18 @@ public:
 
   /// y [samples * rows, out] = the chosen experts of x, in device memory of the layer's type, rows
   /// next to each other. `scores` [samples * rows, experts] in float, or null where there is a
-  /// router. Nothing waits for the device: up to 8 rows take the decoding kernels.
-  void run(int32_t samples, int32_t rows, Pointer x, Pointer y, Pointer scores = 0);
+  /// router. Nothing waits for the device: up to 8 rows take the decoding kernels. With `patch` > 1
+  /// so many consecutive rows of a sample share a row of scores [samples, ceil(rows / patch),
+  /// experts], and from 64 on nothing is written between the last product and y.
+  void run(int32_t samples, int32_t rows, Pointer x, Pointer y, Pointer scores = 0,
+           int32_t patch = 1);
 
   /// Bytes of scratch for so many rows at most, beside the weights.
   size_t scratchBytes() const { return scratch.bytes(); }
 
 private:
   template <typename T>
-  void runAs(int32_t samples, int32_t rows, Pointer x, Pointer y, Pointer scores);
+  void runAs(int32_t samples, int32_t rows, Pointer x, Pointer y, Pointer scores, int32_t patch);
   Pointer upload(const void *from, size_t bytes, const std::string &what);
   Function kernel(const char *name, bool typed);
 

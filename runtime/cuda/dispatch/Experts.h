@@ -38,46 +38,56 @@ template <typename T> struct ProductTile {
   };
 };
 
-/// One tile of a grouped product: C [tile rows, columns] = A [rows, depth] B [columns, depth]ᵀ for
-/// the tile's expert. Row r of the pairs is row gather[r] of A, or row r. `copies`: A, B and their
-/// rows begin at multiples of 16 bytes. store(row, column, c, next) is called for each pair of
-/// adjacent columns; column is even. A block's program.
-template <typename T, typename Team, typename Store>
+/// A part of a product's depth: B's rows in it [columns, depth], `ldb` apart, and where A's begin.
+template <typename T> struct Segment {
+  const T *b = nullptr;
+  int64_t ldb = 0, shiftA = 0; // elements
+  int32_t depth = 0;
+};
+
+/// One tile of a product: C [tile rows, columns] = the sum over segments of A [rows, depth]
+/// B [columns, depth]ᵀ. Row r of the pairs is row gather[r] of A, or row r. `copies`: A, B and
+/// their rows begin at multiples of 16 bytes in each segment. store(row, column, c, next) is called
+/// for each pair of adjacent columns; column is even. A block's program.
+template <typename T, typename Team, typename Segments, typename Store>
 UOE_HOST_DEVICE void tileProduct(Team &team, typename ProductTile<T>::Shared &shared,
                                  const Tile &tile, const T *a, int64_t lda, const int32_t *gather,
-                                 const T *b, int32_t columns, int32_t depth, bool copies,
+                                 int32_t columns, int segments, Segments &&segment, bool copies,
                                  Store &&store) {
   using P = ProductTile<T>;
   typename Team::template Registers<TileC<P::down, P::across>> c(team);
   team.each([&](int thread) {
-    UOE_UNROLL
-    for (int i = 0; i < P::down; ++i)
-      UOE_UNROLL
-    for (int j = 0; j < P::across; ++j)
-      UOE_UNROLL
-    for (int q = 0; q < 4; ++q)
-      c[thread].c[i][j][q] = 0;
+    unrolled<P::down, P::across, 4>([&](int i, int j, int q) { c[thread].c[i][j][q] = 0; });
     for (int r = thread; r < P::height; r += P::threads)
       shared.source[r] = r >= tile.rows ? -1 : gather ? gather[tile.row + r] : tile.row + r;
   });
 
-  // Part `step` of the depth into its stage; what lies outside becomes 0.
+  // The next part of the depth, segment by segment, into its stage; what lies outside becomes 0.
+  int next = 0, steps = 0;
+  for (int i = 0; i < segments; ++i)
+    steps += ceilDiv(segment(i).depth, P::depth);
+  Segment<T> now;
+  int32_t done = 0;
   auto load = [&](int step) {
+    while (done >= now.depth) {
+      now = segment(next++);
+      done = 0;
+    }
     T *toA = shared.a[step % P::stages], *toB = shared.b[step % P::stages];
     const int perRow = P::depth / P::perCopy;
     team.own([&](int thread) {
       for (int i = thread; i < (P::height + P::width) * perRow; i += P::threads) {
         const bool isA = i < P::height * perRow;
         const int row = isA ? i / perRow : i / perRow - P::height;
-        const int at = i % perRow * P::perCopy, k = step * P::depth + at;
+        const int at = i % perRow * P::perCopy, k = done + at;
         const int32_t from = isA                           ? shared.source[row]
                              : tile.column + row < columns ? tile.column + row
                                                            : -1;
-        const int count = from < 0 ? 0 : most(0, least(P::perCopy, depth - k));
+        const int count = from < 0 ? 0 : most(0, least(P::perCopy, now.depth - k));
         T *to = (isA ? toA : toB) + row * P::stride + at;
-        const T *source = isA ? a : b;
+        const T *source = isA ? a : now.b;
         if (count > 0)
-          source += from * (isA ? lda : int64_t(depth)) + k;
+          source += (isA ? from * lda + now.shiftA : from * now.ldb) + k;
         if (copies) {
           team.copy(to, source, count * int(sizeof(T)));
         } else {
@@ -86,9 +96,9 @@ UOE_HOST_DEVICE void tileProduct(Team &team, typename ProductTile<T>::Shared &sh
         }
       }
     });
+    done += P::depth;
   };
 
-  const int steps = ceilDiv(depth, P::depth);
   for (int step = 0; step < P::stages - 1; ++step) {
     if (step < steps)
       load(step);
@@ -102,63 +112,54 @@ UOE_HOST_DEVICE void tileProduct(Team &team, typename ProductTile<T>::Shared &sh
       load(step + P::stages - 1);
     team.commit();
     const T *fromA = shared.a[step % P::stages], *fromB = shared.b[step % P::stages];
+    auto rowsA = [&](int thread) {
+      return fromA + thread / 32 / P::warpsAcross * P::down * 16 * P::stride;
+    };
+    auto rowsB = [&](int thread) {
+      return fromB + thread / 32 % P::warpsAcross * P::across * 8 * P::stride;
+    };
     if constexpr (sizeof(T) == 2) {
-      UOE_UNROLL
-      for (int k = 0; k < P::depth; k += 16) {
+      unrolled<P::depth / 16>([&](int part) {
         typename Team::template Registers<TileA<P::down>> ownA(team);
         typename Team::template Registers<TileB<P::across>> ownB(team);
         team.own([&](int thread) {
-          const int lane = thread % 32, warp = thread / 32;
-          const T *tileA = fromA + warp / P::warpsAcross * P::down * 16 * P::stride + k;
-          const T *tileB = fromB + warp % P::warpsAcross * P::across * 8 * P::stride + k;
-          UOE_UNROLL
-          for (int i = 0; i < P::down; ++i)
-            UOE_UNROLL
-          for (int r = 0; r < 4; ++r)
+          const int lane = thread % 32;
+          const T *tileA = rowsA(thread) + 16 * part, *tileB = rowsB(thread) + 16 * part;
+          unrolled<P::down, 4>([&](int i, int r) {
             ownA[thread].a[i][r] =
                 wordOf(tileA + (16 * i + aRow(lane, r)) * P::stride + aColumn(lane, r));
-          UOE_UNROLL
-          for (int j = 0; j < P::across; ++j)
-            UOE_UNROLL
-          for (int r = 0; r < 2; ++r)
+          });
+          unrolled<P::across, 2>([&](int j, int r) {
             ownB[thread].b[j][r] =
                 wordOf(tileB + (8 * j + bColumn(lane)) * P::stride + bRow(lane, r));
+          });
         });
         team.template multiply<T>(c, ownA, ownB);
-      }
+      });
     } else {
       team.own([&](int thread) {
-        const int lane = thread % 32, warp = thread / 32;
-        const T *tileA = fromA + warp / P::warpsAcross * P::down * 16 * P::stride;
-        const T *tileB = fromB + warp % P::warpsAcross * P::across * 8 * P::stride;
+        const int lane = thread % 32;
+        const T *tileA = rowsA(thread), *tileB = rowsB(thread);
         for (int k = 0; k < P::depth; ++k)
-          UOE_UNROLL
-        for (int i = 0; i < P::down; ++i)
-          UOE_UNROLL
-        for (int j = 0; j < P::across; ++j)
-          UOE_UNROLL
-        for (int q = 0; q < 4; ++q)
-          c[thread].c[i][j][q] += tileA[(16 * i + cRow(lane, q)) * P::stride + k] *
-                                  tileB[(8 * j + cColumn(lane, q)) * P::stride + k];
+          unrolled<P::down, P::across, 4>([&](int i, int j, int q) {
+            c[thread].c[i][j][q] += tileA[(16 * i + cRow(lane, q)) * P::stride + k] *
+                                    tileB[(8 * j + cColumn(lane, q)) * P::stride + k];
+          });
       });
     }
   }
   team.template waitFor<0>();
-  // Also keeps the next tile of this block from overwriting what is still read.
+  // The barrier also keeps the next tile of this block from overwriting what is still read.
   team.each([&](int thread) {
     const int lane = thread % 32, warp = thread / 32;
-    UOE_UNROLL
-    for (int i = 0; i < P::down; ++i)
-      UOE_UNROLL
-    for (int j = 0; j < P::across; ++j)
-      UOE_UNROLL
-    for (int q = 0; q < 4; q += 2) {
+    unrolled<P::down, P::across, 2>([&](int i, int j, int half) {
+      const int q = 2 * half;
       const int row = (warp / P::warpsAcross * P::down + i) * 16 + cRow(lane, q);
       const int column =
           tile.column + (warp % P::warpsAcross * P::across + j) * 8 + cColumn(lane, q);
       if (row < tile.rows && column < columns)
         store(tile.row + row, column, c[thread].c[i][j][q], c[thread].c[i][j][q + 1]);
-    }
+    });
   });
 }
 
@@ -175,8 +176,11 @@ UOE_HOST_DEVICE void innerTile(Team &team, typename ProductTile<T>::Shared &shar
   if (tile.column >= columns)
     return; // another expert is wider
   const float *bias = layer.innerBias ? layer.innerBias + firstRow : nullptr;
-  tileProduct<T>(team, shared, tile, x, ldx, source, layer.inner + firstRow * layer.in, columns,
-                 layer.in, copies, [&](int32_t row, int32_t column, float c, float next) {
+  auto whole = [&](int) {
+    return Segment<T>{layer.inner + firstRow * layer.in, layer.in, 0, layer.in};
+  };
+  tileProduct<T>(team, shared, tile, x, ldx, source, columns, 1, whole, copies,
+                 [&](int32_t row, int32_t column, float c, float next) {
                    const float first = c + (bias ? bias[column] : 0.0f);
                    const bool both = column + 1 < columns;
                    const float second = next + (bias && both ? bias[column + 1] : 0.0f);
@@ -199,12 +203,41 @@ UOE_HOST_DEVICE void outerTile(Team &team, typename ProductTile<T>::Shared &shar
                                bool copies, T *partial) {
   const int64_t first = layer.hidden[tile.expert];
   const int32_t neurons = layer.hidden[tile.expert + 1] - layer.hidden[tile.expert];
-  tileProduct<T>(team, shared, tile, h, ldh, nullptr, layer.outer + first * layer.out, layer.out,
-                 neurons, copies, [&](int32_t row, int32_t column, float c, float next) {
+  auto whole = [&](int) {
+    return Segment<T>{layer.outer + first * layer.out, neurons, 0, neurons};
+  };
+  tileProduct<T>(team, shared, tile, h, ldh, nullptr, layer.out, 1, whole, copies,
+                 [&](int32_t row, int32_t column, float c, float next) {
                    T *to = partial + int64_t(row) * layer.out + column;
                    to[0] = fromFloat<T>(c);
                    if (column + 1 < layer.out)
                      to[1] = fromFloat<T>(next);
+                 });
+}
+
+/// y of rows that all chose the same experts: one product over the depth of all of them, kept in
+/// registers and written once, without partials. Consecutive rows have consecutive pairs within
+/// each of their experts. `tile` counts rows, and columns of y; ids and place are Permute.h's. A
+/// block's program.
+template <typename T, typename Team>
+UOE_HOST_DEVICE void sharedOuterTile(Team &team, typename ProductTile<T>::Shared &shared,
+                                     const Layer<T> &layer, const Tile &tile, const int32_t *offset,
+                                     const int32_t *ids, const int32_t *place, const T *h,
+                                     int64_t ldh, bool copies, T *y, int64_t ldy) {
+  const int32_t entry = offset[tile.row];
+  auto expert = [&](int i) {
+    const int32_t e = ids[entry + i];
+    const int32_t neurons = layer.hidden[e + 1] - layer.hidden[e];
+    return Segment<T>{layer.outer + int64_t(layer.hidden[e]) * layer.out, neurons,
+                      (int64_t(place[entry + i]) - tile.row) * ldh, neurons};
+  };
+  const float *bias = layer.outerBias;
+  tileProduct<T>(team, shared, tile, h, ldh, nullptr, layer.out, offset[tile.row + 1] - entry,
+                 expert, copies, [&](int32_t row, int32_t column, float c, float next) {
+                   T *to = y + row * ldy + column;
+                   to[0] = fromFloat<T>(c + (bias ? bias[column] : 0.0f));
+                   if (column + 1 < layer.out)
+                     to[1] = fromFloat<T>(next + (bias ? bias[column + 1] : 0.0f));
                  });
 }
 

@@ -55,6 +55,20 @@ template <typename T> UOE_HOST_DEVICE inline T most(T a, T b) {
   return a < b ? b : a;
 }
 
+/// f(i) for i below n, unrolled on the device.
+template <int n, typename F> UOE_HOST_DEVICE inline void unrolled(F &&f) {
+  UOE_UNROLL
+  for (int i = 0; i < n; ++i)
+    f(i);
+}
+/// The same over two and three indices, the last one innermost.
+template <int n, int m, typename F> UOE_HOST_DEVICE inline void unrolled(F &&f) {
+  unrolled<n>([&](int i) { unrolled<m>([&](int j) { f(i, j); }); });
+}
+template <int n, int m, int l, typename F> UOE_HOST_DEVICE inline void unrolled(F &&f) {
+  unrolled<n>([&](int i) { unrolled<m, l>([&](int j, int k) { f(i, j, k); }); });
+}
+
 /// How many parts of `size` hold n.
 template <typename T> UOE_HOST_DEVICE inline T ceilDiv(T n, T size) {
   return (n + size - 1) / size;

@@ -12,14 +12,17 @@ struct Dispatch {
   RowBlocks rows;
   SelectRule rule;
   int32_t capacity = 0, tileHeight = 0; // capacity 0: none
+  int32_t patch =
+      1; // consecutive rows of a sample that share a row of scores; the last may be short
   bool pad = false;
-  const float *scores = nullptr; // [rows, experts]
-  float *gates = nullptr;        // the same
+  const float *scores = nullptr; // [patches of all samples, experts]
+  float *gates = nullptr;        // [rows, experts]
   uint64_t *masks = nullptr, *columns = nullptr;
   int32_t *base = nullptr, *first = nullptr, *offset = nullptr, *tiles = nullptr;
   Pairs pairs;
 
   UOE_HOST_DEVICE int64_t count() const { return int64_t(rows.samples) * rows.rows; }
+  UOE_HOST_DEVICE int64_t patches() const { return ceilDiv(rows.rows, patch); } // of a sample
 };
 
 /// All of the expert layer. h, partial and what decoding needs are scratch.
@@ -97,8 +100,10 @@ template <typename Grid> UOE_HOST_DEVICE void selectKernel(const Grid &grid, con
     if (row >= d.count())
       return;
     uint64_t *mask = d.masks + row * maskWords(n);
-    rowGates(warp, d.rule, d.scores + row * n, d.gates + row * n);
-    chooseRow(warp, d.rule, d.scores + row * n, d.gates + row * n, nullptr, mask);
+    const float *scores =
+        d.scores + (row / d.rows.rows * d.patches() + row % d.rows.rows / d.patch) * n;
+    rowGates(warp, d.rule, scores, d.gates + row * n);
+    chooseRow(warp, d.rule, scores, d.gates + row * n, nullptr, mask);
     if (d.rule.normalizeExperts)
       normaliseRow(warp, n, mask, d.gates + row * n);
   });
@@ -173,8 +178,9 @@ UOE_HOST_DEVICE void scoresKernel(const Grid &grid, const ExpertCall<T> &call) {
     tile.row = static_cast<int32_t>(i / across * P::height);
     tile.rows = static_cast<int32_t>(least<int64_t>(P::height, rows - tile.row));
     tile.column = static_cast<int32_t>(i % across * P::width);
-    tileProduct<T>(team, shared, tile, call.x, call.ldx, nullptr, call.router, n, call.layer.in,
-                   call.copyInner, [&](int32_t row, int32_t column, float c, float next) {
+    auto whole = [&](int) { return Segment<T>{call.router, call.layer.in, 0, call.layer.in}; };
+    tileProduct<T>(team, shared, tile, call.x, call.ldx, nullptr, n, 1, whole, call.copyInner,
+                   [&](int32_t row, int32_t column, float c, float next) {
                      const float *bias = call.routerBias;
                      float *to = call.scores + int64_t(row) * n + column;
                      to[0] = c + (bias ? bias[column] : 0.0f);
@@ -217,6 +223,33 @@ UOE_HOST_DEVICE void outerKernel(const Grid &grid, const ExpertCall<T> &call) {
   for (int64_t i = grid.block(); i < schedule.count(); i += grid.blocks())
     outerTile<T>(team, shared, call.layer, schedule.tile(i), call.h, call.ldh, call.copyOuter,
                  call.partial);
+}
+
+/// In place of outer and combine where rows of a patch share their choice: blocks go over the tiles
+/// of all patches.
+template <typename T, typename Grid>
+UOE_HOST_DEVICE void sharedOuterKernel(const Grid &grid, const ExpertCall<T> &call) {
+  using P = ProductTile<T>;
+  auto team = grid.team();
+  auto &shared = grid.template shared<typename P::Shared>();
+  const Dispatch &d = call.dispatch;
+  const int64_t across = ceilDiv(call.layer.out, P::width), parts = ceilDiv(d.patch, P::height);
+  const int64_t count = d.rows.samples * d.patches() * parts * across;
+  for (int64_t i = grid.block(); i < count; i += grid.blocks()) {
+    const int64_t patch = i / across / parts, part = i / across % parts;
+    const int64_t sample = patch / d.patches();
+    // Of the sample.
+    const int64_t begin = patch % d.patches() * d.patch + part * P::height;
+    const int64_t end = least<int64_t>(d.rows.rows, (patch % d.patches() + 1) * d.patch);
+    Tile tile;
+    tile.expert = 0;
+    tile.row = static_cast<int32_t>(sample * d.rows.rows + begin);
+    tile.rows = static_cast<int32_t>(least<int64_t>(P::height, end - begin));
+    tile.column = static_cast<int32_t>(i % across * P::width);
+    if (tile.rows > 0)
+      sharedOuterTile<T>(team, shared, call.layer, tile, d.offset, d.pairs.ids, d.pairs.place,
+                         call.h, call.ldh, call.copyOuter, call.y, call.ldy);
+  }
 }
 
 /// A thread an element of y.
@@ -325,6 +358,7 @@ UOE_HOST_DEVICE void decodeSumKernel(const Grid &grid, const ExpertCall<T> &call
   X(scores, scoresKernel, 256)                                                                     \
   X(inner, innerKernel, 256)                                                                       \
   X(outer, outerKernel, 256)                                                                       \
+  X(shared_outer, sharedOuterKernel, 256)                                                          \
   X(combine, combineKernel, 256)                                                                   \
   X(decode_scores, decodeScoresKernel, 256)                                                        \
   X(decode_active, decodeActiveKernel, 1024)                                                       \

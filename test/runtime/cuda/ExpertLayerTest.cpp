@@ -4,6 +4,7 @@
 #include "runtime/cuda/ExpertLayer.h"
 #include "runtime/core/Error.h"
 #include "runtime/cpu/fast/Select.h"
+#include <array>
 #include <cstdlib>
 #include <dlfcn.h>
 #include <gmock/gmock.h>
@@ -63,7 +64,7 @@ template <typename T> struct Contract {
   Shape shape;
   ExpertLayerSource source;
   SelectRule rule;
-  int32_t capacity = 0;
+  int32_t capacity = 0, patch = 1;
   bool pad = false, givenScores = false;
   std::vector<T> x, router, inner, outer;
   std::vector<float> innerBias, outerBias, scores;
@@ -148,7 +149,14 @@ template <typename T> struct Contract {
                toFloat(router[size_t(i % in.experts * shape.in + k)]);
       own[size_t(i)] = float(sum);
     }
-    in.scores = own.data();
+    // Rows of a patch see its scores.
+    std::vector<float> byRow;
+    const int64_t patches = ceilDiv<int64_t>(shape.rows, patch);
+    for (int64_t r = 0; r < count; ++r) {
+      auto from = own.begin() + (r / shape.rows * patches + r % shape.rows / patch) * in.experts;
+      byRow.insert(byRow.end(), from, from + in.experts);
+    }
+    in.scores = byRow.data();
     const fast::Choice choice = fast::select(spec, in).choice;
     std::vector<int64_t> starts{0};
     for (int32_t size : shape.sizes)
@@ -190,13 +198,13 @@ template <typename T> struct Contract {
     device.upload(in, x.data(), in.bytes(), "x");
     device.upload(given, scores.data(), given.bytes(), "scores");
     layer.run(shape.samples, shape.rows, in.pointer(), out.pointer(),
-              givenScores ? given.pointer() : 0);
+              givenScores ? given.pointer() : 0, patch);
     std::vector<T> y(count * size_t(shape.out));
     device.download(y.data(), out, out.bytes(), "y");
     // The same bits once more: nothing depends on an order that may change.
     std::vector<T> again(y.size());
     layer.run(shape.samples, shape.rows, in.pointer(), out.pointer(),
-              givenScores ? given.pointer() : 0);
+              givenScores ? given.pointer() : 0, patch);
     device.download(again.data(), out, out.bytes(), "y");
     EXPECT_TRUE(y.empty() || std::memcmp(y.data(), again.data(), out.bytes()) == 0);
     return y;
@@ -284,6 +292,34 @@ TEST_P(ExpertLayerTest, Capacity) {
     }
 }
 
+template <typename T> std::vector<Contract<T>> patches() {
+  std::vector<Contract<T>> all;
+  // Short patches, ones that share a tile's products, ones of several tiles; samples that end
+  // within a patch; decoding.
+  for (auto [samples, rows, patch] :
+       {std::array<int, 3>{1, 30, 4}, {2, 70, 64}, {1, 300, 150}, {2, 129, 128}, {1, 6, 64}})
+    for (bool even : {true, false}) {
+      Contract<T> contract(
+          51,
+          {samples, rows, 24, 40,
+           even ? std::vector<int32_t>{8, 16, 8, 48} : std::vector<int32_t>{5, 70, 1, 9}},
+          even, true);
+      contract.rule.rule = Rule::Threshold; // also patches that choose nobody
+      contract.rule.tau = even ? 0 : 1;
+      contract.rule.gateWeights = true;
+      contract.patch = patch;
+      all.push_back(std::move(contract));
+    }
+  return all;
+}
+
+TEST_P(ExpertLayerTest, Patches) {
+  for (const auto &contract : patches<float>())
+    ASSERT_NO_FATAL_FAILURE(check(contract));
+  for (const auto &contract : patches<BF16>())
+    ASSERT_NO_FATAL_FAILURE(check(contract));
+}
+
 TEST_P(ExpertLayerTest, NobodyIsChosen) {
   for (int rows : {3, 40}) {
     Contract<BF16> contract(60, {1, rows, 24, 16, {8, 16}}, true, true);
@@ -334,6 +370,12 @@ TEST_P(ExpertLayerTest, Refusals) {
                 c.rule.k = 3;
               }),
               HasSubstr("k is 3 for 2 experts"));
+  EXPECT_THAT(message([](auto &c) { c.patch = 0; }), HasSubstr("patches of 0 rows"));
+  EXPECT_THAT(message([](auto &c) {
+                c.patch = 2;
+                c.capacity = 1;
+              }),
+              HasSubstr("a capacity counts patches"));
   machine.images = {};
   EXPECT_THAT(message([](auto &) {}), HasSubstr("this build has no CUDA kernels"));
 }
