@@ -78,7 +78,7 @@ def main():
     wanted = lambda name: args.only in name
 
     sources = [p for folder in ("bench", "dialects", "include", "lib", "passes", "runtime", "test", "tools")
-               for p in sorted((ROOT / folder).rglob("*")) if p.suffix in (".cpp", ".h", ".inc")]
+               for p in sorted((ROOT / folder).rglob("*")) if p.suffix in (".cpp", ".cu", ".h", ".inc")]
     if wanted("format"):
         suite.check("format", ["clang-format-14", "--dry-run", "--Werror", *sources])
     if args.tidy:
