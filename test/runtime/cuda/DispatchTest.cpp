@@ -273,7 +273,7 @@ Dispatched dispatch(const Case &c, int tileHeight) {
   }
   for (int b = 0; b < blocks; ++b)
     masksToColumns(block, rows, n, b, out.masks.data(), out.columns.data());
-  if (c.spec.capacity > 0) {
+  if (c.spec.capacity > 0 && total > 0) {
     const int capacity = static_cast<int>(std::min(c.spec.capacity, c.in.rows));
     for (int sample = 0; sample < rows.samples; ++sample)
       for (int e = 0; e < n; ++e)
