@@ -76,6 +76,7 @@ private:
   void weights();
   void useWeights(Value value, const Range &share);
 
+  void findMeasured();
   double peak(Block &block);
   double inner(Operation *op);
 
@@ -86,6 +87,7 @@ private:
   DenseMap<Value, Choice> choices;
   llvm::StringMap<Range> shares; // of an initializer's elements, that a token uses
   llvm::StringSet<> lookedUp, multiplied;
+  DenseMap<Operation *, double> measured;   // parts of a cascade: the cost that its last op carries
   DenseMap<Operation *, double> innerBytes; // that a block takes besides its operands and results
 };
 
@@ -404,6 +406,8 @@ void Meter::score(ScoreOp op, const Range &times) {
     }
     inference.set(op.getScores(), facts);
   }
+  if (measured.count(op))
+    return; // counted with its cascade
   double n = op.getOver() == Over::sample ? rows(op.getScores()) : rows(op.getInput());
   double matrices = 0;
   for (Value w : op.getWeights())
@@ -476,8 +480,11 @@ void Meter::experts(ExpertsOp op, const Range &times) {
     share.least = std::min(share.least, 1.0);
     share.most = std::min(share.most, served / n);
   }
-  if (auto measured = op->getAttrOfType<FloatAttr>("uoe.active"))
-    share = measured.getValueAsDouble();
+  if (auto active = op->getAttrOfType<FloatAttr>("uoe.active"))
+    share = active.getValueAsDouble();
+  auto step = measured.find(op);
+  if (step != measured.end())
+    share = step->second;
   Range parts = share;
   if (op.getCombine() == Combine::merge)
     parts = 1.0; // the body reads no tokens and runs once for each expert
@@ -526,6 +533,8 @@ void Meter::experts(ExpertsOp op, const Range &times) {
     block(body, times * parts * Range(many));
     // Whatever the body is made of, it belongs to the experts.
     std::swap(outside, cost.multiplyAdds);
+    if (step != measured.end())
+      outside.clear();
     for (const auto &[part, range] : outside)
       cost.multiplyAdds[part == "attention" ? part : "experts"] += range;
     // Results are added up as they come.
@@ -533,6 +542,8 @@ void Meter::experts(ExpertsOp op, const Range &times) {
     innerBytes[op] = before + std::max(0.0, hidden) * parts.most * many;
   }
   Value yielded = body.getTerminator()->getOperand(0);
+  if (auto work = op->getAttrOfType<FloatAttr>("uoe.multiply_adds"); work && step != measured.end())
+    count("experts", rows(op.getSliced()[0]) * work.getValueAsDouble() * step->second, times);
   const Facts &part = inference.facts(yielded);
   if (op.getCombine() == Combine::merge) {
     double merged = rows(op.getRouting().getDefiningOp<SelectOp>()
@@ -678,6 +689,33 @@ double Meter::inner(Operation *op) {
   return innerBytes.lookup(op);
 }
 
+// A cascade is several ops, of which the last carries what was measured of all.
+void Meter::findMeasured() {
+  DenseSet<Operation *> seen;
+  module.walk([&](ExpertsOp last) {
+    auto recipe = last->getAttrOfType<StringAttr>("uoe.recipe");
+    auto share = last->getAttrOfType<FloatAttr>("uoe.cost");
+    if (!recipe || recipe.getValue() != "cascade" || !share)
+      return;
+    SmallVector<Operation *> work{last};
+    while (!work.empty()) {
+      Operation *op = work.pop_back_val();
+      if (isa<ExpertsOp>(op) || isa<ScoreOp>(op))
+        measured.try_emplace(op, share.getValueAsDouble());
+      for (Value operand : op->getOperands()) {
+        Operation *source = operand.getDefiningOp();
+        auto score = dyn_cast_or_null<ScoreOp>(source);
+        // The block before ends in an op with a name of its own.
+        bool inside = isa_and_nonnull<onnx::NodeOp, SelectOp, ExpertsOp>(source)
+                          ? !source->hasAttr("name")
+                          : score && score.getKind() == ScoreKind::magnitude;
+        if (inside && seen.insert(source).second)
+          work.push_back(source);
+      }
+    }
+  });
+}
+
 // The most bytes of results alive at one time in a block, of those that depend on inputs.
 double Meter::peak(Block &block) {
   DenseMap<Operation *, double> dying; // bytes that are freed after an op
@@ -740,6 +778,7 @@ FailureOr<Cost> Meter::measure() {
     if (auto sizes = shape(argument); sizes && sizes->size() == 2 && cost.tokens == 0 &&
                                       inference.facts(argument).element.isInteger(64))
       cost.tokens = (*sizes)[0] * (*sizes)[1];
+  findMeasured();
   block(graph.getBody().front(), 1.0);
   weights();
   cost.activationBytes = peak(graph.getBody().front());

@@ -8,6 +8,9 @@ using namespace mlir;
 using namespace uoe;
 using namespace uoe::presets;
 
+/// Of one weight, which is in memory while it is made: 16 GiB.
+static constexpr double kMostElements = 1ULL << 32;
+
 Graph::Graph(MLIRContext *context, StringRef name, uint64_t seed, bool weights)
     : b(context), loc(b.getUnknownLoc()), module(ModuleOp::create(loc)), top(context), seed(seed),
       weights(weights) {
@@ -57,10 +60,18 @@ Value Graph::store(const std::string &name, ArrayRef<int64_t> shape, ArrayRef<fl
 Value Graph::weight(const std::string &name, ArrayRef<int64_t> shape, double deviation) {
   if (!weights)
     return filled(name, shape, 0);
-  int64_t count = 1;
+  // In floating point: sizes that can't be held need not be representable.
+  double count = 1;
   for (int64_t size : shape)
-    count *= size;
-  std::vector<float> data(count);
+    count *= static_cast<double>(size);
+  if (count > kMostElements) {
+    if (good)
+      emitError(loc) << "--build: the weight '" << prefix << name << "' would have " << count
+                     << " elements, more than " << kMostElements << ": lower its --dims";
+    good = false;
+    return filled(name, shape, 0);
+  }
+  std::vector<float> data(static_cast<size_t>(count));
   fillUniform(prefix + name, seed, deviation, data);
   return store(name, shape, data);
 }

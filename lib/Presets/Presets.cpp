@@ -34,22 +34,22 @@ struct Preset {
 /// What a dim is, wherever it occurs.
 struct Meaning {
   const char *name, *text;
-  double least = 1, most = 1e9;
+  double least = 1, most = 1 << 20;
   bool real = false;
 };
 
 } // namespace
 
 static const Meaning kMeanings[] = {
-    {"vocab", "rows of the embedding"},
+    {"vocab", "rows of the embedding", 1, 1 << 24},
     {"d", "width of the residual stream"},
-    {"layers", "layers that a token passes"},
+    {"layers", "layers that a token passes", 1, 1000},
     {"group", "layers with weights of their own; layers/group rounds share them"},
     {"heads", "attention heads"},
     {"kv_heads", "heads of keys and values"},
-    {"d_head", "width of a head"},
+    {"d_head", "width of a head", 4},
     {"hidden", "neurons of a dense feed-forward block"},
-    {"experts", "routed experts"},
+    {"experts", "routed experts", 1, 1 << 16},
     {"d_expert", "neurons of an expert"},
     {"k", "experts of a token"},
     {"every", "every so many layers one has experts, the others are dense"},
@@ -736,6 +736,8 @@ static std::string conflict(const Sizes &d) {
         divides("kv_heads", "heads"), divides("group", "layers"), divides("groups", "experts")})
     if (!found.empty())
       return found;
+  if (d["d"] % 2)
+    return show("d") + " is odd, but positions are pairs of a sine and a cosine: take an even one";
   // Experts that are cut from a dense block.
   if (d.has("hidden") && d.has("experts") && !d.has("d_expert") && !d.has("rank"))
     if (std::string found = divides("experts", "hidden"); !found.empty())

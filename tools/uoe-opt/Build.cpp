@@ -21,6 +21,13 @@ static cl::list<std::string> dims("dims", cl::desc("Sizes other than the preset'
 static cl::opt<uint64_t> seed("seed", cl::desc("Of the weights that --build makes (default 0)"),
                               cl::init(0), cl::cat(category));
 
+static LogicalResult check(PassManager &, const Invocation &) {
+  if (builds() || (dims.empty() && seed.getNumOccurrences() == 0))
+    return success();
+  llvm::errs() << "error: --dims and --seed need --build\n";
+  return failure();
+}
+
 bool uoe::builds() {
   return preset.getNumOccurrences() > 0;
 }
@@ -50,7 +57,7 @@ OwningOpRef<ModuleOp> uoe::buildModel(MLIRContext *context, bool weights) {
   return presets::build(preset, options, context);
 }
 
-static RegisterExtension registration({nullptr, nullptr,
+static RegisterExtension registration({check, nullptr,
                                        R"(
   uoe-opt --build list                                 models of the literature, with their sizes
   uoe-opt --build moeut-44m --dims vocab=32000 -o moeut.mlir

@@ -46,7 +46,9 @@ static LogicalResult measure(ModuleOp module) {
 }
 
 static LogicalResult finish(ModuleOp module, const Invocation &) {
-  return cost || !costReport.empty() ? measure(module) : success();
+  if (cost || !costReport.empty())
+    return measure(module);
+  return dimSizes.empty() ? success() : module.emitError("--dim needs --cost or --cost-report");
 }
 
 static RegisterExtension registration({nullptr, finish,

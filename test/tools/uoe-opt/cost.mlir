@@ -3,6 +3,7 @@
 // RUN: FileCheck %s --check-prefix=JSON < %t.json
 // RUN: not uoe-opt %s --cost --dim length=10 -o /dev/null 2>&1 | FileCheck %s --check-prefix=NAME
 // RUN: not uoe-opt %s --cost --dim sequence=ten -o /dev/null 2>&1 | FileCheck %s --check-prefix=SIZE
+// RUN: not uoe-opt %s --dim sequence=10 -o /dev/null 2>&1 | FileCheck %s --check-prefix=ALONE
 // RUN: uoe-opt %s --cost --dim sequence=10 -o /dev/null 2>&1 | FileCheck %s --check-prefix=ASSUMED
 
 // Table 50 x 8; matrices 64; router 8 x 4; experts 4 x (8 x 3 + 3 x 8), of which 2; dense 8 x 6 + 6 x 8; 4 layers share them.
@@ -30,6 +31,7 @@
 // JSON: "activation_bytes": 4560.0
 // NAME: error: cost: no input has a dimension 'length'; there are batch, sequence
 // SIZE: error: --dim: expected NAME=SIZE, found 'sequence=ten'
+// ALONE: error: --dim needs --cost or --cost-report
 // ASSUMED: batch=1 (assumed), sequence=10
 module attributes {onnx.ir_version = 10 : i64, onnx.opset_import = {ai.onnx = 20 : i64}} {
   onnx.initializer @table : tensor<50x8xf32> = dense<0.1> : tensor<50x8xf32>

@@ -32,7 +32,7 @@ SETTINGS = {
     "moe-plus-plus": ["zero=0,copy=2", "copy=0,constant=0"],
     "deepseek": ["shared_experts=0"],
 }
-SHAPES = [(1, 1), (1, 7), (3, 5), (2, 16), (1, 0)]
+SHAPES = [(1, 1), (3, 5), (2, 16), (1, 0)]
 
 
 def call(*command):
@@ -52,7 +52,7 @@ def close(found, expected, what):
         raise RuntimeError(f"{what}: differs by {error:.1e} of the largest value")
 
 
-def check(folder, name, dims):
+def check(folder, name, dims, shapes):
     import onnxruntime
 
     model = folder / f"{name}.mlir"
@@ -62,7 +62,7 @@ def check(folder, name, dims):
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(str(folder / f"{name}.onnx"), options, providers=["CPUExecutionProvider"])
     rng = np.random.default_rng(len(name))
-    for shape in SHAPES:
+    for shape in shapes:
         ids = rng.integers(0, 50, shape)
         np.save(folder / "ids.npy", ids)
         outputs = []
@@ -86,7 +86,9 @@ def main():
     for name in listed:
         for more in ["", *SETTINGS.get(name, [])]:
             try:
-                check(folder, name, SMALL[name] + ("," + more if more else ""))
+                # The same function or another setting of it: one shape.
+                again = more or name.startswith(("moeut-244m", "moeut-1b"))
+                check(folder, name, SMALL[name] + ("," + more if more else ""), SHAPES[1:2] if again else SHAPES)
                 passed += 1
             except Exception as error:
                 failed += 1
