@@ -21,7 +21,7 @@ Range Cost::total() const {
 
 namespace {
 
-/// Experts that a routing gives a row, as a share of all, and the experts that a row gets.
+/// What a routing chooses.
 struct Choice {
   Range experts;   // of one row
   int64_t all = 0; // slots
@@ -480,8 +480,14 @@ void Meter::experts(ExpertsOp op, const Range &times) {
     share.least = std::min(share.least, 1.0);
     share.most = std::min(share.most, served / n);
   }
-  if (auto active = op->getAttrOfType<FloatAttr>("uoe.active"))
-    share = active.getValueAsDouble();
+  if (auto active = op->getAttrOfType<FloatAttr>("uoe.active")) {
+    // Of all neurons of the block, those of its core included.
+    auto core = op->getAttrOfType<IntegerAttr>("uoe.core_size");
+    double fixed = core ? static_cast<double>(core.getInt()) : 0, routed = 0;
+    for (int64_t size : op.getSizes())
+      routed += static_cast<double>(size);
+    share = std::clamp((active.getValueAsDouble() * (fixed + routed) - fixed) / routed, 0.0, 1.0);
+  }
   auto step = measured.find(op);
   if (step != measured.end())
     share = step->second;
@@ -542,6 +548,10 @@ void Meter::experts(ExpertsOp op, const Range &times) {
     innerBytes[op] = before + std::max(0.0, hidden) * parts.most * many;
   }
   Value yielded = body.getTerminator()->getOperand(0);
+  // A row for each expert that is not chosen.
+  if (op.getSkip() && !std::isnan(rows(yielded) * elements(op.getSkip())))
+    count("experts", rows(yielded) * elements(op.getSkip()),
+          times * Range(1 - share.most, 1 - share.least));
   if (auto work = op->getAttrOfType<FloatAttr>("uoe.multiply_adds"); work && step != measured.end())
     count("experts", rows(op.getSliced()[0]) * work.getValueAsDouble() * step->second, times);
   const Facts &part = inference.facts(yielded);
