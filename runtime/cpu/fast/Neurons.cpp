@@ -1,7 +1,7 @@
 #include "Neurons.h"
-#include "GemmBlock.h"
 #include "runtime/core/Error.h"
 #include "runtime/core/ThreadPool.h"
+#include "simd/Table.h"
 #include <algorithm>
 #include <cstring>
 
@@ -13,10 +13,7 @@ namespace {
 constexpr int64_t tileTokens = 128;
 /// Up to here the threads share the neurons and columns of a tile; beyond, each takes tiles.
 constexpr int64_t sharedTokens = 256;
-/// Chosen pairs should run at about half the speed of dense products: an estimate from loads per
-/// multiply-add, not timed yet.
-constexpr double denseShare = 0.5;
-constexpr int64_t columns = 64; // of the outputs, summed at a time in registers
+constexpr int64_t columns = PackedNeurons::columns; // summed at a time in registers
 
 struct Job {
   const PackedNeurons &block;
@@ -161,11 +158,11 @@ std::vector<float> minusOnes(const Job &job) {
 void outputs(const Job &job, const Pairs &p, int64_t b0, int64_t b1, const float *minus) {
   const Kernels &kernel = kernels();
   ListSum s;
-  s.ldb = job.block.outPadded();
+  s.ldb = columns;
   for (int64_t b = b0; b < b1; ++b) {
     const int64_t c0 = b * columns;
     s.n = std::min(columns, job.block.out - c0);
-    s.b = job.block.downRow(0) + c0;
+    s.b = job.block.downBlock(b);
     for (int64_t t = 0; t < p.tokens; ++t) {
       startRow(job, p.t0 + t, c0, s.n, minus);
       s.index = p.neuron + p.tokenFirst[t];
@@ -175,10 +172,6 @@ void outputs(const Job &job, const Pairs &p, int64_t b0, int64_t b1, const float
       kernel.listSum(s);
     }
   }
-}
-
-int64_t columnBlocks(const Job &job) {
-  return (job.block.out + columns - 1) / columns;
 }
 
 /// The threads share the experts on the way up, the columns on the way down.
@@ -201,82 +194,138 @@ void runShared(const Job &job, int64_t t0, int64_t t1) {
   auto down = [&](int64_t begin, int64_t end) { outputs(job, p, begin, end, minus.data()); };
   if (double(p.count) * double(job.block.in) < 60e3) {
     up(0, pieces);
-    down(0, columnBlocks(job));
+    down(0, job.block.columnBlocks());
     return;
   }
   pool.parallelFor(pieces, 1, up);
-  pool.parallelFor(columnBlocks(job), 1, down);
+  pool.parallelFor(job.block.columnBlocks(), 1, down);
 }
 
-/// Each thread takes tiles of tokens all the way.
-void runTiles(const Job &job, int64_t tokens) {
-  const std::vector<float> minus = minusOnes(job);
-  const int64_t tiles = (tokens + tileTokens - 1) / tileTokens;
-  ThreadPool::global().parallelFor(tiles, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      Pairs p = makePairs(job, tokens * i / tiles, tokens * (i + 1) / tiles);
-      hiddenUnits(job, p, 0, job.block.experts());
-      outputs(job, p, 0, columnBlocks(job), minus.data());
-    }
-  });
+/// The hidden units of a tile of tokens, those not chosen 0. Rows are no multiple of a page apart,
+/// so that those of a tile do not compete for the same lines of L1.
+struct Units {
+  int64_t t0 = 0, tokens = 0, ld = 0;
+  float *h = nullptr, *gate = nullptr; // [tokens][ld]; gate null without gates
+};
+
+Units makeUnits(const Job &job, int64_t t0, int64_t t1) {
+  Units u;
+  u.t0 = t0;
+  u.tokens = t1 - t0;
+  u.ld = (job.block.hidden + 15) / 16 * 16 + 16;
+  u.h = scratch<float>(Scratch::Hidden, u.tokens * u.ld * (job.block.gated ? 2 : 1));
+  u.gate = job.block.gated ? u.h + u.tokens * u.ld : nullptr;
+  return u;
 }
 
-/// Dense products under a mask.
-void runDense(const Job &job, int64_t t0, int64_t tokens) {
+/// Neurons j0..j1 for all tokens.
+void denseUnits(const Job &job, const Units &units, int64_t j0, int64_t j1) {
   const PackedNeurons &block = job.block;
   const Kernels &kernel = kernels();
-  const int64_t hidden = block.hidden;
-  float *u = scratch<float>(Scratch::Hidden, tokens * hidden * (block.gated ? 2 : 1));
-  float *g = u + tokens * hidden;
-  const float *x = job.x + t0 * job.ldx;
-  gemmUnpacked(tokens, hidden, block.in, x, job.ldx, false, block.upRow(0), block.inPadded(), true,
-               u, hidden);
+  const int64_t n = j1 - j0;
+  if (n <= 0)
+    return;
+  char *room = scratch<char>(Scratch::Rows, units.tokens * 8 + n * 4);
+  const float **rows = reinterpret_cast<const float **>(room);
+  float *weight = reinterpret_cast<float *>(rows + units.tokens);
+  for (int64_t t = 0; t < units.tokens; ++t)
+    rows[t] = job.x + (units.t0 + t) * job.ldx;
+  auto product = [&](const float *from, const std::vector<float> &bias, float *to) {
+    DotTile d;
+    d.m = units.tokens;
+    d.n = n;
+    d.k = block.in;
+    d.rows = rows;
+    d.b = from;
+    d.ldb = block.inPadded();
+    d.c = to + j0;
+    d.ldc = units.ld;
+    kernel.dotTile(d);
+    for (int64_t t = 0; !bias.empty() && t < units.tokens; ++t)
+      for (int64_t j = j0; j < j1; ++j)
+        to[t * units.ld + j] += bias[static_cast<size_t>(j)];
+  };
+  product(block.upRow(j0), block.upBias, units.h);
   if (block.gated)
-    gemmUnpacked(tokens, hidden, block.in, x, job.ldx, false, block.gateRow(0), block.inPadded(),
-                 true, g, hidden);
-  ThreadPool &pool = ThreadPool::global();
-  pool.parallelFor(tokens, 4, [&](int64_t begin, int64_t end) {
-    float *weight = scratch<float>(Scratch::Rows, hidden);
-    for (int64_t t = begin; t < end; ++t) {
-      float *h = u + t * hidden, *a = g + t * hidden;
-      auto biased = [&](float *to, const std::vector<float> &bias) {
-        for (int64_t j = 0; !bias.empty() && j < hidden; ++j)
-          to[j] += bias[static_cast<size_t>(j)];
-      };
-      biased(h, block.upBias);
-      if (block.gated) {
-        biased(a, block.gateBias);
-        kernel.gated(block.act, a, h, h, hidden);
-      } else {
-        kernel.activation(block.act, h, h, hidden);
-      }
-      std::memset(weight, 0, static_cast<size_t>(hidden) * sizeof(float));
-      for (int64_t i = job.routing.offsets[t0 + t]; i < job.routing.offsets[t0 + t + 1]; ++i) {
-        const size_t e = static_cast<size_t>(job.routing.ids[i]);
-        std::fill(weight + block.starts[e], weight + block.starts[e + 1],
-                  job.routing.weights ? job.routing.weights[i] : 1.0f);
-      }
-      // What is not chosen counts as 0 even where it is not finite.
-      for (int64_t j = 0; j < hidden; ++j)
-        h[j] = weight[j] == 0 ? 0.0f : h[j] * weight[j];
+    product(block.gateRow(j0), block.gateBias, units.gate);
+  for (int64_t t = 0; t < units.tokens; ++t) {
+    float *h = units.h + t * units.ld + j0;
+    if (block.gated)
+      kernel.gated(block.act, units.gate + t * units.ld + j0, h, h, n);
+    else
+      kernel.activation(block.act, h, h, n);
+    std::memset(weight, 0, static_cast<size_t>(n) * sizeof(float));
+    const int64_t *offsets = job.routing.offsets + units.t0 + t;
+    for (int64_t i = offsets[0]; i < offsets[1]; ++i) {
+      const size_t e = static_cast<size_t>(job.routing.ids[i]);
+      const int64_t from = std::max(block.starts[e], j0), to = std::min(block.starts[e + 1], j1);
+      for (int64_t j = from; j < to; ++j)
+        weight[j - j0] = job.routing.weights ? job.routing.weights[i] : 1.0f;
     }
-  });
+    // What is not chosen counts as 0 even where it is not finite.
+    for (int64_t j = 0; j < n; ++j)
+      h[j] = weight[j] == 0 ? 0.0f : h[j] * weight[j];
+  }
+}
+
+/// Blocks of columns b0..b1, in the chains of outputs(): what is not chosen adds 0.
+void denseOutputs(const Job &job, const Units &units, int64_t b0, int64_t b1, const float *minus) {
+  const PackedNeurons &block = job.block;
+  const Kernels &kernel = kernels();
+  const int64_t slivers = (units.tokens + kernel.mr - 1) / kernel.mr;
+  float buffer[maxTileRows * columns];
+  const float *rows[maxTileRows];
+  Tile tile;
+  tile.k = block.hidden;
+  tile.rows = rows;
+  tile.bk = columns;
+  tile.bp = 16;
+  tile.c = buffer;
+  tile.ldc = columns;
+  tile.accumulate = true;
+  for (int64_t b = b0; b < b1; ++b) {
+    const int64_t c0 = b * columns, n = std::min(columns, block.out - c0);
+    const size_t bytes = static_cast<size_t>(n) * sizeof(float);
+    tile.b = block.downBlock(b);
+    tile.panels = (n + 15) / 16;
+    for (int64_t s = 0; s < slivers; ++s) {
+      const int64_t r0 = units.tokens * s / slivers, r1 = units.tokens * (s + 1) / slivers;
+      tile.m = r1 - r0;
+      std::memset(buffer, 0, sizeof(buffer));
+      for (int64_t r = 0; r < tile.m; ++r) {
+        const int64_t t = units.t0 + r0 + r;
+        startRow(job, t, c0, n, minus);
+        rows[r] = units.h + (r0 + r) * units.ld;
+        std::memcpy(buffer + r * columns, job.y + t * job.ldy + c0, bytes);
+      }
+      kernel.rowTile(tile);
+      for (int64_t r = 0; r < tile.m; ++r)
+        std::memcpy(job.y + (units.t0 + r0 + r) * job.ldy + c0, buffer + r * columns, bytes);
+    }
+  }
+}
+
+/// runShared with dense products.
+void runDenseShared(const Job &job, int64_t t0, int64_t t1) {
+  ThreadPool &pool = ThreadPool::global();
   const std::vector<float> minus = minusOnes(job);
-  for (int64_t t = t0; t < t0 + tokens; ++t)
-    for (int64_t c0 = 0; c0 < block.out; c0 += columns)
-      startRow(job, t, c0, std::min(columns, block.out - c0), minus.data());
-  Product product;
-  product.m = tokens;
-  product.n = block.out;
-  product.k = hidden;
-  product.a = u;
-  product.stepM = hidden;
-  product.b = {reinterpret_cast<const char *>(block.downRow(0)), false, block.outPadded(), 16};
-  product.c = job.y + t0 * job.ldy;
-  product.ldc = job.ldy;
-  product.epilogue.residual = product.c;
-  product.epilogue.ldr = job.ldy;
-  runProduct(product);
+  const Units units = makeUnits(job, t0, t1);
+  const int64_t pieces = std::min<int64_t>(4 * pool.threads(), (job.block.hidden + 63) / 64);
+  pool.parallelFor(pieces, 1, [&](int64_t begin, int64_t end) {
+    denseUnits(job, units, job.block.hidden * begin / pieces, job.block.hidden * end / pieces);
+  });
+  pool.parallelFor(job.block.columnBlocks(), 1, [&](int64_t begin, int64_t end) {
+    denseOutputs(job, units, begin, end, minus.data());
+  });
+}
+
+/// True where dense products under a mask take less time than `pairs` chosen ones. Measured with
+/// d = 1024 and 4096 neurons chosen at random (bench/kernels, neurons): the share of pairs where
+/// both take the same time.
+bool denseIsFaster(const PackedNeurons &block, int64_t tokens, int64_t pairs) {
+  const double share =
+      double(pairs) / (double(tokens) * double(std::max<int64_t>(1, block.hidden)));
+  return tokens > 8 && share > 0.5;
 }
 
 std::vector<float> paddedRows(const float *vector, int64_t n, int64_t padded) {
@@ -302,19 +351,23 @@ PackedNeurons::PackedNeurons(const FfnSource &s, Activation act, const std::vect
   up = Buffer(inner);
   if (gated)
     gate = Buffer(inner);
-  down = Buffer(static_cast<size_t>(hidden * outPadded()) * sizeof(float));
+  down = Buffer(static_cast<size_t>(hidden * columnBlocks() * columns) * sizeof(float));
   ThreadPool::global().parallelFor(hidden, 64, [&](int64_t begin, int64_t end) {
     // Element i of neuron j; neurons innermost where they lie side by side.
-    auto take = [&](Buffer &to, int64_t padded, const float *from, int64_t n, bool byNeuron) {
+    auto take = [&](Buffer &to, auto place, const float *from, int64_t n, bool byNeuron) {
       float *rows = to.as<float>();
       for (int64_t i = 0; i < n; ++i)
         for (int64_t j = begin; j < end; ++j)
-          rows[j * padded + i] = byNeuron ? from[j * n + i] : from[i * hidden + j];
+          rows[place(j, i)] = byNeuron ? from[j * n + i] : from[i * hidden + j];
     };
-    take(up, inPadded(), s.up, in, s.upTransposed);
+    auto inRow = [&](int64_t j, int64_t i) { return j * inPadded() + i; };
+    auto inBlock = [&](int64_t j, int64_t i) {
+      return (i / columns * hidden + j) * columns + i % columns;
+    };
+    take(up, inRow, s.up, in, s.upTransposed);
     if (gated)
-      take(gate, inPadded(), s.gate, in, s.gateTransposed);
-    take(down, outPadded(), s.down, out, !s.downTransposed);
+      take(gate, inRow, s.gate, in, s.gateTransposed);
+    take(down, inBlock, s.down, out, !s.downTransposed);
   });
 }
 
@@ -337,21 +390,42 @@ bool preferNeurons(const std::vector<int64_t> &sizes) {
 }
 
 void experts(const PackedNeurons &block, const float *x, int64_t ldx, int64_t tokens,
-             const Routing &routing, float *y, int64_t ldy) {
+             const Routing &routing, float *y, int64_t ldy, NeuronProducts products) {
   if (tokens <= 0 || block.out == 0)
     return;
   Job job{block, x, ldx, routing, y, ldy};
-  const int64_t pairs = countPairs(job, 0, tokens);
-  if (tokens > 8 && double(pairs) > denseShare * double(tokens) * double(block.hidden)) {
-    constexpr int64_t batch = 512; // bounds the memory of the hidden units
-    for (int64_t t = 0; t < tokens; t += batch)
-      runDense(job, t, std::min(batch, tokens - t));
+  auto dense = [&](int64_t t0, int64_t t1) {
+    const int64_t pairs = countPairs(job, t0, t1);
+    return products == NeuronProducts::Faster ? denseIsFaster(block, t1 - t0, pairs)
+                                              : products == NeuronProducts::Dense;
+  };
+  if (tokens <= sharedTokens) {
+    for (int64_t t = 0; t < tokens; t += tileTokens) {
+      const int64_t end = std::min(tokens, t + tileTokens);
+      if (dense(t, end))
+        runDenseShared(job, t, end);
+      else
+        runShared(job, t, end);
+    }
     return;
   }
-  if (tokens > sharedTokens)
-    return runTiles(job, tokens);
-  for (int64_t t = 0; t < tokens; t += tileTokens)
-    runShared(job, t, std::min(tokens, t + tileTokens));
+  // Each thread takes tiles of tokens all the way.
+  const std::vector<float> minus = minusOnes(job);
+  const int64_t tiles = (tokens + tileTokens - 1) / tileTokens, blocks = block.columnBlocks();
+  ThreadPool::global().parallelFor(tiles, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t t0 = tokens * i / tiles, t1 = tokens * (i + 1) / tiles;
+      if (dense(t0, t1)) {
+        const Units units = makeUnits(job, t0, t1);
+        denseUnits(job, units, 0, block.hidden);
+        denseOutputs(job, units, 0, blocks, minus.data());
+      } else {
+        const Pairs p = makePairs(job, t0, t1);
+        hiddenUnits(job, p, 0, block.experts());
+        outputs(job, p, 0, blocks, minus.data());
+      }
+    }
+  });
 }
 
 } // namespace uoe::rt::fast

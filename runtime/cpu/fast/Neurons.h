@@ -1,7 +1,7 @@
 // A feed-forward block whose experts are a few neurons each, down to one. Groups of 16 hidden units
 // (Experts.h) would mostly be padding, so weights lie by neuron: what is computed and read is the
-// chosen pairs of token and neuron and nothing else. Where most pairs are chosen, dense products
-// under a mask are faster and are taken instead.
+// chosen pairs of token and neuron and nothing else. Where many pairs are chosen, dense products
+// under a mask are faster and are taken instead; both give the same bits.
 #pragma once
 #include "Experts.h"
 
@@ -29,17 +29,26 @@ public:
   int64_t outPadded() const { return (out + 15) / 16 * 16; }
   const float *gateRow(int64_t j) const { return gate.as<float>() + j * inPadded(); }
   const float *upRow(int64_t j) const { return up.as<float>() + j * inPadded(); }
-  const float *downRow(int64_t j) const { return down.as<float>() + j * outPadded(); }
+  /// Outputs 64 b .. 64 b + 63 of every neuron: [hidden][64]. A block stays in L2 while tokens pass
+  /// by, which rows as long as a page would not.
+  static constexpr int64_t columns = 64;
+  int64_t columnBlocks() const { return (out + columns - 1) / columns; }
+  const float *downBlock(int64_t b) const { return down.as<float>() + b * hidden * columns; }
 
 private:
   Buffer gate, up, down;
 };
 
+/// Which products experts() takes.
+enum class NeuronProducts { Faster, Pairs, Dense };
+
 /// True if experts of these sizes are better packed by neuron than in groups of 16.
 bool preferNeurons(const std::vector<int64_t> &sizes);
 
-/// y[tokens, out] of the experts chosen for each token. Raises Error for ids out of range.
+/// y[tokens, out] of the experts chosen for each token. Raises Error for ids out of range. The
+/// products change the time, not the result, where the experts of a token ascend.
 void experts(const PackedNeurons &block, const float *x, int64_t ldx, int64_t tokens,
-             const Routing &routing, float *y, int64_t ldy);
+             const Routing &routing, float *y, int64_t ldy,
+             NeuronProducts products = NeuronProducts::Faster);
 
 } // namespace uoe::rt::fast

@@ -68,8 +68,15 @@ TEST_P(NeuronsTest, Routed) {
                 units[size_t(t * hidden + j)] = mask[size_t(t * n + e)];
           std::vector<float> y(size_t(tokens * out)), expected(y.size());
           reference::ffn(w.source, act, x.data(), in, tokens, units.data(), expected.data(), out);
-          fast::experts(block, x.data(), in, tokens, choice.routing(), y.data(), out);
-          ASSERT_NO_FATAL_FAILURE(expectClose(y, expected, 4e-6f));
+          auto run = [&](NeuronProducts products) {
+            fast::experts(block, x.data(), in, tokens, choice.routing(), y.data(), out, products);
+            ASSERT_NO_FATAL_FAILURE(expectClose(y, expected, 4e-6f));
+          };
+          ASSERT_NO_FATAL_FAILURE(run(NeuronProducts::Pairs));
+          std::vector<float> pairs = y;
+          std::fill(y.begin(), y.end(), -1.0f);
+          ASSERT_NO_FATAL_FAILURE(run(NeuronProducts::Dense));
+          ASSERT_TRUE(y.empty() || !std::memcmp(y.data(), pairs.data(), y.size() * sizeof(float)));
 
           auto skip = randoms(n * out, 8);
           for (int64_t t = 0; t < tokens; ++t)
@@ -77,8 +84,9 @@ TEST_P(NeuronsTest, Routed) {
               for (int64_t i = 0; mask[size_t(t * n + e)] == 0 && i < out; ++i)
                 expected[size_t(t * out + i)] += skip[size_t(e * out + i)];
           block.setSkipVectors(skip.data());
-          fast::experts(block, x.data(), in, tokens, choice.routing(), y.data(), out);
-          ASSERT_NO_FATAL_FAILURE(expectClose(y, expected, 4e-6f));
+          ASSERT_NO_FATAL_FAILURE(run(NeuronProducts::Dense));
+          ASSERT_NO_FATAL_FAILURE(run(NeuronProducts::Pairs));
+          ASSERT_NO_FATAL_FAILURE(run(NeuronProducts::Faster));
         }
 }
 

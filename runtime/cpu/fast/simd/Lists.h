@@ -40,6 +40,52 @@ inline void listDots(const ListDots &d) {
     listDotsOf<1>(d, i);
 }
 
+/// Rows and columns of a full dot tile: sums, the rows and one column fill the registers.
+constexpr int dotTileRows = registers == 32 ? 4 : registers == 8 ? 2 : 1;
+constexpr int dotTileColumns = registers == 32 ? 6 : 2;
+
+template <int Rows, int Columns> void dotsOf(const DotTile &t, int64_t r0, int64_t j0) {
+  V acc[Rows][Columns];
+  const float *a[Rows], *b = t.b + j0 * t.ldb;
+  UOE_UNROLL for (int r = 0; r < Rows; ++r) {
+    a[r] = t.rows[r0 + r];
+    UOE_UNROLL for (int j = 0; j < Columns; ++j) acc[r][j] = set1(0.0f);
+  }
+  int64_t i = 0;
+  for (; i + lanes <= t.k; i += lanes) {
+    V x[Rows];
+    UOE_UNROLL for (int r = 0; r < Rows; ++r) x[r] = load(a[r] + i);
+    UOE_UNROLL for (int j = 0; j < Columns; ++j) {
+      V y = load(b + j * t.ldb + i);
+      UOE_UNROLL for (int r = 0; r < Rows; ++r) acc[r][j] = fma(x[r], y, acc[r][j]);
+    }
+  }
+  if (i < t.k) {
+    V x[Rows];
+    UOE_UNROLL for (int r = 0; r < Rows; ++r) x[r] = loadN(a[r] + i, t.k - i);
+    UOE_UNROLL for (int j = 0; j < Columns; ++j) {
+      V y = loadN(b + j * t.ldb + i, t.k - i);
+      UOE_UNROLL for (int r = 0; r < Rows; ++r) acc[r][j] = fma(x[r], y, acc[r][j]);
+    }
+  }
+  UOE_UNROLL for (int r = 0; r < Rows; ++r) UOE_UNROLL for (int j = 0; j < Columns; ++j)
+      t.c[(r0 + r) * t.ldc + j0 + j] = sum(acc[r][j]);
+}
+template <int Columns> UOE_INLINE void dotColumn(const DotTile &t, int64_t j) {
+  int64_t r = 0;
+  for (; r + dotTileRows <= t.m; r += dotTileRows)
+    dotsOf<dotTileRows, Columns>(t, r, j);
+  for (; r < t.m; ++r)
+    dotsOf<1, Columns>(t, r, j);
+}
+inline void dotTile(const DotTile &t) {
+  int64_t j = 0;
+  for (; j + dotTileColumns <= t.n; j += dotTileColumns)
+    dotColumn<dotTileColumns>(t, j);
+  for (; j < t.n; ++j)
+    dotColumn<1>(t, j);
+}
+
 template <int Panels> UOE_INLINE void listSumOf(const ListSum &s) {
   V acc[Panels];
   const int64_t rest = s.n - (Panels - 1) * lanes; // of the last panel

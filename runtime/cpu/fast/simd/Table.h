@@ -124,6 +124,17 @@ struct ListDots {
   float *out = nullptr;
 };
 
+/// Products of m rows with n rows, both along k: c[r * ldc + j] = rows[r] . b[j * ldb ..]. Each is
+/// summed in the order of ListDots.
+struct DotTile {
+  int64_t m = 0, n = 0, k = 0;
+  const float *const *rows = nullptr;
+  const float *b = nullptr;
+  int64_t ldb = 0;
+  float *c = nullptr;
+  int64_t ldc = 0;
+};
+
 /// c[0 .. n) += sum over i < count of a[i] * b[index[i] * ldb + 0 .. n), in one chain over i that
 /// starts from c; n <= 64.
 struct ListSum {
@@ -173,6 +184,7 @@ struct Kernels {
   void (*aboveRow)(const float *x, const float *limits, float limit, int64_t n, uint16_t *mask);
   void (*listDots)(const ListDots &dots);
   void (*listSum)(const ListSum &sum);
+  void (*dotTile)(const DotTile &tile);
   float (*maxRow)(const float *x, int64_t n);
   void (*normRow)(const NormRow &row);
   void (*rotateHead)(const float *x, float *y, const float *cos, const float *sin, int64_t half,
