@@ -24,11 +24,9 @@ int main(int argc, char **argv) {
   const struct {
     const char *name;
     void (*run)();
-  } sections[] = {{"gemm", bench::benchGemm},
-                  {"gemv", bench::benchGemv},
-                  {"attention", bench::benchAttention},
-                  {"experts", bench::benchExperts},
-                  {"cascade", bench::benchCascade}};
+  } sections[] = {{"gemm", bench::benchGemm},           {"gemv", bench::benchGemv},
+                  {"attention", bench::benchAttention}, {"experts", bench::benchExperts},
+                  {"neurons", bench::benchNeurons},     {"cascade", bench::benchCascade}};
   std::vector<const char *> names;
   for (int i = 1; i < argc; ++i) {
     if (std::strncmp(argv[i], "--threads=", 10) == 0)

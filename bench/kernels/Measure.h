@@ -54,6 +54,7 @@ void benchGemm();
 void benchGemv();
 void benchCascade();
 void benchExperts();
+void benchNeurons();
 void benchAttention();
 
 } // namespace uoe::bench

@@ -166,16 +166,24 @@ ExpertBody uoe::classify(ExpertsOp experts) {
   return ExpertBody::Other;
 }
 
-bool uoe::isWeightedRows(ExpertsOp experts) {
+bool uoe::isWeightedTensors(ExpertsOp experts) {
   if (experts.getCombine() != Combine::merge || experts.getSliced().size() != 1 ||
       experts.getAxes()[0] != 0 ||
-      llvm::any_of(experts.getSizes(), [](int64_t size) { return size != 1; }) ||
-      cast<RankedTensorType>(experts.getSliced()[0].getType()).getRank() != 2)
+      llvm::any_of(experts.getSizes(), [](int64_t size) { return size != 1; }))
     return false;
+  auto whole = dyn_cast<RankedTensorType>(experts.getSliced()[0].getType());
   Block &body = experts.getBody().front();
   Value result = body.getTerminator()->getOperand(0);
   auto node = result.getDefiningOp<onnx::NodeOp>();
-  auto row = dyn_cast<RankedTensorType>(result.getType());
-  return node && (node.is("Reshape") || node.is("Squeeze")) && row && row.getRank() == 1 &&
+  auto part = dyn_cast<RankedTensorType>(result.getType());
+  // A slice [1, shape...] without its first dimension has its elements in the same order.
+  return whole && whole.hasStaticShape() && whole.getNumElements() > 0 && node &&
+         (node.is("Reshape") || node.is("Squeeze")) && part && part.getRank() >= 1 &&
+         part.getShape() == whole.getShape().drop_front() &&
          node.getInputs()[0] == body.getArgument(0);
+}
+
+bool uoe::isWeightedRows(ExpertsOp experts) {
+  return isWeightedTensors(experts) &&
+         cast<RankedTensorType>(experts.getSliced()[0].getType()).getRank() == 2;
 }

@@ -63,8 +63,11 @@ enum class ExpertBody {
 };
 ExpertBody classify(ExpertsOp experts);
 
-/// True for Σ_e weight_e · row_e with the rows as they lie in the operand, [experts, d]: how
-/// moe-to-experts writes the biases of the experts' results.
+/// True for Σ_e weight_e · tensor_e with the tensors as they lie in the operand, [experts,
+/// shape...]: one product of the weights with the operand seen as a matrix.
+bool isWeightedTensors(ExpertsOp experts);
+/// The same for rows: Σ_e weight_e · row_e with the rows as they lie in the operand, [experts, d]:
+/// how moe-to-experts writes the biases of the experts' results.
 bool isWeightedRows(ExpertsOp experts);
 
 } // namespace uoe

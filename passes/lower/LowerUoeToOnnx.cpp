@@ -302,8 +302,8 @@ struct LowerUoeToOnnxPass : uoe::impl::LowerUoeToOnnxPassBase<LowerUoeToOnnxPass
       result = *sum;
     } else if (op.getCombine() == Combine::merge) {
       Value weights = weightsOf(op, b, routing);
-      result = isWeightedRows(op) ? b.matmul(weights, op.getSliced()[0])
-                                  : reference::merged(b, op, weights, copy);
+      result = isWeightedTensors(op) ? reference::mergedTensors(b, op, weights)
+                                     : reference::merged(b, op, weights, copy);
     } else {
       Value weights = weightsOf(op, b, routing);
       switch (unroll ? ExpertBody::Other : classify(op)) {

@@ -30,6 +30,8 @@ mlir::FailureOr<mlir::Value> gathered(NodeBuilder &b, ExpertsOp op, const Routin
                                       llvm::function_ref<mlir::Value(mlir::ValueRange)> body);
 mlir::Value merged(NodeBuilder &b, ExpertsOp op, mlir::Value weight,
                    llvm::function_ref<mlir::Value(mlir::ValueRange)> body);
+/// The same as one product, where isWeightedTensors() holds.
+mlir::Value mergedTensors(NodeBuilder &b, ExpertsOp op, mlir::Value weight);
 
 /// The operands of expert `e`: `shared`, then its slices.
 llvm::SmallVector<mlir::Value> expertOperands(NodeBuilder &b, ExpertsOp op, mlir::ValueRange shared,

@@ -112,6 +112,21 @@ FailureOr<Value> reference::gathered(NodeBuilder &b, ExpertsOp op, const Routing
   return sum;
 }
 
+Value reference::mergedTensors(NodeBuilder &b, ExpertsOp op, Value weight) {
+  Value tensors = op.getSliced()[0];
+  auto type = cast<RankedTensorType>(tensors.getType());
+  if (type.getRank() == 2)
+    return b.matmul(weight, tensors);
+  ArrayRef<int64_t> part = type.getShape().drop_front();
+  const int64_t size = type.getNumElements() / std::max<int64_t>(1, type.getDimSize(0));
+  Value matrix = b.node("Reshape", {tensors, b.ints({type.getDimSize(0), size})});
+  matrix.setType(RankedTensorType::get({type.getDimSize(0), size}, type.getElementType()));
+  // [rows..., size] as [rows..., shape...]; rows are taken over as they are.
+  SmallVector<int64_t> shape(op.getOutput().getType().getRank() - part.size(), 0);
+  shape.append(part.begin(), part.end());
+  return b.node("Reshape", {b.matmul(weight, matrix), b.ints(shape)});
+}
+
 Value reference::merged(NodeBuilder &b, ExpertsOp op, Value weight,
                         function_ref<Value(ValueRange)> body) {
   Value sum;

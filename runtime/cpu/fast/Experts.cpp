@@ -15,10 +15,14 @@ namespace uoe::rt::fast {
 
 namespace {
 
-/// Tokens of a tile when the threads share the tokens; also the most for which they share experts
-/// and columns.
+/// Dense blocks: tokens of a tile when the threads share the tokens, and the most for which they
+/// share hidden units and columns.
 constexpr int64_t tileTokens = 128;
 constexpr int64_t sharedTile = 256;
+/// Routed blocks always share experts and columns, so that each expert meets many of its tokens
+/// while its weights are in cache: tokens of a tile, and floats of its hidden units.
+constexpr int64_t routedTile = 1024;
+constexpr int64_t routedFloats = 8 << 20;
 /// Bytes of a tile's outputs that stay in L1 on the way down.
 constexpr int64_t outputBytes = 20 << 10;
 
@@ -208,9 +212,10 @@ int64_t columnBlock(int64_t tokens, int64_t panels) {
 }
 
 /// The threads share the experts on the way up, the output columns on the way down.
-void runShared(const Job &job, int64_t tokens) {
+void runShared(const Job &job, int64_t t0, int64_t t1) {
   ThreadPool &pool = ThreadPool::global();
-  Tile16 tile = makeTile(job, 0, tokens);
+  const int64_t tokens = t1 - t0;
+  Tile16 tile = makeTile(job, t0, t1);
   // Ranges of groups of about equal work; bounds[i] is where piece i begins, in units of rows times
   // groups.
   int64_t work = 0;
@@ -240,7 +245,7 @@ void runShared(const Job &job, int64_t tokens) {
   int64_t step = columnBlock(tokens, (panels + threads - 1) / threads);
   auto downPieces = [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i)
-      outputs(job, tile, 0, i * step, std::min(panels, (i + 1) * step));
+      outputs(job, tile, t0, i * step, std::min(panels, (i + 1) * step));
   };
   const int64_t columnPieces = (panels + step - 1) / step;
   if (double(work) * 16 * double(job.block.in) < 60e3) {
@@ -252,7 +257,7 @@ void runShared(const Job &job, int64_t tokens) {
   pool.parallelFor(columnPieces, 1, downPieces);
 }
 
-/// Each thread takes tiles of tokens all the way.
+/// A dense block: each thread takes tiles of tokens all the way.
 void runTiles(const Job &job, int64_t tokens) {
   // Tiles of equal size, at least two for each thread.
   const int64_t threads = ThreadPool::global().threads();
@@ -283,9 +288,18 @@ void run(const PackedFfn &block, const float *x, int64_t ldx, int64_t tokens,
   Job job{block, x, ldx, routing, y, ldy, epilogue, nullptr, nullptr};
   job.base = skip ? block.biasAndSkip.data() : block.downBias.data();
   job.skip = skip ? block.skip.data() : nullptr;
-  if (tokens <= sharedTile)
-    return runShared(job, tokens);
-  runTiles(job, tokens);
+  if (!routing)
+    return tokens <= sharedTile ? runShared(job, 0, tokens) : runTiles(job, tokens);
+  // About the hidden units of one token: the core's and those of experts of mean size.
+  const int64_t core = block.firstGroup[1], chosen = routing->offsets[tokens] - routing->offsets[0];
+  const double groups = double(core) + double(block.groups() - core) /
+                                           double(std::max<int64_t>(1, block.experts)) *
+                                           double(chosen) / double(tokens);
+  const int64_t fit = static_cast<int64_t>(double(routedFloats) / (16 * std::max(1.0, groups)));
+  const int64_t most = std::clamp(fit, tileTokens, routedTile);
+  const int64_t tiles = (tokens + most - 1) / most;
+  for (int64_t i = 0; i < tiles; ++i)
+    runShared(job, tokens * i / tiles, tokens * (i + 1) / tiles);
 }
 
 } // namespace

@@ -1,4 +1,5 @@
 #include "Neurons.h"
+#include "Isa.h"
 #include "runtime/core/Error.h"
 #include "runtime/core/ThreadPool.h"
 #include "simd/Table.h"
@@ -319,13 +320,13 @@ void runDenseShared(const Job &job, int64_t t0, int64_t t1) {
   });
 }
 
-/// True where dense products under a mask take less time than `pairs` chosen ones. Measured with
-/// d = 1024 and 4096 neurons chosen at random (bench/kernels, neurons): the share of pairs where
-/// both take the same time.
+/// True where dense products under a mask take less time than `pairs` chosen ones. The shares of
+/// pairs at which both take the same time were measured with d = 1024 and 4096 neurons chosen at
+/// random (section `neurons` of bench/kernels): 0.7 to 0.8 for one token, 0.5 for two; for more,
+/// 0.2 to 0.3 with AVX-512 and 0.35 to 0.5 with AVX2, whose dense products gain less.
 bool denseIsFaster(const PackedNeurons &block, int64_t tokens, int64_t pairs) {
-  const double share =
-      double(pairs) / (double(tokens) * double(std::max<int64_t>(1, block.hidden)));
-  return tokens > 8 && share > 0.5;
+  const double even = tokens == 1 ? 0.75 : tokens < 4 ? 0.5 : isa() == Isa::Avx512 ? 0.25 : 0.42;
+  return double(pairs) > even * double(tokens) * double(block.hidden);
 }
 
 std::vector<float> paddedRows(const float *vector, int64_t n, int64_t padded) {

@@ -83,7 +83,7 @@ TEST_P(ExpertsTest, Routed) {
       {0, 96},                     // one expert
   };
   for (const auto &starts : partitions)
-    for (int64_t tokens : {1, 2, 4, 9, 70, 300})
+    for (int64_t tokens : {0, 1, 2, 4, 9, 70, 300, 1300})
       for (int variant = 0; variant < 4; ++variant) {
         SCOPED_TRACE(testing::Message()
                      << tokens << " tokens, first start " << starts[0] << ", variant " << variant);

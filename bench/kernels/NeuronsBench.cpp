@@ -1,0 +1,47 @@
+// Single neurons chosen at random: products of the chosen pairs, dense products under a mask, and
+// the dense block. Where the first two take the same time is where experts() changes between them.
+#include "Measure.h"
+#include "runtime/cpu/fast/Neurons.h"
+#include "runtime/cpu/fast/Router.h"
+#include <cstdio>
+
+namespace uoe::bench {
+using namespace rt::fast;
+
+void benchNeurons() {
+  constexpr int64_t d = 1024, hidden = 4096;
+  std::printf("\nSingle neurons, d = %ld, F = %ld; even = the share of pairs where masked products "
+              "take as long as pairs\n",
+              long(d), long(hidden));
+  std::printf("%6s %6s %10s %10s %10s %6s\n", "tokens", "share", "dense ms", "pairs ms",
+              "masked ms", "even");
+  auto weights = randoms(d * hidden);
+  FfnSource source;
+  source.in = source.out = d;
+  source.hidden = hidden;
+  source.up = source.down = weights.data();
+  source.upTransposed = true;
+  std::vector<int64_t> starts;
+  for (int64_t j = 0; j <= hidden; ++j)
+    starts.push_back(j);
+  PackedFfn dense(source, Activation::Relu);
+  PackedNeurons neurons(source, Activation::Relu, starts);
+  for (int64_t tokens : {1, 2, 4, 8, 16, 64, 256, 1024}) {
+    auto x = randoms(tokens * d, 3), scores = randoms(tokens * hidden, 4);
+    std::vector<float> y(x.size());
+    double all = seconds([&] { ffn(dense, x.data(), d, tokens, y.data(), d); });
+    for (double share : {0.05, 0.1, 0.2, 0.3, 0.5}) {
+      Choice choice = chooseAbove(scores.data(), tokens, hidden, {float(1 - 2 * share)});
+      auto time = [&](NeuronProducts products) {
+        return seconds([&] {
+          experts(neurons, x.data(), d, tokens, choice.routing(), y.data(), d, products);
+        });
+      };
+      double pairs = time(NeuronProducts::Pairs), masked = time(NeuronProducts::Dense);
+      std::printf("%6ld %6.2f %10.3f %10.3f %10.3f %6.2f\n", long(tokens), share, 1e3 * all,
+                  1e3 * pairs, 1e3 * masked, share * masked / pairs);
+    }
+  }
+}
+
+} // namespace uoe::bench
