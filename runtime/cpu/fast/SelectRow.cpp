@@ -119,7 +119,7 @@ RowSelector::RowSelector(const SelectSpec &spec, const SelectInput &in, bool wan
       gateRow(static_cast<size_t>(n)), biased(static_cast<size_t>(in.selectionBias ? n : 0)),
       groupRow(static_cast<size_t>(groups)),
       eligible(static_cast<size_t>(spec.groupK || in.within.offsets ? n : 0)),
-      mask(static_cast<size_t>((n + 15) / 16)), members(membersOf(spec)) {}
+      list(static_cast<size_t>(n + 16)), members(membersOf(spec)) {}
 
 // Step 2: flags, or null where all are eligible.
 const uint8_t *RowSelector::findEligible(int64_t r) {
@@ -173,13 +173,10 @@ void RowSelector::groupsByScore(int64_t r) {
 
 void RowSelector::above(const float *x, const float *limits, float limit,
                         std::vector<int32_t> &ids) {
-  kernels().aboveRow(x, limits, limit, n, mask.data());
-  for (size_t w = 0; w < mask.size(); ++w)
-    for (unsigned bits = mask[w]; bits; bits &= bits - 1) {
-      int32_t e = static_cast<int32_t>(w * 16) + __builtin_ctz(bits);
-      if (!allowed || allowed[e])
-        ids.push_back(e);
-    }
+  int32_t *end = list.data() + kernels().listAbove(x, limits, limit, n, list.data());
+  if (allowed)
+    end = std::remove_if(list.data(), end, [&](int32_t e) { return !allowed[e]; });
+  ids.insert(ids.end(), list.data(), end);
 }
 
 // The best come off in blocks that double, until their gates exceed p.

@@ -44,7 +44,7 @@ private:
   const float *biasedGates = nullptr;
   std::vector<float> gateRow, biased, groupRow;
   std::vector<uint8_t> eligible;
-  std::vector<uint16_t> mask;
+  std::vector<int32_t> list;
   std::vector<uint64_t> keys;
   std::vector<std::vector<int32_t>> members;
 };

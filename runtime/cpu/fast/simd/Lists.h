@@ -40,6 +40,19 @@ inline void listDots(const ListDots &d) {
     listDotsOf<1>(d, i);
 }
 
+inline int64_t listAbove(const float *x, const float *limits, float limit, int64_t n,
+                         int32_t *list) {
+  const V one = set1(limit);
+  int64_t found = 0, i = 0;
+  for (; i + lanes <= n; i += lanes)
+    found += storeLanes(list + found, less(limits ? load(limits + i) : one, load(x + i)),
+                        static_cast<int32_t>(i));
+  for (; i < n; ++i)
+    if ((limits ? limits[i] : limit) < x[i])
+      list[found++] = static_cast<int32_t>(i);
+  return found;
+}
+
 /// Rows and columns of a full dot tile: sums, the rows and one column fill the registers.
 constexpr int dotTileRows = registers == 32 ? 4 : registers == 8 ? 2 : 1;
 constexpr int dotTileColumns = registers == 32 ? 6 : 2;

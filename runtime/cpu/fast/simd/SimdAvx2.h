@@ -95,6 +95,13 @@ UOE_INLINE uint32_t bits(M m) {
   return static_cast<uint32_t>(_mm256_movemask_ps(m.a)) |
          static_cast<uint32_t>(_mm256_movemask_ps(m.b)) << 8;
 }
+/// first + i for each lane i that is set, in ascending order; their number. Writes 16 places.
+UOE_INLINE int storeLanes(int32_t *out, M m, int32_t first) {
+  int count = 0;
+  for (uint32_t rest = bits(m); rest; rest &= rest - 1)
+    out[count++] = first + __builtin_ctz(rest);
+  return count;
+}
 UOE_INLINE I toInt(V x) {
   return {_mm256_cvtps_epi32(x.a), _mm256_cvtps_epi32(x.b)};
 }

@@ -87,6 +87,14 @@ UOE_INLINE V select(M m, V a, V b) {
 UOE_INLINE uint32_t bits(M m) {
   return m.r;
 }
+/// first + i for each lane i that is set, in ascending order; their number. Writes 16 places.
+UOE_INLINE int storeLanes(int32_t *out, M m, int32_t first) {
+  const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  const uint32_t set = bits(m);
+  const __m512i at = _mm512_add_epi32(lane, _mm512_set1_epi32(first));
+  _mm512_storeu_si512(out, _mm512_maskz_compress_epi32(static_cast<__mmask16>(set), at));
+  return __builtin_popcount(set);
+}
 UOE_INLINE I toInt(V a) {
   return {_mm512_cvtps_epi32(a.r)};
 }

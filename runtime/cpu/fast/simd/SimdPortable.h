@@ -121,6 +121,13 @@ UOE_INLINE uint32_t bits(M m) {
   UOE_EACH for (int j = 0; j < 4; ++j) out |= (m.r[i][j] ? 1u : 0u) << (4 * i + j);
   return out;
 }
+/// first + i for each lane i that is set, in ascending order; their number. Writes 16 places.
+UOE_INLINE int storeLanes(int32_t *out, M m, int32_t first) {
+  int count = 0;
+  for (uint32_t rest = bits(m); rest; rest &= rest - 1)
+    out[count++] = first + __builtin_ctz(rest);
+  return count;
+}
 UOE_INLINE I toInt(V a) {
   I n;
   UOE_EACH n.r[i] = __builtin_convertvector(a.r[i], I4);

@@ -182,6 +182,8 @@ struct Kernels {
   void (*multiplyRow)(float *x, const float *y, const float *z, int64_t n);
   /// Bit i % 16 of mask[i / 16] tells whether x[i] > limits[i], or > limit if there are none.
   void (*aboveRow)(const float *x, const float *limits, float limit, int64_t n, uint16_t *mask);
+  /// The same as a list, ascending; returns its length. `list` has room for n + 16.
+  int64_t (*listAbove)(const float *x, const float *limits, float limit, int64_t n, int32_t *list);
   void (*listDots)(const ListDots &dots);
   void (*listSum)(const ListSum &sum);
   void (*dotTile)(const DotTile &tile);
