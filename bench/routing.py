@@ -37,7 +37,7 @@ def stage_of(kind):
 
 
 def profile(args, model, x):
-    command = [args.uoe_run, "bench", model, "--input", f"x={x}", "--threads", str(args.threads), "--min-time", "0.1", "--runs", "5", "-o", "json"]
+    command = [args.uoe_run, "bench", model, "--input", f"x={x}", "--threads", str(args.threads), "--min-time", "0", "--runs", "5", "-o", "json"]
     result = subprocess.run(command, capture_output=True, text=True)
     if result.returncode:
         raise RuntimeError(f"{' '.join(command)}: {result.stderr.strip()}")
