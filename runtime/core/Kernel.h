@@ -74,7 +74,8 @@ using Kernel = void (*)(KernelCall &);
 /// Called once at load for a node whose constant inputs are known (node.constants): returns what
 /// the kernel finds in KernelCall::state at its first call, say packed weights. An input marked as
 /// consumed is absent in every call and its storage is freed if nothing else reads it, so that a
-/// model is in memory once.
+/// model is in memory once. Nodes with the same constants and attributes share what the first of
+/// them prepared, if it consumed any: it must not change from call to call.
 using Prepare = std::any (*)(const Node &node, std::vector<bool> &consumed);
 
 /// The table: (domain, op) to kernel. One kernel serves all opset versions; it reads node.version

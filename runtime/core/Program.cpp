@@ -119,6 +119,26 @@ size_t announcedBytes(const Node &node, const std::vector<const Tensor *> &input
   return static_cast<size_t>(std::min(std::max(count, 0.0), 1e15)) * bitsOf(type) / 8;
 }
 
+bool sameAttributes(const Node &a, const Node &b) {
+  auto same = [](const auto &x, const auto &y) {
+    const Attribute &one = x.second, &other = y.second;
+    if (x.first != y.first || one.index() != other.index())
+      return false;
+    return std::visit(
+        [&](const auto &value) {
+          using T = std::decay_t<decltype(value)>;
+          if constexpr (std::is_same_v<T, Tensor> ||
+                        std::is_same_v<T, std::shared_ptr<const Program>>)
+            return false; // not compared: taken for different
+          else
+            return value == std::get<T>(other);
+        },
+        one);
+  };
+  return a.attributes.size() == b.attributes.size() &&
+         std::equal(a.attributes.begin(), a.attributes.end(), b.attributes.begin(), same);
+}
+
 class Folder {
 public:
   Folder(Program &program, const KernelTable &table)
@@ -181,13 +201,24 @@ private:
     Prepare prepare = table.findPrepare(step.node.domain, step.node.op);
     if (!prepare)
       return;
-    std::vector<bool> consumed(step.inputs.size());
+    std::vector<int> constants(step.inputs.size(), -1);
     for (size_t k = 0; k < step.inputs.size(); ++k)
-      step.node.constants[k] = step.inputs[k] < 0 ? nullptr : known[step.inputs[k]].get();
-    try {
-      step.prepared = prepare(step.node, consumed);
-    } catch (const std::exception &error) {
-      fail(nameOf(step.node), ": ", error.what());
+      if (step.inputs[k] >= 0 && known[step.inputs[k]])
+        constants[k] = step.inputs[k];
+    std::vector<bool> consumed(step.inputs.size());
+    if (const Taken *before = findTaken(step.node, constants)) {
+      step.prepared = before->step->prepared;
+      consumed = before->consumed;
+    } else {
+      for (size_t k = 0; k < constants.size(); ++k)
+        step.node.constants[k] = constants[k] < 0 ? nullptr : known[constants[k]].get();
+      try {
+        step.prepared = prepare(step.node, consumed);
+      } catch (const std::exception &error) {
+        fail(nameOf(step.node), ": ", error.what());
+      }
+      if (std::find(consumed.begin(), consumed.end(), true) != consumed.end())
+        taken.push_back({&step, constants, consumed});
     }
     for (size_t k = 0; k < step.inputs.size(); ++k) {
       step.node.constants[k] = nullptr;
@@ -197,6 +228,24 @@ private:
       step.inputs[k] = -1;
       drop(frame, slot);
     }
+  }
+
+  /// A step that took over the same constants under the same attributes: a layer that the model
+  /// runs several times is packed once. Slots are assigned once, so that equal slots are equal
+  /// values.
+  struct Taken {
+    const Program::Step *step;
+    std::vector<int> constants; // per input its slot, -1 if it is no constant
+    std::vector<bool> consumed;
+  };
+  const Taken *findTaken(const Node &node, const std::vector<int> &constants) const {
+    for (const Taken &entry : taken) {
+      const Node &other = entry.step->node;
+      if (entry.constants == constants && other.op == node.op && other.domain == node.domain &&
+          other.version == node.version && sameAttributes(other, node))
+        return &entry;
+    }
+    return nullptr;
   }
 
   bool canFold(const Program::Step &step) const {
@@ -255,6 +304,7 @@ private:
   const KernelTable &table;
   Known known;
   std::vector<int> uses; // readers that are still to come
+  std::vector<Taken> taken;
 };
 
 } // namespace

@@ -52,6 +52,21 @@ void branch(KernelCall &call) {
   call.outputs[0] = results[0];
 }
 
+int packings;
+
+std::any packScale(const Node &node, std::vector<bool> &consumed) {
+  ++packings;
+  check(node.constants[1] != nullptr, "the scale is no constant");
+  consumed[1] = true;
+  return node.constants[1]->data<float>()[0] * static_cast<float>(node.integer("times", 1));
+}
+void scale(KernelCall &call) {
+  const Tensor &x = call.in(0);
+  Tensor &y = call.out(0, DType::F32, x.shape());
+  for (int64_t i = 0; i < x.size(); ++i)
+    y.data<float>()[i] = x.data<float>()[i] * std::any_cast<float>(call.state);
+}
+
 KernelTable table() {
   KernelTable table;
   table.add("", "Add", add);
@@ -59,6 +74,7 @@ KernelTable table() {
   table.add("", "RandomNormal", randomNumber);
   table.add("", "Grow", grow);
   table.add("", "If", branch);
+  table.add("", "Scale", scale, packScale);
   return table;
 }
 
@@ -281,6 +297,20 @@ TEST(Executor, StepsCostLittle) {
   double each = time.count() / 20 / count;
   std::printf("%.0f ns a step\n", each);
   EXPECT_LT(each, 20000) << "not a benchmark: catches a blunder only";
+}
+
+TEST(Program, EqualConstantsAndAttributesArePreparedOnce) {
+  // x * 2 * 2 * (2 * 3) * 5: the first two share, another attribute or another constant does not.
+  Program p = program({0}, {6}, 7);
+  p.constants = {{1, floats({2})}, {2, floats({5})}};
+  p.steps = {step("Scale", {0, 1}, {3}), step("Scale", {3, 1}, {4}), step("Scale", {4, 1}, {5}),
+             step("Scale", {5, 2}, {6})};
+  p.steps[2].node.attributes["times"] = int64_t(3);
+  packings = 0;
+  p.finish(table());
+  EXPECT_EQ(packings, 3);
+  EXPECT_TRUE(p.constants.empty());
+  EXPECT_EQ(valuesOf(Executor(p).run({floats({1})})[0]), std::vector<float>{120});
 }
 
 } // namespace
