@@ -195,12 +195,14 @@ void Meter::resultLike(Value result, Value like, std::optional<Dim> lastDim) {
 
 // Pairs of a query and a key that it sees, of s queries that end where t keys end.
 static double pairs(double s, double t, bool causal, int64_t window) {
-  double sum = 0;
-  for (double i = 0; i < s; ++i) {
-    double seen = causal ? std::clamp(i + 1 + t - s, 0.0, t) : t;
-    sum += window > 0 ? std::min(seen, static_cast<double>(window)) : seen;
-  }
-  return sum;
+  double most = window > 0 ? std::min(t, static_cast<double>(window)) : t;
+  if (!causal)
+    return s * most;
+  // The queries that see a key see first, first + 1, ... t of them, and at most `most`.
+  double first = std::max(1.0, t - s + 1);
+  auto triangle = [](double n) { return n * (n + 1) / 2; };
+  return first > most ? (t - first + 1) * most
+                      : triangle(most) - triangle(first - 1) + (t - most) * most;
 }
 
 //===----------------------------------------------------------------------===//
