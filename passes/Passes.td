@@ -434,7 +434,7 @@ def PruneExpertsPass : Pass<"prune-experts", "::mlir::ModuleOp"> {
 }
 
 //===----------------------------------------------------------------------===//
-// plan: the budget over the layers
+// plan: the budget over the layers, experts over ranks
 //===----------------------------------------------------------------------===//
 
 def PlanBudgetPass : Pass<"plan-budget", "::mlir::ModuleOp"> {
@@ -451,6 +451,25 @@ def PlanBudgetPass : Pass<"plan-budget", "::mlir::ModuleOp"> {
     Option<"recipe", "recipe", "std::string", "\"cascade\"", "experts or cascade">,
     Option<"expertSize", "expert-size", "int64_t", "16", "neurons per routed expert">
   ];
+}
+
+def ShardExpertsPass : Pass<"shard-experts", "::mlir::ModuleOp"> {
+  let summary = "experts are placed on ranks, the processes or devices that share the work";
+  let description = [{
+    Sets `shard` of routed feed-forward experts whose results are added up. An expert's load is its neurons times the rows that chose it: those of the
+    op's attribute `uoe.load` (an f64 for each expert), else those of the profile, which become that attribute, else (with a remark, if there is a profile) one. The heaviest
+    expert goes first, to the rank with the least load of the layer; among equals to the one with the fewest neurons of all layers so far, then to the lower one.
+    So the placement is the same on every run. With `even` no rank has more than one expert of a layer more than another.
+
+    Run last: passes that change the number of experts drop a placement.
+  }];
+  let options = [
+    Option<"ranks", "ranks", "int64_t", "1", "ranks that share the experts">,
+    Option<"even", "even", "bool", "false", "the same number of experts on each rank, or one more">,
+    Option<"profile", "profile", "std::string", "", "profile written by a calibration run">
+  ];
+  let statistics = [Statistic<"sharded", "blocks-sharded", "blocks whose experts were placed">];
+  let dependentDialects = ["::uoe::UoeDialect"];
 }
 
 //===----------------------------------------------------------------------===//

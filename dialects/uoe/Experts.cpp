@@ -61,7 +61,7 @@ void ExpertsOp::build(OpBuilder &builder, OperationState &state, Type output, Va
                       ArrayRef<int64_t> sizes, Combine combine) {
   build(builder, state, output, shared, sliced, routing, skip, builder.getDenseI64ArrayAttr(axes),
         builder.getDenseI64ArrayAttr(sizes), CombineAttr::get(builder.getContext(), combine),
-        UnitAttr(), DenseI64ArrayAttr());
+        UnitAttr(), DenseI64ArrayAttr(), DenseI64ArrayAttr());
 }
 
 LogicalResult ExpertsOp::verify() {
@@ -113,6 +113,18 @@ LogicalResult ExpertsOp::verify() {
   // (C9)
   if (getCombine() == Combine::merge && (!getRouting() || !getShared().empty()))
     return emitOpError("merges, which needs a routing and no shared operands");
+  if (std::optional<ArrayRef<int64_t>> ranks = getShard()) {
+    // (C10)
+    if (static_cast<int64_t>(ranks->size()) != numExperts())
+      return emitOpError("needs a rank for each of its ")
+             << numExperts() << " experts, found " << ranks->size();
+    for (auto [expert, rank] : llvm::enumerate(*ranks))
+      if (rank < 0)
+        return emitOpError("places expert ") << expert << " on rank " << rank;
+    // (C11)
+    if (!getRouting() || getCombine() != Combine::sum || getGathered())
+      return emitOpError("has shard, which needs a routing, combine sum, and no gathered tokens");
+  }
   // (C4)
   if (failed(verifyBody(*this)))
     return failure();

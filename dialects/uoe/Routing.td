@@ -154,6 +154,9 @@ def Uoe_ExpertsOp : Uoe_Op<"experts", [AttrSizedOperandSegments, RecursiveMemory
     `gathered` is for experts whose tokens see each other (attention): expert e runs once per sample on the tokens that chose it, gathered along
     axis 1 of every shared operand in ascending order, and its result, times the weights, is added to these tokens' rows. The body may have one more argument, `valid` [B, c] of i1: false where padding `masked` left a place blank; results there are dropped.
 
+    `shard` [experts] places the experts on ranks, the processes or devices that share the work: expert e, with its slices, lives on rank shard[e]. It is a placement
+    and changes no number. Tokens' rows go to the ranks of their experts and the results come back, which needs experts whose results are added up row by row.
+
     The body's operands of a sliced size that differs between experts have a dynamic dimension there.
 
     Constraints:
@@ -167,6 +170,8 @@ def Uoe_ExpertsOp : Uoe_Op<"experts", [AttrSizedOperandSegments, RecursiveMemory
     - (C8) gathered needs a routing whose select has a capacity (so that c is one number), `combine sum`, shared operands of rank 2 or more, rows that are
       tokens, no skip.
     - (C9) merge needs a routing and no shared operands.
+    - (C10) shard has a rank for each expert, none negative.
+    - (C11) shard needs a routing and `combine sum`, and is not for gathered experts.
 
     Example:
     ```mlir
@@ -179,12 +184,13 @@ def Uoe_ExpertsOp : Uoe_Op<"experts", [AttrSizedOperandSegments, RecursiveMemory
   }];
   let arguments = (ins Variadic<AnyRankedTensor>:$shared, Variadic<AnyRankedTensor>:$sliced, Optional<Uoe_RoutingType>:$routing,
                        Optional<AnyRankedTensor>:$skip, DefaultValuedAttr<DenseI64ArrayAttr, "{}">:$axes, DenseI64ArrayAttr:$sizes, Uoe_Combine:$combine,
-                       UnitAttr:$gathered, OptionalAttr<DenseI64ArrayAttr>:$slots);
+                       UnitAttr:$gathered, OptionalAttr<DenseI64ArrayAttr>:$slots, OptionalAttr<DenseI64ArrayAttr>:$shard);
   let results = (outs AnyRankedTensor:$output);
   let regions = (region AnyRegion:$body);
   let assemblyFormat = [{
     `(` $shared `)` (`sliced` `(` $sliced^ `)` `axes` $axes)? `sizes` custom<Sizes>($sizes) (`routing` `(` $routing^ `)`)?
-    (`slots` custom<Slots>($slots)^)? (`skip` `(` $skip^ `)`)? (`gathered` $gathered^)? `combine` $combine attr-dict-with-keyword $body
+    (`slots` custom<Slots>($slots)^)? (`shard` custom<Slots>($shard)^)? (`skip` `(` $skip^ `)`)? (`gathered` $gathered^)? `combine` $combine
+    attr-dict-with-keyword $body
     `:` (`shared` type($shared)^)? (`sliced` type($sliced)^)? (`routing` type($routing)^)? (`skip` type($skip)^)? `->` type($output)
   }];
   let builders = [

@@ -57,7 +57,7 @@ static void printSizes(OpAsmPrinter &p, Operation *, DenseI64ArrayAttr sizes) {
   p << ']';
 }
 
-// Slots of a routing, one expert each, -1 for none: [0, 1, 1, -1].
+// Slots of a routing, one expert each, -1 for none: [0, 1, 1, -1]; ranks of experts likewise.
 static ParseResult parseSlots(OpAsmParser &parser, DenseI64ArrayAttr &slots) {
   SmallVector<int64_t> values;
   auto parseSlot = [&] { return parser.parseInteger(values.emplace_back()); };

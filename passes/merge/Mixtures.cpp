@@ -13,8 +13,7 @@ using calibration::FfnWeights;
 using calibration::MatrixView;
 using calibration::Selection;
 
-// The choice in calibration's terms; empty, or what it has that calibration does not know.
-static std::string selectionOf(SelectOp select, Selection &selection) {
+std::string uoe::selectionOf(SelectOp select, Selection &selection) {
   if (select.getGroups() || select.getGroupScores() || select.getWithin() || select.hasCapacity() ||
       select.getThresholds() || select.getSelectionBias() ||
       select.getEmpty() != EmptyChoice::none || select.getScaling() != Scaling::none ||
@@ -194,6 +193,7 @@ ExpertsOp uoe::withExperts(ExpertsOp op, ArrayRef<Value> sliced, ArrayRef<int64_
         .setType(RankedTensorType::get(shape, type.getElementType()));
   }
   result->setDiscardableAttrs(op->getDiscardableAttrDictionary());
+  result->removeDiscardableAttr("uoe.load"); // of the experts of before
   op.getOutput().replaceAllUsesWith(result.getOutput());
   op.erase();
   return result;

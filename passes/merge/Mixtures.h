@@ -18,6 +18,9 @@ struct VisitedMixture {
   std::vector<rt::Tensor> owners;
 };
 
+/// A choice in calibration's terms; empty, or what it has that calibration does not know.
+std::string selectionOf(SelectOp select, calibration::Selection &selection);
+
 /// Visits every mixture that has inputs and scores in the profile; a remark tells why another is
 /// left as it is. Fails with a diagnostic.
 mlir::LogicalResult visitMixtures(mlir::ModuleOp module, llvm::StringRef pass,

@@ -647,3 +647,68 @@ func.func @f(%x: tensor<?x?x8xf32>, %w: tensor<8x4xf32>) {
   %0 = uoe.select %s token_topk {k = 2 : i64} : tensor<?x4xf32> -> <4>
   return
 }
+
+// -----
+
+// uoe.experts (C10)
+func.func @f(%x: tensor<?x?x8xf32>, %s: tensor<?x?x2xf32>) {
+  %r = uoe.select %s all {capacity = 2 : i64} : tensor<?x?x2xf32> -> <2>
+  // expected-error @below {{needs a rank for each of its 2 experts, found 3}}
+  %0 = uoe.experts(%x) sizes [2 x 1] routing(%r) shard [0, 1, 1] combine sum {
+  ^bb0(%t: tensor<?x?x8xf32>):
+    uoe.yield %t : tensor<?x?x8xf32>
+  } : shared tensor<?x?x8xf32> routing !uoe.routing<2> -> tensor<?x?x8xf32>
+  return
+}
+
+// -----
+
+// uoe.experts (C10)
+func.func @f(%x: tensor<?x?x8xf32>, %s: tensor<?x?x2xf32>) {
+  %r = uoe.select %s all {capacity = 2 : i64} : tensor<?x?x2xf32> -> <2>
+  // expected-error @below {{places expert 1 on rank -1}}
+  %0 = uoe.experts(%x) sizes [2 x 1] routing(%r) shard [0, -1] combine sum {
+  ^bb0(%t: tensor<?x?x8xf32>):
+    uoe.yield %t : tensor<?x?x8xf32>
+  } : shared tensor<?x?x8xf32> routing !uoe.routing<2> -> tensor<?x?x8xf32>
+  return
+}
+
+// -----
+
+// uoe.experts (C11)
+func.func @f(%x: tensor<?x?x8xf32>, %s: tensor<?x?x2xf32>) {
+  %r = uoe.select %s all {capacity = 2 : i64} : tensor<?x?x2xf32> -> <2>
+  // expected-error @below {{has shard, which needs a routing, combine sum, and no gathered tokens}}
+  %0 = uoe.experts(%x) sizes [2 x 1] shard [0, 1] combine sum {
+  ^bb0(%t: tensor<?x?x8xf32>):
+    uoe.yield %t : tensor<?x?x8xf32>
+  } : shared tensor<?x?x8xf32> -> tensor<?x?x8xf32>
+  return
+}
+
+// -----
+
+// uoe.experts (C11)
+func.func @f(%x: tensor<?x?x8xf32>, %s: tensor<?x?x2xf32>) {
+  %r = uoe.select %s all {capacity = 2 : i64} : tensor<?x?x2xf32> -> <2>
+  // expected-error @below {{has shard, which needs a routing, combine sum, and no gathered tokens}}
+  %0 = uoe.experts(%x) sizes [2 x 1] routing(%r) shard [0, 1] combine concat {
+  ^bb0(%t: tensor<?x?x8xf32>):
+    uoe.yield %t : tensor<?x?x8xf32>
+  } : shared tensor<?x?x8xf32> routing !uoe.routing<2> -> tensor<?x?x16xf32>
+  return
+}
+
+// -----
+
+// uoe.experts (C11)
+func.func @f(%x: tensor<?x?x8xf32>, %s: tensor<?x?x2xf32>) {
+  %r = uoe.select %s all {capacity = 2 : i64} : tensor<?x?x2xf32> -> <2>
+  // expected-error @below {{has shard, which needs a routing, combine sum, and no gathered tokens}}
+  %0 = uoe.experts(%x) sizes [2 x 1] routing(%r) shard [0, 1] gathered combine sum {
+  ^bb0(%t: tensor<?x?x8xf32>):
+    uoe.yield %t : tensor<?x?x8xf32>
+  } : shared tensor<?x?x8xf32> routing !uoe.routing<2> -> tensor<?x?x8xf32>
+  return
+}

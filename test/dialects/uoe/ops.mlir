@@ -104,6 +104,19 @@ func.func @choices(%s: tensor<?x?x4xf32>, %g: tensor<?x?x2xf32>, %t: tensor<4xf3
   return
 }
 
+// Experts on the ranks of several processes or devices.
+// CHECK-LABEL: func.func @shard
+func.func @shard(%x: tensor<?x8xf32>, %s: tensor<?x4xf32>, %u: tensor<8x6xf32>, %d: tensor<6x8xf32>) -> tensor<?x8xf32> {
+  %r = uoe.select %s token_topk {k = 2 : i64} : tensor<?x4xf32> -> <4>
+  // CHECK: uoe.experts(%{{.*}}) sliced(%{{.*}}) axes [1, 0] sizes [2 x 3] routing(%{{.*}}) slots [0, 1, 1, -1] shard [3, 0] combine sum
+  %y = uoe.experts(%x) sliced(%u, %d) axes [1, 0] sizes [2 x 3] routing(%r) slots [0, 1, 1, -1] shard [3, 0] combine sum {
+  ^bb0(%t: tensor<?x8xf32>, %ue: tensor<8x3xf32>, %de: tensor<3x8xf32>):
+    %o = uoe.ffn relu %t up(%ue) down(%de) : tensor<?x8xf32>, tensor<8x3xf32> down tensor<3x8xf32> -> tensor<?x8xf32>
+    uoe.yield %o : tensor<?x8xf32>
+  } : shared tensor<?x8xf32> sliced tensor<8x6xf32>, tensor<6x8xf32> routing !uoe.routing<4> -> tensor<?x8xf32>
+  return %y : tensor<?x8xf32>
+}
+
 // Experts of unlike kinds share a routing: slots.
 // CHECK-LABEL: func.func @slots
 func.func @slots(%x: tensor<?x8xf32>, %s: tensor<?x4xf32>, %u: tensor<8x6xf32>, %d: tensor<6x8xf32>) -> tensor<?x8xf32> {

@@ -1,0 +1,37 @@
+// The contract of sharded experts, for any transport: every rank runs `check...` of the same cases.
+#pragma once
+#include "runtime/parallel/Experts.h"
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace uoe::rt::parallel::test {
+
+/// A layer of experts and what the ranks have of it.
+struct Case {
+  std::string name;
+  std::vector<int64_t> sizes;                          // neurons of each expert
+  std::function<int64_t(int expert, int ranks)> place; // the rank of an expert
+  std::function<int64_t(int rank, int ranks)> tokens;  // a rank's number of tokens
+  std::function<bool(int64_t token, int expert)> chosen;
+  bool weighted = true;
+};
+const std::vector<Case> &cases();
+
+/// Empty, or how this rank's result of the layer differs from that of one process: every bit has
+/// to agree with referenceExperts, whose experts are one PackedFfn each, and all but rounding with
+/// fast::experts over the whole layer. A rank makes the weights of its own experts alone before the
+/// exchange.
+std::string checkResult(Communicator &comm, const Case &layer);
+
+/// Empty, or what is wrong with the refusals: a token that names an expert that there is not or one
+/// expert twice, a placement beyond the ranks, disagreement on width and placement. Every rank has
+/// to get an error, and the group still works after it.
+std::string checkRefusals(Communicator &comm);
+
+/// Empty, or what is wrong with the exchange itself: blocks of different sizes, empty ones, and
+/// elements of one byte and of many.
+std::string checkTransport(Communicator &comm);
+
+} // namespace uoe::rt::parallel::test
