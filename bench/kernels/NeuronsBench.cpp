@@ -34,7 +34,7 @@ void benchNeurons() {
       Choice choice = chooseAbove(scores.data(), tokens, hidden, {float(1 - 2 * share)});
       auto time = [&](NeuronProducts products) {
         return seconds([&] {
-          experts(neurons, x.data(), d, tokens, choice.routing(), y.data(), d, products);
+          experts(neurons, x.data(), d, tokens, choice.routing(), y.data(), d, {}, products);
         });
       };
       double pairs = time(NeuronProducts::Pairs), masked = time(NeuronProducts::Dense);

@@ -199,8 +199,35 @@ struct LowerUoeToRtPass : uoe::impl::LowerUoeToRtPassBase<LowerUoeToRtPass> {
                                 Value(),
                                 op.getSkip()};
     params.push_back(peelWeights(operands));
-    auto fused = call(builder, op.getLoc(), "Experts", operands, params, op->getResultTypes());
-    replace(op, fused);
+    auto [add, other] = matchAdd(op);
+    if (add)
+      operands.push_back(other);
+    Operation *last = add ? add.getOperation() : op.getOperation();
+    builder.setInsertionPoint(last);
+    auto fused = call(builder, op.getLoc(), "Experts", operands, params, last->getResultTypes());
+    last->replaceAllUsesWith(fused.getResults());
+    if (add)
+      add.erase();
+    op.erase();
+  }
+
+  // The addition that alone reads the experts' result, and what it adds: their input, or the result
+  // of other experts under the same routing. Such operands have the shape of the result.
+  static std::pair<onnx::NodeOp, Value> matchAdd(ExpertsOp op) {
+    Value y = op.getOutput();
+    if (!y.hasOneUse())
+      return {};
+    auto add = dyn_cast<onnx::NodeOp>(*y.user_begin());
+    if (!add || !add.is("Add") || add->getBlock() != op->getBlock())
+      return {};
+    Value other = add.getInputs()[add.getInputs()[0] == y ? 1 : 0];
+    if (other.getType() != y.getType() || !isF32(other))
+      return {};
+    auto experts = other.getDefiningOp<ExpertsOp>();
+    bool alike = other == op.getShared()[0] || (experts && experts.getCombine() == Combine::sum &&
+                                                experts.getRouting() == op.getRouting() &&
+                                                op.getRouting().getType().getTokens() == 1);
+    return alike ? std::pair(add, other) : std::pair<onnx::NodeOp, Value>();
   }
 
   // A select as an entry of the runtime, made once for all that read it; null where a type has no

@@ -329,6 +329,22 @@ bool denseIsFaster(const PackedNeurons &block, int64_t tokens, int64_t pairs) {
   return double(pairs) > even * double(tokens) * double(block.hidden);
 }
 
+/// After the sums of a tile, whose rows are still in cache.
+void addResidual(const Job &job, const FfnEpilogue &epilogue, int64_t t0, int64_t t1) {
+  if (!epilogue.residual)
+    return;
+  Finish f;
+  f.m = t1 - t0;
+  f.n = job.block.out;
+  f.c = job.y + t0 * job.ldy;
+  f.x = f.c;
+  f.ldx = f.ldc = job.ldy;
+  f.residual = epilogue.residual + t0 * epilogue.ldr;
+  f.ldr = epilogue.ldr;
+  f.residualScale = epilogue.residualScale;
+  kernels().finish(f);
+}
+
 std::vector<float> paddedRows(const float *vector, int64_t n, int64_t padded) {
   std::vector<float> out(static_cast<size_t>(padded));
   if (vector)
@@ -391,7 +407,8 @@ bool preferNeurons(const std::vector<int64_t> &sizes) {
 }
 
 void experts(const PackedNeurons &block, const float *x, int64_t ldx, int64_t tokens,
-             const Routing &routing, float *y, int64_t ldy, NeuronProducts products) {
+             const Routing &routing, float *y, int64_t ldy, const FfnEpilogue &epilogue,
+             NeuronProducts products) {
   if (tokens <= 0 || block.out == 0)
     return;
   Job job{block, x, ldx, routing, y, ldy};
@@ -407,6 +424,7 @@ void experts(const PackedNeurons &block, const float *x, int64_t ldx, int64_t to
         runDenseShared(job, t, end);
       else
         runShared(job, t, end);
+      addResidual(job, epilogue, t, end);
     }
     return;
   }
@@ -425,6 +443,7 @@ void experts(const PackedNeurons &block, const float *x, int64_t ldx, int64_t to
         hiddenUnits(job, p, 0, block.experts());
         outputs(job, p, 0, blocks, minus.data());
       }
+      addResidual(job, epilogue, t0, t1);
     }
   });
 }

@@ -45,10 +45,11 @@ enum class NeuronProducts { Faster, Pairs, Dense };
 /// True if experts of these sizes are better packed by neuron than in groups of 16.
 bool preferNeurons(const std::vector<int64_t> &sizes);
 
-/// y[tokens, out] of the experts chosen for each token. Raises Error for ids out of range. The
-/// products change the time, not the result, where the experts of a token ascend.
+/// y[tokens, out] of the experts chosen for each token; x and the residual may not overlap y.
+/// Raises Error for ids out of range. The products change the time, not the result, where the
+/// experts of a token ascend.
 void experts(const PackedNeurons &block, const float *x, int64_t ldx, int64_t tokens,
-             const Routing &routing, float *y, int64_t ldy,
+             const Routing &routing, float *y, int64_t ldy, const FfnEpilogue &epilogue = {},
              NeuronProducts products = NeuronProducts::Faster);
 
 } // namespace uoe::rt::fast

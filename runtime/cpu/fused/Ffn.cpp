@@ -74,8 +74,9 @@ void runFfn(KernelCall &call) {
   fast::ffn(block, x.data<float>(), block.in, rows, y.data<float>(), block.out);
 }
 
-// Inputs: x, offsets, ids, weights?, up, gate?, down, bias_up?, bias_gate?, bias_down?, skip?.
-constexpr size_t firstWeight = 4, skipInput = 10;
+// Inputs: x, offsets, ids, weights?, up, gate?, down, bias_up?, bias_gate?, bias_down?, skip?,
+// residual?: of the result's shape, added to it.
+constexpr size_t firstWeight = 4, skipInput = 10, residualInput = 11;
 
 struct Experts {
   fast::PackedFfn groups;      // experts in groups of 16 hidden units,
@@ -127,13 +128,22 @@ void runExperts(KernelCall &call) {
   const int64_t tokens = rowsOf(x, block.in, "input 0");
   fast::Choice own;
   fast::Routing routing = routingOf(call, 1, x, block.slots, own);
+  const Tensor *residual = call.maybe(residualInput);
   Tensor &y = call.out(0, DType::F32, withLast(x, block.out));
+  fast::FfnEpilogue epilogue;
+  if (residual) {
+    expectType(*residual, DType::F32, "residual");
+    check(residual->shape() == y.shape(), "residual: expected shape ", toString(y.shape()),
+          ", found ", toString(residual->shape()));
+    epilogue.residual = residual->data<float>();
+    epilogue.ldr = block.out;
+  }
   if (block.byNeuron)
     fast::experts(block.neurons, x.data<float>(), block.in, tokens, routing, y.data<float>(),
-                  block.out);
+                  block.out, epilogue);
   else
     fast::experts(block.groups, x.data<float>(), block.in, tokens, routing, y.data<float>(),
-                  block.out);
+                  block.out, epilogue);
 }
 
 } // namespace

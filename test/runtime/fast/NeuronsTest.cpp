@@ -69,7 +69,8 @@ TEST_P(NeuronsTest, Routed) {
           std::vector<float> y(size_t(tokens * out)), expected(y.size());
           reference::ffn(w.source, act, x.data(), in, tokens, units.data(), expected.data(), out);
           auto run = [&](NeuronProducts products) {
-            fast::experts(block, x.data(), in, tokens, choice.routing(), y.data(), out, products);
+            fast::experts(block, x.data(), in, tokens, choice.routing(), y.data(), out, {},
+                          products);
             ASSERT_NO_FATAL_FAILURE(expectClose(y, expected, 4e-6f));
           };
           ASSERT_NO_FATAL_FAILURE(run(NeuronProducts::Pairs));
@@ -87,6 +88,13 @@ TEST_P(NeuronsTest, Routed) {
           ASSERT_NO_FATAL_FAILURE(run(NeuronProducts::Dense));
           ASSERT_NO_FATAL_FAILURE(run(NeuronProducts::Pairs));
           ASSERT_NO_FATAL_FAILURE(run(NeuronProducts::Faster));
+
+          auto residual = randoms(tokens * out, 9);
+          for (size_t i = 0; i < expected.size(); ++i)
+            expected[i] += 0.5f * residual[i];
+          fast::experts(block, x.data(), in, tokens, choice.routing(), y.data(), out,
+                        {residual.data(), out, 0.5f});
+          ASSERT_NO_FATAL_FAILURE(expectClose(y, expected, 4e-6f));
         }
 }
 
