@@ -13,7 +13,9 @@ using namespace uoe::rt::parallel::test;
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
 // Open MPI keeps some of what it allocates when it starts.
-extern "C" const char *__asan_default_options() { return "detect_leaks=0"; }
+extern "C" const char *__asan_default_options() {
+  return "detect_leaks=0";
+}
 #endif
 #endif
 
