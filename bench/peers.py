@@ -231,6 +231,24 @@ def markdown(result):
     return "\n".join(lines) + "\n"
 
 
+def add_measuring(parser, turn):
+    """Options of every benchmark by turns."""
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--turn", type=float, default=turn, help="seconds of one engine's turn, about")
+    parser.add_argument("--json", metavar="FILE")
+    parser.add_argument("--markdown", metavar="FILE")
+
+
+def publish(args, result, text):
+    """Prints the text and writes the files that were asked for."""
+    print(text, end="")
+    for path, content in ((args.json, json.dumps(result, indent=1) + "\n"), (args.markdown, text)):
+        if path:
+            with open(path, "w") as file:
+                file.write(content)
+
+
 def parse():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--uoe-run", default=os.path.join(HERE, "..", "build", "bin", "uoe-run"))
@@ -241,11 +259,7 @@ def parse():
     parser.add_argument("--case", action="append", choices=[case.name for case in CASES], help="only these")
     parser.add_argument("--without", action="append", default=[], choices=["onnxruntime", "openvino"])
     parser.add_argument("--peers-converted", action="store_true", help="ONNX Runtime on the converted models too")
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--turn", type=float, default=0.5, help="seconds of one engine's turn, about")
-    parser.add_argument("--json", metavar="FILE")
-    parser.add_argument("--markdown", metavar="FILE")
+    add_measuring(parser, turn=0.5)
     args = parser.parse_args()
     if not args.minilm and not args.smollm2:
         parser.error("give --minilm MODEL, --smollm2 MODEL or both")
@@ -267,11 +281,7 @@ def main():
         ran = ran or bool(rows)
         result["cases"].append({"name": case.name, "rows": rows, "failures": failures})
     text = markdown(result)
-    print(text, end="")
-    for path, content in ((args.json, json.dumps(result, indent=1) + "\n"), (args.markdown, text)):
-        if path:
-            with open(path, "w") as file:
-                file.write(content)
+    publish(args, result, text)
     return 0 if ran and not any(case["failures"] for case in result["cases"]) else 1
 
 

@@ -18,7 +18,7 @@ import tempfile
 import time
 
 import numpy as np
-from peers import Engine, machine, quartiles
+from peers import Engine, add_measuring, machine, publish, quartiles
 from routing_forms import FORMS
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -162,11 +162,7 @@ def parse():
     parser.add_argument("--form", action="append", choices=list(FORMS), help="only these")
     parser.add_argument("--tokens", type=int, nargs="+", default=[1, 64, 1024])
     parser.add_argument("--without-reference", action="store_true")
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--turn", type=float, default=0.1, help="seconds of one engine's turn, about")
-    parser.add_argument("--json", metavar="FILE")
-    parser.add_argument("--markdown", metavar="FILE")
+    add_measuring(parser, turn=0.1)
     args = parser.parse_args()
     if args.rounds < 1 or min(args.tokens) < 1:
         parser.error("--rounds and --tokens: at least 1")
@@ -180,12 +176,7 @@ def main():
         for name in args.form or FORMS:
             result["rows"] += measure(args, name, pathlib.Path(folder))
     result["missed"] = failures(result["rows"])
-    text = markdown(result)
-    print(text, end="")
-    for path, content in ((args.json, json.dumps(result, indent=1) + "\n"), (args.markdown, text)):
-        if path:
-            with open(path, "w") as file:
-                file.write(content)
+    publish(args, result, markdown(result))
     return 0
 
 

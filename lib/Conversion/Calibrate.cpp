@@ -2,7 +2,6 @@
 #include "dialects/uoe/Uoe.h"
 #include "lib/Evaluation/Inputs.h"
 #include "lib/Evaluation/Ports.h"
-#include "lib/Execution/Session.h"
 #include "lib/Profile/Profile.h"
 #include "lib/Report/Progress.h"
 #include "passes/decompose/Decompose.h"
@@ -47,6 +46,28 @@ std::vector<std::vector<int64_t>> uoe::tokenWindows(const TokenFile &file, int64
       windows.push_back(sentence);
   }
   return windows;
+}
+
+TokenModel::TokenModel(OwningOpRef<ModuleOp> module, const CalibrationOptions &options,
+                       const TokenFile &file) {
+  std::string error;
+  SessionOptions sessionOptions;
+  sessionOptions.threads = options.threads;
+  sessionOptions.pipeline = "execute-raised";
+  session = Session::create(std::move(module), sessionOptions, error);
+  rt::check(session != nullptr, error);
+  ids = inputOf(*session, Role::Ids);
+  rt::check(ids >= 0, "the model has no input of token ids");
+  vocabulary = vocabularyOf(session->program(), session->program().inputSlots[ids]);
+  checkTokens(file, options.tokens, vocabulary);
+}
+
+std::vector<rt::Value> TokenModel::run(const std::vector<int64_t> &window) {
+  const PortInfo &port = session->inputs()[ids];
+  InputOptions inputs;
+  inputs.given[port.name] =
+      integerTensor(port.dtype, {1, static_cast<int64_t>(window.size())}, window);
+  return session->run(bindInputs(*session, inputs).values);
 }
 
 LogicalResult uoe::calibrate(ModuleOp raised, const CalibrationOptions &options,
@@ -103,29 +124,17 @@ LogicalResult uoe::calibrate(ModuleOp raised, const CalibrationOptions &options,
     rows = std::min(rows, options.samples);
     rt::check(rows > 0, "'", options.tokens, "' has no tokens to calibrate with");
 
+    TokenModel model(std::move(probed), options, file);
     std::string error;
-    SessionOptions sessionOptions;
-    sessionOptions.threads = options.threads;
-    sessionOptions.pipeline = "execute-raised";
-    std::unique_ptr<Session> session = Session::create(std::move(probed), sessionOptions, error);
-    rt::check(session != nullptr, error);
-    int ids = inputOf(*session, Role::Ids);
-    rt::check(ids >= 0, "the model has no input of token ids");
-    const PortInfo &port = session->inputs()[ids];
-    checkTokens(file, options.tokens,
-                vocabularyOf(session->program(), session->program().inputSlots[ids]));
     std::unique_ptr<ProfileWriter> writer = ProfileWriter::create(path, "", rows, probes, error);
     rt::check(writer != nullptr, error);
-    session->setProbe([&](const std::string &name, const rt::Tensor &value) {
+    model.session->setProbe([&](const std::string &name, const rt::Tensor &value) {
       int64_t width = value.rank() ? value.dim(-1) : 1;
       writer->append(name, value.data<float>(), width ? value.size() / width : 0);
     });
     report::Progress progress("calibration run", static_cast<int64_t>(windows.size()));
     for (const auto &window : windows) {
-      InputOptions inputs;
-      inputs.given[port.name] =
-          integerTensor(port.dtype, {1, static_cast<int64_t>(window.size())}, window);
-      session->run(bindInputs(*session, inputs).values);
+      model.run(window);
       progress.step();
     }
     rt::check(writer->finish(error), error);

@@ -2,6 +2,7 @@
 // goes into a profile.
 #pragma once
 #include "lib/Evaluation/Tokens.h"
+#include "lib/Execution/Session.h"
 #include "mlir/IR/BuiltinOps.h"
 #include <string>
 
@@ -18,6 +19,22 @@ struct CalibrationOptions {
 /// the file: pieces of a stream of `window` tokens, or whole sentences.
 std::vector<std::vector<int64_t>> tokenWindows(const TokenFile &file, int64_t samples,
                                                int64_t window);
+
+/// A raised or routed model, compiled, that runs windows of token ids; other inputs are generated.
+class TokenModel {
+public:
+  /// Raises rt::Error if the model does not compile or takes no token ids, or if `file`, read from
+  /// options.tokens, has ids that it does not know.
+  TokenModel(mlir::OwningOpRef<mlir::ModuleOp> module, const CalibrationOptions &options,
+             const TokenFile &file);
+  std::vector<rt::Value> run(const std::vector<int64_t> &window);
+
+  std::unique_ptr<Session> session;
+  int64_t vocabulary = -1; // -1: unknown
+
+private:
+  int ids = -1;
+};
 
 /// Name of the probe at a block's input.
 std::string inputProbe(const std::string &block);

@@ -1,13 +1,11 @@
 #include "lib/Conversion/Sensitivity.h"
 #include "dialects/uoe/Uoe.h"
-#include "lib/Evaluation/Inputs.h"
 #include "lib/Evaluation/Metrics.h"
 #include "lib/Evaluation/Ports.h"
-#include "lib/Evaluation/Tokens.h"
-#include "lib/Execution/Session.h"
 #include "lib/Report/Progress.h"
 #include "mlir/Pass/PassManager.h"
 #include "passes/decompose/Decompose.h"
+#include <optional>
 
 using namespace mlir;
 using namespace uoe;
@@ -17,42 +15,29 @@ namespace {
 /// The result by which models are compared: for each window [tokens, width] as float.
 class Observer {
 public:
-  Observer(const SensitivityOptions &options) : threads(options.calibration.threads) {
-    TokenFile file = readTokens(options.calibration.tokens);
-    windows = tokenWindows(file, options.samples, options.window);
-    rt::check(!windows.empty(), "'", options.calibration.tokens, "' has no tokens to plan with");
+  explicit Observer(const SensitivityOptions &options)
+      : calibration(options.calibration), file(readTokens(calibration.tokens)),
+        windows(tokenWindows(file, options.samples, options.window)) {
+    rt::check(!windows.empty(), "'", calibration.tokens, "' has no tokens to plan with");
   }
 
   size_t count() const { return windows.size(); }
 
   void open(OwningOpRef<ModuleOp> module) {
-    session = {}; // one model in memory at a time
-    std::string error;
-    SessionOptions options;
-    options.threads = threads;
-    options.pipeline = "execute-raised";
-    session = Session::create(std::move(module), options, error);
-    rt::check(session != nullptr, error);
-    ids = inputOf(*session, Role::Ids);
-    rt::check(ids >= 0, "the model has no input of token ids");
-    output =
-        logitsOf(*session, vocabularyOf(session->program(), session->program().inputSlots[ids]));
+    model.reset(); // one model in memory at a time
+    model.emplace(std::move(module), calibration, file);
+    output = logitsOf(*model->session, model->vocabulary);
     distributes = output >= 0;
     if (!distributes)
-      output = hiddenOf(*session);
+      output = hiddenOf(*model->session);
     rt::check(output >= 0, "the model has neither logits nor hidden states among its outputs");
   }
 
   std::vector<float> run(size_t window) {
-    const PortInfo &port = session->inputs()[ids];
-    const auto &tokens = windows[window];
-    InputOptions inputs;
-    inputs.given[port.name] =
-        integerTensor(port.dtype, {1, static_cast<int64_t>(tokens.size())}, tokens);
-    std::vector<rt::Value> results = session->run(bindInputs(*session, inputs).values);
+    std::vector<rt::Value> results = model->run(windows[window]);
     const rt::Tensor &y = results[output].tensor;
-    rt::check(isFloat(y.dtype()) && y.rank() > 0, "output '", session->outputs()[output].name,
-              "' is no tensor of floating-point numbers");
+    rt::check(isFloat(y.dtype()) && y.rank() > 0, "output '",
+              model->session->outputs()[output].name, "' is no tensor of floating-point numbers");
     width = y.dim(-1);
     std::vector<float> rows(static_cast<size_t>(y.size()));
     readNumbers(y, 0, y.size(), rows.data());
@@ -78,24 +63,16 @@ public:
   }
 
 private:
-  int threads;
+  CalibrationOptions calibration;
+  TokenFile file;
   std::vector<std::vector<int64_t>> windows;
-  std::unique_ptr<Session> session;
-  int ids = -1, output = -1;
+  std::optional<TokenModel> model;
+  int output = -1;
   bool distributes = false;
   int64_t width = 0;
 };
 
 } // namespace
-
-static SmallVector<FfnOp> blocksOf(ModuleOp module) {
-  SmallVector<FfnOp> blocks;
-  module.walk([&](FfnOp ffn) {
-    if (!ffn->getParentOfType<ExpertsOp>())
-      blocks.push_back(ffn);
-  });
-  return blocks;
-}
 
 static bool isRouted(ModuleOp module, const std::string &name) {
   bool routed = false;
@@ -108,7 +85,7 @@ static bool isRouted(ModuleOp module, const std::string &name) {
 
 LogicalResult uoe::measureSensitivity(ModuleOp raised, const SensitivityOptions &options,
                                       double budget, function_ref<std::unique_ptr<Pass>()> route) {
-  SmallVector<FfnOp> blocks = blocksOf(raised);
+  SmallVector<FfnOp> blocks = denseBlocks(raised);
   if (blocks.size() < 2 || budget >= 1)
     return success(); // nothing to weigh
   Builder builder(raised.getContext());
@@ -123,7 +100,7 @@ LogicalResult uoe::measureSensitivity(ModuleOp raised, const SensitivityOptions 
     for (size_t index = 0; index < blocks.size(); ++index, progress.step()) {
       std::string name = blockName(blocks[index], "ffn");
       OwningOpRef<ModuleOp> copy = raised.clone();
-      for (auto [i, ffn] : llvm::enumerate(blocksOf(*copy)))
+      for (auto [i, ffn] : llvm::enumerate(denseBlocks(*copy)))
         ffn->setAttr("uoe.budget", builder.getF64FloatAttr(i == index ? budget : 1.0));
       {
         // Why a block stays dense is said when it is routed for good.

@@ -8,6 +8,9 @@ namespace uoe {
 /// True for spellings whose activations are quantised at run time: no sum of parts equals them.
 bool quantisesActivations(mlir::Region &spelling);
 
+/// Feed-forward blocks that nothing has split: none of an expert's body, no always-on core.
+llvm::SmallVector<FfnOp> denseBlocks(mlir::ModuleOp module);
+
 /// Leaves a block dense: says why in a remark, and in the attribute `uoe.dense` for reports.
 inline constexpr llvm::StringLiteral kLeftDense = "uoe.dense";
 void leaveDense(mlir::Operation *block, llvm::StringRef name, const llvm::Twine &why);

@@ -46,6 +46,15 @@ bool uoe::quantisesActivations(Region &spelling) {
       .wasInterrupted();
 }
 
+SmallVector<FfnOp> uoe::denseBlocks(ModuleOp module) {
+  SmallVector<FfnOp> blocks;
+  module.walk([&](FfnOp ffn) {
+    if (!ffn->getParentOfType<ExpertsOp>() && !ffn->hasAttr("uoe.core"))
+      blocks.push_back(ffn);
+  });
+  return blocks;
+}
+
 std::string uoe::blockName(Operation *op, StringRef kind) {
   if (auto name = op->getAttrOfType<StringAttr>("name"))
     return name.str();

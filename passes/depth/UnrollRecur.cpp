@@ -47,24 +47,9 @@ struct UnrollRecurPass : uoe::impl::UnrollRecurPassBase<UnrollRecurPass> {
   using UnrollRecurPassBase::UnrollRecurPassBase;
 
   void runOnOperation() override {
-    bool any = false;
-    // The outer loops first, so that inner ones are unrolled in every copy.
-    for (bool again = true; again;) {
-      SmallVector<RecurOp> loops;
-      getOperation().walk<WalkOrder::PreOrder>([&](RecurOp op) {
-        loops.push_back(op);
-        return WalkResult::skip();
-      });
-      again = !loops.empty();
-      for (RecurOp op : loops) {
-        OpBuilder builder(op);
-        NodeBuilder b(builder, op.getLoc(), onnx::opsetOf(op));
-        reference::unrollRecur(builder, b, op);
-        ++unrolled;
-        any = true;
-      }
-    }
-    if (!any)
+    int64_t loops = reference::unrollLoops(getOperation());
+    unrolled += loops;
+    if (loops == 0)
       return;
     getOperation().walk([](onnx::NodeOp node) {
       Value value = pickedFrom(node);

@@ -20,20 +20,7 @@ struct LowerUoeToOnnxPass : uoe::impl::LowerUoeToOnnxPassBase<LowerUoeToOnnxPass
 
   void runOnOperation() override {
     opset = onnx::opsetOf(getOperation());
-    // A loop's body may hold loops; the outer ones first, so that copies are unrolled in turn.
-    for (bool again = true; again;) {
-      SmallVector<RecurOp> loops;
-      getOperation().walk<WalkOrder::PreOrder>([&](RecurOp op) {
-        loops.push_back(op);
-        return WalkResult::skip();
-      });
-      again = !loops.empty();
-      for (RecurOp op : loops) {
-        OpBuilder builder(op);
-        NodeBuilder b(builder, op.getLoc(), opset);
-        reference::unrollRecur(builder, b, op);
-      }
-    }
+    reference::unrollLoops(getOperation());
     // Inner ops first would visit experts' bodies, which are lowered where they are copied to.
     SmallVector<Operation *> ops;
     getOperation().walk<WalkOrder::PreOrder>([&](Operation *op) {

@@ -44,7 +44,8 @@ mlir::Value castTo(NodeBuilder &b, mlir::Value x, mlir::Type element);
 /// Length of a dimension, [1] of i64; the axis may be negative.
 mlir::Value dimension(NodeBuilder &b, mlir::Value x, int64_t axis);
 
-/// What uoe.recur says, iteration by iteration.
-void unrollRecur(mlir::OpBuilder &builder, NodeBuilder &b, RecurOp op);
+/// Replaces every uoe.recur in `root` by what it says, iteration by iteration. Gives their number,
+/// those in copies of a body counted each.
+int64_t unrollLoops(mlir::Operation *root);
 
 } // namespace uoe::reference

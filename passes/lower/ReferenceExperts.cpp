@@ -146,7 +146,7 @@ Value reference::merged(NodeBuilder &b, ExpertsOp op, Value weight,
   return sum;
 }
 
-void reference::unrollRecur(OpBuilder &builder, NodeBuilder &b, RecurOp op) {
+static void unrollRecur(OpBuilder &builder, NodeBuilder &b, RecurOp op) {
   int64_t times = static_cast<int64_t>(op.getTimes()), count = op.getInit().size();
   SmallVector<Value> carried(op.getInit());
   SmallVector<SmallVector<Value>> stacked(op.getOutputs().size() - count);
@@ -175,4 +175,24 @@ void reference::unrollRecur(OpBuilder &builder, NodeBuilder &b, RecurOp op) {
   }
   op.replaceAllUsesWith(carried);
   op.erase();
+}
+
+int64_t reference::unrollLoops(Operation *root) {
+  int64_t unrolled = 0;
+  // A loop's body may hold loops; the outer ones first, so that copies are unrolled in turn.
+  for (bool again = true; again;) {
+    SmallVector<RecurOp> loops;
+    root->walk<WalkOrder::PreOrder>([&](RecurOp op) {
+      loops.push_back(op);
+      return WalkResult::skip();
+    });
+    again = !loops.empty();
+    unrolled += static_cast<int64_t>(loops.size());
+    for (RecurOp op : loops) {
+      OpBuilder builder(op);
+      NodeBuilder b(builder, op.getLoc(), onnx::opsetOf(op));
+      unrollRecur(builder, b, op);
+    }
+  }
+  return unrolled;
 }

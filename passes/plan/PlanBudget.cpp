@@ -60,6 +60,9 @@ struct PlanBudgetPass : uoe::impl::PlanBudgetPassBase<PlanBudgetPass> {
       if (std::optional<Point> point = measureAt(block, share))
         points.push_back(*point);
     }
+    if (points.empty())
+      return;
+    ErrorCurve errors(points);
     auto factor = [&](StringRef name) {
       auto attr = block.op->getAttrOfType<FloatAttr>(name);
       return attr ? attr.getValueAsDouble() : 1.0;
@@ -67,15 +70,13 @@ struct PlanBudgetPass : uoe::impl::PlanBudgetPassBase<PlanBudgetPass> {
     double scale = factor("uoe.importance");
     // The measured loss is that at the budget: it fixes the curve's height.
     if (block.op->hasAttr("uoe.sensitivity"))
-      if (double error = errorAt(points, budget); error > 0)
+      if (double error = errors.at(budget); error > 0)
         scale *= factor("uoe.sensitivity") / error;
-    if (points.empty())
-      return;
     double least = points.front().cost;
     for (const Point &point : points)
       least = std::min(least, point.cost);
     for (double cost = least; cost < 0.99; cost += 0.01)
-      curve.points.push_back({cost, scale * errorAt(points, cost)});
+      curve.points.push_back({cost, scale * errors.at(cost)});
   }
 
   using Point = calibration::LayerCurve::Point;
@@ -107,26 +108,34 @@ struct PlanBudgetPass : uoe::impl::PlanBudgetPassBase<PlanBudgetPass> {
 
   // Between measured points and beyond them, the error is a power of the share that is saved: it
   // grows faster than that share, from nothing.
-  static double errorAt(ArrayRef<Point> points, double cost) {
+  class ErrorCurve {
+  public:
+    explicit ErrorCurve(ArrayRef<Point> points) {
+      for (const Point &point : points)
+        if (point.cost < 1 && point.error > 0)
+          logs.push_back({std::log(1 - point.cost), std::log(point.error)});
+      llvm::sort(logs);
+      logs.erase(std::unique(logs.begin(), logs.end(),
+                             [](auto &a, auto &b) { return a.first == b.first; }),
+                 logs.end());
+    }
+
+    double at(double cost) const {
+      if (logs.empty() || cost >= 1)
+        return 0;
+      double x = std::log(1 - cost);
+      size_t i = 0;
+      while (i + 2 < logs.size() && x > logs[i + 1].first)
+        ++i;
+      double slope = 2;
+      if (logs.size() > 1)
+        slope = (logs[i + 1].second - logs[i].second) / (logs[i + 1].first - logs[i].first);
+      return std::exp(logs[i].second + std::max(1.0, slope) * (x - logs[i].first));
+    }
+
+  private:
     SmallVector<std::pair<double, double>> logs; // of the saved share, of the error
-    for (const Point &point : points)
-      if (point.cost < 1 && point.error > 0)
-        logs.push_back({std::log(1 - point.cost), std::log(point.error)});
-    llvm::sort(logs);
-    logs.erase(
-        std::unique(logs.begin(), logs.end(), [](auto &a, auto &b) { return a.first == b.first; }),
-        logs.end());
-    if (logs.empty() || cost >= 1)
-      return 0;
-    double x = std::log(1 - cost);
-    size_t i = 0;
-    while (i + 2 < logs.size() && x > logs[i + 1].first)
-      ++i;
-    double slope = 2;
-    if (logs.size() > 1)
-      slope = (logs[i + 1].second - logs[i].second) / (logs[i + 1].first - logs[i].first);
-    return std::exp(logs[i].second + std::max(1.0, slope) * (x - logs[i].first));
-  }
+  };
 };
 
 } // namespace

@@ -15,9 +15,7 @@ using namespace uoe;
 static std::vector<FfnOp> routableBlocks(ModuleOp module) {
   std::vector<FfnOp> blocks;
   DenseMap<Value, bool> cache;
-  module.walk([&](FfnOp ffn) {
-    if (ffn->getParentOfType<ExpertsOp>() || ffn->hasAttr("uoe.core"))
-      return;
+  auto consider = [&](FfnOp ffn) {
     auto leave = [&](const Twine &why) {
       ffn.emitRemark(blockName(ffn, "ffn")) << " is left dense: " << why;
     };
@@ -32,7 +30,8 @@ static std::vector<FfnOp> routableBlocks(ModuleOp module) {
       if (!isConstantExpression(operand, cache))
         return leave("a weight is no constant");
     blocks.push_back(ffn);
-  });
+  };
+  llvm::for_each(denseBlocks(module), consider);
   return blocks;
 }
 

@@ -32,12 +32,7 @@ struct RouteDsmoePass : uoe::impl::RouteDsmoePassBase<RouteDsmoePass> {
                   : "tau is below 1, which no sigmoid exceeds, found " + std::to_string(tau));
       return signalPassFailure();
     }
-    SmallVector<FfnOp> blocks;
-    module.walk([&](FfnOp ffn) {
-      if (!ffn->getParentOfType<ExpertsOp>() && !ffn->hasAttr("uoe.core"))
-        blocks.push_back(ffn);
-    });
-    for (FfnOp ffn : blocks) {
+    for (FfnOp ffn : denseBlocks(module)) {
       std::string name = blockName(ffn, "ffn");
       if (std::string why = obstacle(ffn); !why.empty())
         leaveDense(ffn, name, why);
