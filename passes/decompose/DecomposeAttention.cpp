@@ -146,14 +146,10 @@ struct DecomposeAttentionPass : uoe::impl::DecomposeAttentionPassBase<DecomposeA
       where = *next;
       return node;
     }
-    static const char *const alike[] = {"Identity",
-                                        "Cast",
-                                        "Mul",
-                                        "Div",
-                                        "QuantizeLinear",
-                                        "DequantizeLinear",
+    static const char *const alike[] = {"Mul", "Div", "QuantizeLinear", "DequantizeLinear",
                                         "DynamicQuantizeLinear"};
-    if (llvm::any_of(alike, [&](const char *op) { return node.is(op); }) &&
+    if ((isUnaryElementwise(node) ||
+         llvm::any_of(alike, [&](const char *op) { return node.is(op); })) &&
         rankOf(result) == rank && sizeOf(result, where.axis) == sizeOf(value, where.axis))
       return node;
     return stop("between the heads and the output projection is not known to treat heads alike");

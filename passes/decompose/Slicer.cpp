@@ -170,8 +170,11 @@ std::optional<AxisSlice> Slicer::across(NodeOp reshape, AxisSlice where, bool fo
   if (!in || !out)
     return std::nullopt;
   auto from = forward ? in : out, to = forward ? out : in;
-  if (where.offset != 0 || from.getDimSize(where.axis) != where.before * groups * where.each)
+  if (from.isDynamicDim(where.axis))
     return std::nullopt;
+  // Groups may be a part of the axis, beside others of another kind.
+  bool part =
+      where.offset != 0 || from.getDimSize(where.axis) != where.before * groups * where.each;
   std::optional<SmallVector<int64_t>> shape;
   if (reshape.is("Reshape") && reshape.integer("allowzero", 0) == 0)
     shape = facts.integers(reshape.input(1));
@@ -189,6 +192,13 @@ std::optional<AxisSlice> Slicer::across(NodeOp reshape, AxisSlice where, bool fo
       total = type.isDynamicDim(i) || total < 0 ? -1 : total * type.getDimSize(i);
     return total;
   };
+  // Groups whose axis stays where it is, while dimensions behind it are regrouped: what those hold
+  // need not be known.
+  for (common = 0; common < std::min(in.getRank(), out.getRank()) && same(common);)
+    ++common;
+  if (common > where.axis &&
+      llvm::count(out.getShape().drop_front(common), ShapedType::kDynamic) <= 1)
+    return where;
   for (common = std::min(where.axis, to.getRank() - 1); common >= 0; --common) {
     int64_t total = product(in, common, in.getRank()), unknown = 0;
     if (total < 0 || total != product(out, common, out.getRank()))
@@ -203,6 +213,14 @@ std::optional<AxisSlice> Slicer::across(NodeOp reshape, AxisSlice where, bool fo
       int64_t lead = product(to, common, axis), tail = product(to, axis + 1, to.getRank());
       if (lead <= 0 || tail <= 0 || before % lead != 0 || after % tail != 0)
         continue;
+      if (part) {
+        // Then the axis takes in or gives off only what varies faster.
+        int64_t behind = after / where.each;
+        if (before != where.before || lead != 1 || where.offset * behind % tail != 0 ||
+            to.getDimSize(axis) * tail != from.getDimSize(where.axis) * behind)
+          continue;
+        return AxisSlice{axis, where.offset * behind / tail, where.before, after / tail};
+      }
       AxisSlice found{axis, 0, before / lead, after / tail};
       if (found.before * groups * found.each == to.getDimSize(axis))
         return found;
@@ -251,7 +269,9 @@ Value Slicer::regroup(NodeOp node, Value value, AxisSlice to, int64_t common) {
   SmallVector<int64_t> shape(type.getShape());
   for (int64_t i = 0; i < common; ++i)
     shape[i] = 0;
-  shape[to.axis] = -1;
+  if (to.axis >= common)
+    shape[to.axis] = -1;
+  std::replace(shape.begin(), shape.end(), ShapedType::kDynamic, int64_t(-1));
   return makeNode(inner, loc, "Reshape", {value, makeIntegers(inner, loc, shape)},
                   restricted(node.getResult(0), to));
 }

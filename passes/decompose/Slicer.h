@@ -82,6 +82,7 @@ public:
 private:
   mlir::Value sliceNode(onnx::NodeOp node, mlir::Value value, AxisSlice where);
   mlir::Value sliceProduct(onnx::NodeOp node, mlir::Value value, AxisSlice where);
+  std::optional<int64_t> axisBehind(onnx::NodeOp node, int64_t axis);
   mlir::Value sliceRegrouping(onnx::NodeOp node, mlir::Value value, AxisSlice where);
   mlir::Value slicePart(onnx::NodeOp node, mlir::Value value, AxisSlice where);
   mlir::Value regroup(onnx::NodeOp node, mlir::Value value, AxisSlice to, int64_t common);
@@ -123,6 +124,8 @@ struct SplitProduct {
 };
 SplitProduct splitProduct(onnx::NodeOp projection, AxisSlice where, Slicer &slicer,
                           raise::Facts &facts);
+/// True for an operator of one operand that works element by element.
+bool isUnaryElementwise(onnx::NodeOp node);
 /// True for a node that `splitProduct` may split.
 bool isProjection(onnx::NodeOp node, raise::Facts &facts);
 

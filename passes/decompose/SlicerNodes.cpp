@@ -17,7 +17,7 @@ static bool isStandard(NodeOp node) {
 }
 
 // Element by element, of one operand.
-static bool isUnary(NodeOp node) {
+bool uoe::isUnaryElementwise(NodeOp node) {
   static const llvm::StringSet<> standard = {
       "Abs",   "Cast",      "Ceil",           "Celu", "Clip",      "Elu",         "Erf",
       "Exp",   "Floor",     "Gelu",           "Log",  "HardSwish", "HardSigmoid", "Identity",
@@ -75,7 +75,7 @@ Value Slicer::sliceNode(NodeOp node, Value value, AxisSlice where) {
     }
     return copy(node, operands, where)->getResult(0);
   }
-  if (isUnary(node))
+  if (isUnaryElementwise(node))
     return follow(node, value, where, where);
   if (standard && (op == "QuantizeLinear" || op == "DequantizeLinear")) {
     // One scale for all, or one for each index of an axis.
@@ -154,7 +154,39 @@ Value Slicer::sliceProduct(NodeOp node, Value value, AxisSlice where) {
   return operands.back() ? copy(node, operands, where)->getResult(0) : Value();
 }
 
+// Axis `axis` of what an Unsqueeze or Squeeze gives, in what it takes; none where it is made there
+// or the axes are not known.
+std::optional<int64_t> Slicer::axisBehind(NodeOp node, int64_t axis) {
+  bool made = node.is("Unsqueeze");
+  if (!made && !node.is("Squeeze"))
+    return std::nullopt;
+  std::optional<SmallVector<int64_t>> axes;
+  if (auto attribute = dyn_cast_or_null<DenseI64ArrayAttr>(node.attribute("axes")))
+    axes = llvm::to_vector(attribute.asArrayRef());
+  else if (node.input(1))
+    axes = facts.integers(node.input(1));
+  int64_t rank = rankOf(made ? node.getResult(0) : node.input(0));
+  if (!axes || rank < 0)
+    return std::nullopt;
+  SmallVector<bool> listed(rank, false);
+  for (int64_t i : *axes)
+    if (i >= -rank && i < rank)
+      listed[positive(i, rank)] = true;
+  if (made)
+    return listed[axis] ? std::nullopt
+                        : std::optional(llvm::count(ArrayRef(listed).take_front(axis), false));
+  for (int64_t i = 0; i < rank; ++i)
+    if (!listed[i] && axis-- == 0)
+      return i;
+  return std::nullopt;
+}
+
 Value Slicer::sliceRegrouping(NodeOp node, Value value, AxisSlice where) {
+  if (auto axis = axisBehind(node, where.axis)) {
+    AxisSlice in = where;
+    in.axis = *axis;
+    return follow(node, value, in, where);
+  }
   int64_t common = 0;
   if (auto in = across(node, where, false, common)) {
     Value x = slice(node.input(0), *in);
@@ -181,6 +213,25 @@ Value Slicer::slicePart(NodeOp node, Value value, AxisSlice where) {
     AxisSlice in = where;
     in.axis = perm ? perm[where.axis] : rank - 1 - where.axis;
     return follow(node, value, in, where);
+  }
+  if (standard && op == "Expand") {
+    // The same for all groups: computed once, for all of them. Otherwise the axis keeps its size.
+    Value x = node.input(0);
+    AxisSlice in = where;
+    in.axis -= rank - rankOf(x);
+    if (rankOf(x) < 0 || (in.axis >= 0 && ShapedType::isDynamic(sizeOf(x, in.axis))))
+      return stopAt(node, "takes an operand whose size is not known");
+    if (in.axis < 0 || sizeOf(x, in.axis) == 1)
+      return cut(value, where);
+    auto shape = facts.integers(node.input(1));
+    if (!shape)
+      return stopAt(node, "repeats to sizes that are not known");
+    (*shape)[shape->size() - (rank - where.axis)] = 1;
+    Value restrictedX = slice(x, in);
+    return restrictedX
+               ? makeNode(inner, loc, "Expand", {restrictedX, makeIntegers(inner, loc, *shape)},
+                          restricted(value, where))
+               : Value();
   }
   if (standard && op == "Concat") {
     if (positive(node.integer("axis", 0), rank) == where.axis)

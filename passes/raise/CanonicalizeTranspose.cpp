@@ -332,6 +332,42 @@ static Simplified mergeLast(Graph &graph, NodeOp root) {
   return Simplified::with(reshaped(graph, root, turned, shape));
 }
 
+/// Heads that share a key or value repeat it: [B, T, G, 1, D] to [B, T, G, Q, D], merged to
+/// [B, T, G·Q, D], then transposed. Repeating last is what attention is matched by.
+static Simplified repeatLast(Graph &graph, NodeOp root) {
+  auto perm = permutationOf(root);
+  NodeOp merge = producer(root.input(0), "Reshape");
+  NodeOp repeat = merge ? producer(merge.input(0), "Expand") : NodeOp();
+  if (!repeat || !perm || (*perm != Permutation{0, 2, 1, 3} && *perm != Permutation{0, 2, 3, 1}))
+    return Simplified::none();
+  Value one = repeat.input(0);
+  const Facts &from = graph.facts.facts(one), &to = graph.facts.facts(merge.input(0)),
+              &merged = graph.facts.facts(root.input(0)),
+              &result = graph.facts.facts(root.getResult(0));
+  if (!from.ranked || !to.ranked || !merged.ranked || !result.ranked || from.rank() != 5 ||
+      to.rank() != 5 || merged.rank() != 4 || !from.dims[3].is(1) || !from.dims[2].constant() ||
+      !to.dims[3].constant() || merged.dims[0] != to.dims[0] || merged.dims[1] != to.dims[1] ||
+      merged.dims[3] != to.dims[4] ||
+      !merged.dims[2].is(*from.dims[2].constant() * *to.dims[3].constant()))
+    return Simplified::none();
+  for (int64_t axis : {0, 1, 2, 4})
+    if (from.dims[axis] != to.dims[axis])
+      return Simplified::none();
+  SmallVector<Dim> shape{merged.dims[0], merged.dims[2], merged.dims[1], merged.dims[3]};
+  int64_t times = *to.dims[3].constant();
+  NodeOp insert = producer(one, "Unsqueeze");
+  Value heads = insert && graph.rank(insert.input(0)) == 4
+                    ? insert.input(0)
+                    : graph.make(root, "Squeeze", {one, graph.integers(root, {3})});
+  heads = transposed(graph, root, heads, {0, 2, 1, 3});
+  heads = graph.make(root, "Unsqueeze", {heads, graph.integers(root, {2})});
+  heads = graph.make(root, "Expand", {heads, graph.integers(root, {1, 1, times, 1, 1})});
+  heads = reshaped(graph, root, heads, shape);
+  if (!heads)
+    return Simplified::none();
+  return Simplified::with((*perm)[2] == 1 ? heads : transposed(graph, root, heads, {0, 1, 3, 2}));
+}
+
 //===----------------------------------------------------------------------===//
 // Products
 //===----------------------------------------------------------------------===//
@@ -396,8 +432,10 @@ Simplified raise::canonicalTranspose(Graph &graph, NodeOp root) {
     return pointwise(graph, root);
   if (root.is("MatMul"))
     return sharedHead(graph, root);
-  if (root.is("Transpose"))
-    return mergeLast(graph, root);
+  if (root.is("Transpose")) {
+    Simplified repeated = repeatLast(graph, root);
+    return repeated.changed ? repeated : mergeLast(graph, root);
+  }
   if (root.is("Reshape") || root.is("Unsqueeze"))
     return splitFirst(graph, root);
   if (root.is("Softmax"))

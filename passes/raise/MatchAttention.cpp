@@ -451,14 +451,16 @@ static NodeOp onlyUser(Value value) {
   return value.hasOneUse() ? dyn_cast<NodeOp>(*value.getUsers().begin()) : NodeOp();
 }
 
-// A [B·H, S, D] operand as the [B, H, S, D] it was regrouped from, else itself.
-static Value fourDimensional(Value value, int64_t heads, Nodes &nodes) {
+// A [B·H, S, D] operand as the [B, H, S, D] it was regrouped from, else itself. D is axis
+// `channels` of the operand: 1 where that is [B·H, D, S].
+static Value fourDimensional(Value value, int64_t heads, Nodes &nodes, int64_t channels = 2) {
   auto node = value.getDefiningOp<NodeOp>();
   if (rankOf(value) != 3 || !node || !node.is("Reshape"))
     return value;
   Value source = node.input(0);
   if (rankOf(source) != 4 || sizeOf(source, 1) != heads ||
-      ShapedType::isDynamic(sizeOf(source, 3)) || sizeOf(source, 3) != sizeOf(value, 2))
+      ShapedType::isDynamic(sizeOf(source, channels + 1)) ||
+      sizeOf(source, channels + 1) != sizeOf(value, channels))
     return value;
   nodes.insert(node);
   return source;
@@ -574,15 +576,20 @@ AttentionOutcome raise::matchAttention(NodeOp softmax, Facts &facts) {
     bool regrouped = user && user.is("Reshape") && rankOf(user.getResult(0)) == 4 &&
                      user->getBlock() == match.root.getDefiningOp()->getBlock() &&
                      !ShapedType::isDynamic(sizeOf(user.getResult(0), 1));
-    if (regrouped && (match.heads == 0 || match.heads == sizeOf(user.getResult(0), 1))) {
-      match.heads = sizeOf(user.getResult(0), 1);
-      match.nodes.insert(user);
-      match.root = user.getResult(0);
+    // The scores may have been regrouped already, so that the values' product is over heads.
+    bool already = match.heads != 0 && rankOf(match.root) == 4;
+    if (already ||
+        (regrouped && (match.heads == 0 || match.heads == sizeOf(user.getResult(0), 1)))) {
+      if (!already) {
+        match.heads = sizeOf(user.getResult(0), 1);
+        match.nodes.insert(user);
+        match.root = user.getResult(0);
+      }
       match.query = fourDimensional(match.query, match.heads, match.nodes);
       match.query = strip(match.query, match.scale, match.nodes, facts);
       if (match.keyPermutation.empty()) {
         match.key = fourDimensional(match.key, match.heads, match.nodes);
-      } else if (Value source = fourDimensional(match.key, match.heads, match.nodes);
+      } else if (Value source = fourDimensional(match.key, match.heads, match.nodes, 1);
                  source != match.key && match.keyPermutation == SmallVector<int64_t>{0, 2, 1}) {
         // The key is stored transposed: [B, H, D, T].
         match.key = source;

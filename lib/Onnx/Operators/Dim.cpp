@@ -272,8 +272,24 @@ Dim DimTable::broadcast(Dim a, Dim b) {
   return function(DimAtom::Broadcast, a, b);
 }
 
+void DimTable::noteSize(Dim a) {
+  if (!a || a.isConstant() || isNonNegative(a))
+    return;
+  Dim terms = subtract(a, constant(a->constant));
+  auto [entry, fresh] = sizes.try_emplace(terms.operator->(), a->constant);
+  if (!fresh)
+    entry->second = std::min(entry->second, a->constant);
+}
+
 bool DimTable::isNonNegative(Dim a) {
-  if (!a || a->constant < 0)
+  if (!a)
+    return false;
+  if (!sizes.empty() && !a.isConstant()) {
+    auto known = sizes.find(subtract(a, constant(a->constant)).operator->());
+    if (known != sizes.end() && a->constant >= known->second)
+      return true;
+  }
+  if (a->constant < 0)
     return false;
   for (const DimNode::Term &term : a->terms) {
     if (term.coefficient < 0)

@@ -87,6 +87,10 @@ public:
   /// The quotient if b divides a as polynomials, else null.
   Dim exactDiv(Dim a, Dim b);
   bool isNonNegative(Dim a);
+  /// Says that `a` is the size of a tensor, so that it and all larger by a constant are not
+  /// negative
+  /// ("(seq - 8) // 4" is, where a tensor has that size, although its operands do not tell).
+  void noteSize(Dim a);
   /// a >= b for all values of the symbols.
   bool provablyAtLeast(Dim a, Dim b) { return isNonNegative(subtract(a, b)); }
   /// Whether a and b are certainly equal (true), certainly different (false), or neither.
@@ -110,6 +114,7 @@ private:
   std::vector<DimAtom> atoms;
   llvm::DenseMap<int64_t, const DimNode *> constants;
   std::map<std::vector<int64_t>, std::unique_ptr<DimNode>> nodes;
+  llvm::DenseMap<const DimNode *, int64_t> sizes; // least constant, by the polynomial without it
   llvm::StringMap<Dim> symbols, parsed;
   std::map<std::tuple<int, const DimNode *, const DimNode *>, Dim> functions;
 };

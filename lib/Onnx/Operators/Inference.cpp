@@ -197,6 +197,13 @@ void Inference::adopt(Value value, Facts inferred, bool trustDeclared) {
       if (atom && dims.atom(*atom).kind == DimAtom::Anonymous &&
           (b || !dimName(value.getType(), axis).empty()) && !origins.count(*atom))
         dim = said;
+      // So may it where ours is an expression for what is one symbol there: "Max(0, s - 1) + 1" is
+      // s unless s is 0, and exporters know that it is not.
+      auto named = [&](std::optional<unsigned> symbol) {
+        return symbol && dims.atom(*symbol).kind == DimAtom::Named;
+      };
+      if (!a && !named(atom) && named(said.atom()) && !(atom && origins.count(*atom)))
+        dim = said;
     }
   }
   if (inferred.contents) {
@@ -204,6 +211,10 @@ void Inference::adopt(Value value, Facts inferred, bool trustDeclared) {
     if (!count || *count != static_cast<int64_t>(inferred.contents->size()))
       inferred.contents.reset();
   }
+  // What stands in a branch may never be computed.
+  if (isa<func::FuncOp>(value.getParentBlock()->getParentOp()))
+    for (Dim dim : inferred.dims)
+      dims.noteSize(dim);
   set(value, std::move(inferred));
 }
 

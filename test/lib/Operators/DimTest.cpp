@@ -28,6 +28,20 @@ TEST(Dim, NamesReadBack) {
   EXPECT_EQ(t.named("seq+past"), t.named("past + seq"));
 }
 
+TEST(Dim, SizesOfTensorsAreNotNegative) {
+  DimTable t;
+  Dim windows = t.named("(seq - 8) // 4");
+  EXPECT_FALSE(t.isNonNegative(windows));
+  t.noteSize(t.add(windows, t.constant(2)));
+  EXPECT_FALSE(t.isNonNegative(t.add(windows, t.constant(1))));
+  EXPECT_TRUE(t.isNonNegative(t.add(windows, t.constant(2))));
+  EXPECT_TRUE(t.provablyAtLeast(t.add(windows, t.constant(3)), t.constant(1)));
+  t.noteSize(windows);
+  EXPECT_TRUE(t.isNonNegative(windows));
+  EXPECT_FALSE(t.isNonNegative(t.subtract(windows, t.constant(1))));
+  EXPECT_FALSE(t.isNonNegative(t.multiply(windows, t.constant(-1))));
+}
+
 TEST(Dim, OddNamesAreSymbols) {
   DimTable t;
   for (const char *name :
