@@ -18,8 +18,11 @@ static void normalize(OpPassManager &passes) {
 }
 
 static void canonicalize(OpPassManager &passes) {
-  passes.addPass(uoe::createFoldConstantsPass());
-  passes.addPass(uoe::createCanonicalizeOnnxPass());
+  // What was folded may let further rules apply.
+  for (int round = 0; round < 2; ++round) {
+    passes.addPass(uoe::createFoldConstantsPass());
+    passes.addPass(uoe::createCanonicalizeOnnxPass());
+  }
   passes.addPass(uoe::createFoldConstantsPass());
   passes.addPass(uoe::createInferShapesPass());
 }

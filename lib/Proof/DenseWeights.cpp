@@ -229,6 +229,10 @@ LogicalResult uoe::denseWeights(Operation *block, Provenance &provenance, SeeNum
   return walker.forwards(attention.getResult(0));
 }
 
+LogicalResult uoe::weightsBehind(ArrayRef<Value> values, Provenance &provenance, SeeNumbers see) {
+  return Walker(provenance, see).backwards(values);
+}
+
 LogicalResult uoe::addedVectors(Value value, Provenance &provenance, SeeNumbers see) {
   return Walker(provenance, see).added(value);
 }

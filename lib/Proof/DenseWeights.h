@@ -12,6 +12,10 @@ using SeeNumbers = llvm::function_ref<void(const rt::Tensor &numbers)>;
 /// as often as it is used.
 mlir::LogicalResult denseWeights(mlir::Operation *block, Provenance &provenance, SeeNumbers see);
 
+/// The matrices of the products that values come from, with the vectors added to them; each once.
+mlir::LogicalResult weightsBehind(llvm::ArrayRef<mlir::Value> values, Provenance &provenance,
+                                  SeeNumbers see);
+
 /// The constant vectors that are added to a value on its way to where it is used otherwise.
 mlir::LogicalResult addedVectors(mlir::Value value, Provenance &provenance, SeeNumbers see);
 

@@ -278,14 +278,17 @@ Structure checkElements(Operation *dense, ArrayRef<ExpertsOp> parts, Provenance 
   auto ours = [&](const rt::Tensor &numbers) {
     return numbers.size() > 0 && whole.has(provenance.weightOf(numbers.data<int64_t>()[0]));
   };
+  SmallVector<Value> activations; // computed once for all experts, each of which takes its part
   for (ExpertsOp experts : parts) {
     int64_t covered = 0;
     for (int64_t size : experts.getSizes())
       covered += size;
     for (auto [i, sliced] : llvm::enumerate(experts.getSliced())) {
       int64_t axis = experts.getAxes()[i];
-      if (!isConstantExpression(sliced, cache))
+      if (!isConstantExpression(sliced, cache)) {
+        activations.push_back(sliced);
         continue;
+      }
       FailureOr<rt::Tensor> numbers = provenance.trace(sliced);
       if (failed(numbers)) {
         result.problem = "an expert's weight cannot be followed";
@@ -310,6 +313,13 @@ Structure checkElements(Operation *dense, ArrayRef<ExpertsOp> parts, Provenance 
       if (succeeded(numbers) && (multiplied || ours(*numbers)))
         used.add(*numbers, uses * static_cast<int32_t>(experts.numExperts()));
     }
+  }
+  if (failed(weightsBehind(activations, provenance, [&](const rt::Tensor &numbers) {
+        if (ours(numbers))
+          used.add(numbers);
+      }))) {
+    result.problem = "what the experts take parts of cannot be followed to weights";
+    return result;
   }
   if (failed(addedVectors(ExpertsOp(parts.back()).getOutput(), provenance,
                           [&](const rt::Tensor &numbers) {

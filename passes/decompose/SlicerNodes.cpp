@@ -187,6 +187,11 @@ Value Slicer::sliceRegrouping(NodeOp node, Value value, AxisSlice where) {
     in.axis = *axis;
     return follow(node, value, in, where);
   }
+  // A single group that all heads share may have no axis of its own before: its channels do.
+  int64_t last = rankOf(node.input(0)) - 1;
+  if (node.is("Unsqueeze") && groups == 1 && where.offset == 0 && where.before == 1 &&
+      where.each == 1 && last >= 0 && !ShapedType::isDynamic(sizeOf(node.input(0), last)))
+    return follow(node, value, {last, 0, 1, sizeOf(node.input(0), last)}, where);
   int64_t common = 0;
   if (auto in = across(node, where, false, common)) {
     Value x = slice(node.input(0), *in);
@@ -263,9 +268,17 @@ Value Slicer::slicePart(NodeOp node, Value value, AxisSlice where) {
     return slice(node.input(0), in);
   }
   if (standard && op == "Split") {
-    if (positive(node.integer("axis", 0), rank) != where.axis)
-      return follow(node, value, where, where);
+    int64_t axis = positive(node.integer("axis", 0), rank);
     AxisSlice in = where;
+    if (axis != where.axis) {
+      // A single group is all of the part, along whichever axis.
+      int64_t size = sizeOf(value, axis);
+      if (groups != 1 || ShapedType::isDynamic(size) || where.offset != 0 ||
+          where.before * where.each != sizeOf(value, where.axis))
+        return follow(node, value, where, where);
+      in = {axis, 0, 1, size};
+    }
+    where.axis = axis;
     for (Value result : node.getResults()) {
       if (result == value)
         return slice(node.input(0), in);
@@ -278,9 +291,22 @@ Value Slicer::slicePart(NodeOp node, Value value, AxisSlice where) {
   if (standard && op == "Gather") {
     int64_t axis = positive(node.integer("axis", 0), rankOf(node.input(0))),
             indexRank = rankOf(node.input(1));
+    AxisSlice in = where;
+    if (indexRank == 1 && where.axis == axis) {
+      // A run of indices is a Slice.
+      int64_t full = sizeOf(node.input(0), axis);
+      auto indices = facts.integers(node.input(1));
+      bool run = indices && !indices->empty() && !ShapedType::isDynamic(full);
+      for (size_t i = 0; run && i < indices->size(); ++i)
+        run = positive((*indices)[i], full) ==
+              positive(indices->front(), full) + static_cast<int64_t>(i);
+      if (!run)
+        return stopAt(node, "picks among what the experts split");
+      in.offset += positive(indices->front(), full);
+      return slice(node.input(0), in);
+    }
     if (indexRank < 0 || (where.axis >= axis && where.axis < axis + indexRank))
       return stopAt(node, "picks among what the experts split");
-    AxisSlice in = where;
     if (where.axis >= axis)
       in.axis += 1 - indexRank;
     return follow(node, value, in, where);

@@ -113,7 +113,7 @@ struct CanonicalizeOnnx : uoe::impl::CanonicalizeOnnxPassBase<CanonicalizeOnnx> 
     for (auto function : module.getOps<func::FuncOp>()) {
       if (function.isExternal())
         continue;
-      for (int round = 0; round < 4; ++round) {
+      for (int round = 0; round < 16; ++round) { // one rule may wait for several others
         Inference analysis(module);
         (void)analysis.run(function);
         Graph graph(module, analysis);

@@ -368,6 +368,29 @@ static Simplified repeatLast(Graph &graph, NodeOp root) {
   return Simplified::with((*perm)[2] == 1 ? heads : transposed(graph, root, heads, {0, 1, 3, 2}));
 }
 
+/// Rotating repeated heads is repeating rotated ones.
+static Simplified rotateFirst(Graph &graph, NodeOp root) {
+  NodeOp merge = producer(root.input(0), "Reshape");
+  NodeOp repeat = merge ? producer(merge.input(0), "Expand") : NodeOp();
+  NodeOp insert = repeat ? producer(repeat.input(0), "Unsqueeze") : NodeOp();
+  if (!insert || !root.input(0).hasOneUse() || graph.rank(root.input(0)) != 4)
+    return Simplified::none();
+  Value heads = insert.input(0);
+  const Facts &from = graph.facts.facts(heads), &one = graph.facts.facts(repeat.input(0)),
+              &to = graph.facts.facts(merge.input(0)), &all = graph.facts.facts(root.input(0));
+  if (!from.ranked || !one.ranked || !to.ranked || !all.ranked || from.rank() != 4 ||
+      one.rank() != 5 || to.rank() != 5 || !one.dims[2].is(1) || from.dims[2] != all.dims[2] ||
+      from.dims[3] != all.dims[3])
+    return Simplified::none();
+  SmallVector<Value> operands(root.getInputs());
+  operands[0] = heads;
+  Value rotated = graph.make(root, root.getOpType(), operands, llvm::to_vector(root.getNodeAttrs()),
+                             root.getDomain());
+  rotated = graph.make(root, "Unsqueeze", {rotated, insert.input(1)});
+  rotated = graph.make(root, "Expand", {rotated, repeat.input(1)});
+  return Simplified::with(graph.make(root, "Reshape", {rotated, merge.input(1)}));
+}
+
 //===----------------------------------------------------------------------===//
 // Products
 //===----------------------------------------------------------------------===//
@@ -432,6 +455,8 @@ Simplified raise::canonicalTranspose(Graph &graph, NodeOp root) {
     return pointwise(graph, root);
   if (root.is("MatMul"))
     return sharedHead(graph, root);
+  if (root.is("RotaryEmbedding"))
+    return rotateFirst(graph, root);
   if (root.is("Transpose")) {
     Simplified repeated = repeatLast(graph, root);
     return repeated.changed ? repeated : mergeLast(graph, root);
