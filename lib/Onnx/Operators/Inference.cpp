@@ -197,12 +197,15 @@ void Inference::adopt(Value value, Facts inferred, bool trustDeclared) {
       if (atom && dims.atom(*atom).kind == DimAtom::Anonymous &&
           (b || !dimName(value.getType(), axis).empty()) && !origins.count(*atom))
         dim = said;
-      // So may it where ours is an expression for what is one symbol there: "Max(0, s - 1) + 1" is
-      // s unless s is 0, and exporters know that it is not.
+      // So may it where ours is an expression for what is an argument's size there: "Max(0, s - 1)
+      // + 1" is s unless s is 0, and exporters know that it is not.
       auto named = [&](std::optional<unsigned> symbol) {
         return symbol && dims.atom(*symbol).kind == DimAtom::Named;
       };
-      if (!a && !named(atom) && named(said.atom()) && !(atom && origins.count(*atom)))
+      auto symbol = said.atom();
+      auto source = symbol ? origins.find(*symbol) : origins.end();
+      if (!a && !named(atom) && named(symbol) && source != origins.end() && source->second.value &&
+          !(atom && origins.count(*atom)))
         dim = said;
     }
   }

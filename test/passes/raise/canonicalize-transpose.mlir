@@ -143,3 +143,29 @@ module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
     return %e : !onnx.any
   }
 }
+
+// -----
+
+// Keys that groups of heads share, repeated before they are transposed and rotated (Llama's first code, Falcon): transposed and rotated
+// once for each group, then repeated.
+// CHECK-LABEL: func.func @repeated
+// CHECK-SAME: (%[[K:.*]]: tensor<?x?x2x8xf32
+// CHECK: %[[T:.*]] = onnx.node "Transpose"(%[[K]]) {perm = array<i64: 0, 2, 1, 3>}
+// CHECK: %[[R:.*]] = onnx.node "RotaryEmbedding"(%[[T]], %{{.*}}, %{{.*}}) {{.*}}-> tensor<?x2x?x8xf32
+// CHECK: %[[U:.*]] = onnx.node "Unsqueeze"(%[[R]]
+// CHECK: %[[E:.*]] = onnx.node "Expand"(%[[U]], %{{.*}}) {{.*}}-> tensor<?x2x3x?x8xf32
+// CHECK: %[[M:.*]] = onnx.node "Reshape"(%[[E]], %{{.*}}) {{.*}}-> tensor<?x6x?x8xf32
+// CHECK: return %[[M]]
+module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
+  func.func @repeated(%k: tensor<?x?x2x8xf32, #onnx.dims<"b", "s", "", "">>, %cos: tensor<?x?x4xf32, #onnx.dims<"b", "s", "">>, %sin: tensor<?x?x4xf32, #onnx.dims<"b", "s", "">>) -> !onnx.any {
+    %three = onnx.node "Constant"() {value = dense<3> : tensor<1xi64>} : () -> tensor<1xi64>
+    %times = onnx.node "Constant"() {value = dense<[1, 1, 1, 3, 1]> : tensor<5xi64>} : () -> tensor<5xi64>
+    %merged = onnx.node "Constant"() {value = dense<[0, 0, 6, 8]> : tensor<4xi64>} : () -> tensor<4xi64>
+    %0 = onnx.node "Unsqueeze"(%k, %three) : (tensor<?x?x2x8xf32, #onnx.dims<"b", "s", "", "">>, tensor<1xi64>) -> !onnx.any
+    %1 = onnx.node "Expand"(%0, %times) : (!onnx.any, tensor<5xi64>) -> !onnx.any
+    %2 = onnx.node "Reshape"(%1, %merged) : (!onnx.any, tensor<4xi64>) -> !onnx.any
+    %3 = onnx.node "Transpose"(%2) {perm = array<i64: 0, 2, 1, 3>} : (!onnx.any) -> !onnx.any
+    %4 = onnx.node "RotaryEmbedding"(%3, %cos, %sin) : (!onnx.any, tensor<?x?x4xf32, #onnx.dims<"b", "s", "">>, tensor<?x?x4xf32, #onnx.dims<"b", "s", "">>) -> !onnx.any
+    return %4 : !onnx.any
+  }
+}
