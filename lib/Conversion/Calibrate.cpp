@@ -17,56 +17,22 @@ std::string uoe::scoresProbe(const std::string &block) {
   return block + ":scores";
 }
 
-std::vector<std::vector<int64_t>> uoe::tokenWindows(const TokenFile &file, int64_t samples,
-                                                    int64_t window) {
-  std::vector<std::vector<int64_t>> windows;
-  if (file.stream) {
-    const std::vector<int64_t> &ids = file.sentences.front();
-    int64_t length = static_cast<int64_t>(ids.size());
-    window = std::min(window, length);
-    int64_t count =
-        window > 0 ? std::min((samples + window - 1) / window, length / window) : int64_t{0};
-    for (int64_t i = 0; i < count; ++i) {
-      auto begin = ids.begin() + (count > 1 ? i * (length - window) / (count - 1) : 0);
-      windows.emplace_back(begin, begin + window);
-    }
-    return windows;
-  }
-  int64_t total = 0, taken = 0;
-  for (const auto &sentence : file.sentences)
-    total += static_cast<int64_t>(sentence.size());
-  // Slightly too dense, so that sentences of uneven length still give enough.
-  double stride = std::max(1.0, 0.9 * static_cast<double>(total) /
-                                    static_cast<double>(std::max<int64_t>(samples, 1)));
-  for (double at = 0; at < static_cast<double>(file.sentences.size()) && taken < samples;
-       at += stride) {
-    const auto &sentence = file.sentences[static_cast<size_t>(at)];
-    taken += static_cast<int64_t>(sentence.size());
-    if (!sentence.empty())
-      windows.push_back(sentence);
-  }
-  return windows;
-}
-
-TokenModel::TokenModel(OwningOpRef<ModuleOp> module, const CalibrationOptions &options,
-                       const TokenFile &file) {
+SampledModel::SampledModel(OwningOpRef<ModuleOp> module, const Samples &samples, int threads)
+    : samples(samples) {
   std::string error;
-  SessionOptions sessionOptions;
-  sessionOptions.threads = options.threads;
-  sessionOptions.pipeline = "execute-raised";
-  session = Session::create(std::move(module), sessionOptions, error);
+  SessionOptions options;
+  options.threads = threads;
+  options.pipeline = "execute-raised";
+  session = Session::create(std::move(module), options, error);
   rt::check(session != nullptr, error);
-  ids = inputOf(*session, Role::Ids);
-  rt::check(ids >= 0, "the model has no input of token ids");
-  vocabulary = vocabularyOf(session->program(), session->program().inputSlots[ids]);
-  checkTokens(file, options.tokens, vocabulary);
+  samples.check(*session);
+  if (int ids = inputOf(*session, Role::Ids); ids >= 0)
+    vocabulary = vocabularyOf(session->program(), session->program().inputSlots[ids]);
 }
 
-std::vector<rt::Value> TokenModel::run(const std::vector<int64_t> &window) {
-  const PortInfo &port = session->inputs()[ids];
+std::vector<rt::Value> SampledModel::run(const Samples::Run &run) {
   InputOptions inputs;
-  inputs.given[port.name] =
-      integerTensor(port.dtype, {1, static_cast<int64_t>(window.size())}, window);
+  inputs.given = samples.given(*session, run);
   return session->run(bindInputs(*session, inputs).values);
 }
 
@@ -116,25 +82,34 @@ LogicalResult uoe::calibrate(ModuleOp raised, const CalibrationOptions &options,
         "has no feed-forward block or mixture of experts of float32 to calibrate");
 
   try {
-    TokenFile file = readTokens(options.tokens);
-    std::vector<std::vector<int64_t>> windows = tokenWindows(file, options.samples, options.window);
-    int64_t rows = 0;
-    for (const auto &window : windows)
-      rows += static_cast<int64_t>(window.size());
-    rows = std::min(rows, options.samples);
-    rt::check(rows > 0, "'", options.tokens, "' has no tokens to calibrate with");
+    Samples samples(options.samples);
+    std::vector<Samples::Run> runs = samples.runs(options.tokens, options.window, INT64_MAX);
+    rt::check(!runs.empty(), "'", options.samples, "' has no tokens to calibrate with");
 
-    TokenModel model(std::move(probed), options, file);
+    SampledModel model(std::move(probed), samples, options.threads);
     std::string error;
-    std::unique_ptr<ProfileWriter> writer = ProfileWriter::create(path, "", rows, probes, error);
+    std::unique_ptr<ProfileWriter> writer =
+        ProfileWriter::create(path, "", options.tokens, probes, error);
     rt::check(writer != nullptr, error);
     model.session->setProbe([&](const std::string &name, const rt::Tensor &value) {
       int64_t width = value.rank() ? value.dim(-1) : 1;
       writer->append(name, value.data<float>(), width ? value.size() / width : 0);
     });
-    report::Progress progress("calibration run", static_cast<int64_t>(windows.size()));
-    for (const auto &window : windows) {
-      model.run(window);
+    report::Progress progress("calibration run", static_cast<int64_t>(runs.size()));
+    for (const Samples::Run &run : runs) {
+      // How many rows a sample gives, and where, a run tells: images may be merged on the way.
+      if (llvm::all_of(probes, [&](const auto &probe) {
+            return writer->rowsOf(probe.first) == options.tokens;
+          }))
+        break;
+      try {
+        model.run(run);
+      } catch (const rt::Error &problem) {
+        // The likely cause where text is cut: more tokens than the model has positions.
+        rt::check(run.index < 0, problem.what());
+        rt::fail(problem.what(), " (in a run of ", run.window.size(),
+                 " tokens; --calibration-window sets the length of windows)");
+      }
       progress.step();
     }
     rt::check(writer->finish(error), error);

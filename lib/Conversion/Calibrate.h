@@ -1,7 +1,7 @@
-// The calibration run: a raised model is executed on the user's text, and what its blocks receive
-// goes into a profile.
+// The calibration run: a raised model is executed on the user's samples, and what its blocks
+// receive goes into a profile.
 #pragma once
-#include "lib/Evaluation/Tokens.h"
+#include "lib/Evaluation/Samples.h"
 #include "lib/Execution/Session.h"
 #include "mlir/IR/BuiltinOps.h"
 #include <string>
@@ -9,31 +9,24 @@
 namespace uoe {
 
 struct CalibrationOptions {
-  std::string tokens;     // .npy: a stream of token ids, or rows of them padded with 0
-  int64_t samples = 8192; // tokens kept for each block
-  int64_t window = 512;   // length of the windows cut out of a stream, evenly spread over it
+  std::string samples;   // text or arrays, lib/Evaluation/Samples.h; empty: none
+  int64_t tokens = 8192; // kept for each block: rows of its input
+  int64_t window = 512;  // length of the windows cut out of a stream, evenly spread over it
   int threads = 0;
 };
 
-/// Windows that together hold at least `samples` tokens, if there are so many, spread evenly over
-/// the file: pieces of a stream of `window` tokens, or whole sentences.
-std::vector<std::vector<int64_t>> tokenWindows(const TokenFile &file, int64_t samples,
-                                               int64_t window);
-
-/// A raised or routed model, compiled, that runs windows of token ids; other inputs are generated.
-class TokenModel {
+/// A raised or routed model, compiled, that runs samples; other inputs are generated.
+class SampledModel {
 public:
-  /// Raises rt::Error if the model does not compile or takes no token ids, or if `file`, read from
-  /// options.tokens, has ids that it does not know.
-  TokenModel(mlir::OwningOpRef<mlir::ModuleOp> module, const CalibrationOptions &options,
-             const TokenFile &file);
-  std::vector<rt::Value> run(const std::vector<int64_t> &window);
+  /// Raises rt::Error if the model does not compile or does not take the samples.
+  SampledModel(mlir::OwningOpRef<mlir::ModuleOp> module, const Samples &samples, int threads);
+  std::vector<rt::Value> run(const Samples::Run &run);
 
   std::unique_ptr<Session> session;
-  int64_t vocabulary = -1; // -1: unknown
+  int64_t vocabulary = -1; // of its token ids; -1: unknown, or it has none
 
 private:
-  int ids = -1;
+  const Samples &samples;
 };
 
 /// Name of the probe at a block's input.

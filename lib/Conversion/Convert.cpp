@@ -28,7 +28,7 @@ static LogicalResult obtainProfile(ModuleOp raised, const ConvertOptions &option
   file.path = options.profile;
   if (!file.path.empty() && llvm::sys::fs::exists(file.path))
     return success();
-  if (options.calibration.tokens.empty())
+  if (options.calibration.samples.empty())
     return raised.emitError(
         "routing needs a profile: give --calibrate FILE.npy, or --profile with a file that exists");
   if (file.path.empty()) {
@@ -111,7 +111,7 @@ LogicalResult uoe::convert(ModuleOp raised, const ConvertOptions &options,
     route.distillSteps = options.distillSteps;
     return createRouteExpertsPass(route);
   };
-  if (routed && options.planning == Planning::Loss && !options.calibration.tokens.empty()) {
+  if (routed && options.planning == Planning::Loss && !options.calibration.samples.empty()) {
     SensitivityOptions sensitivity;
     sensitivity.calibration = options.calibration;
     if (failed(timed(effort.planning, [&] {

@@ -12,20 +12,21 @@ using namespace uoe;
 
 namespace {
 
-/// The result by which models are compared: for each window [tokens, width] as float.
+/// The result by which models are compared: for each run [tokens, width] as float.
 class Observer {
 public:
   explicit Observer(const SensitivityOptions &options)
-      : calibration(options.calibration), file(readTokens(calibration.tokens)),
-        windows(tokenWindows(file, options.samples, options.window)) {
-    rt::check(!windows.empty(), "'", calibration.tokens, "' has no tokens to plan with");
+      : threads(options.calibration.threads), samples(options.calibration.samples),
+        runs(samples.runs(options.tokens, std::min(options.window, options.calibration.window),
+                          options.arrays)) {
+    rt::check(!runs.empty(), "'", samples.path(), "' has no tokens to plan with");
   }
 
-  size_t count() const { return windows.size(); }
+  size_t count() const { return runs.size(); }
 
   void open(OwningOpRef<ModuleOp> module) {
     model.reset(); // one model in memory at a time
-    model.emplace(std::move(module), calibration, file);
+    model.emplace(std::move(module), samples, threads);
     output = logitsOf(*model->session, model->vocabulary);
     distributes = output >= 0;
     if (!distributes)
@@ -33,8 +34,8 @@ public:
     rt::check(output >= 0, "the model has neither logits nor hidden states among its outputs");
   }
 
-  std::vector<float> run(size_t window) {
-    std::vector<rt::Value> results = model->run(windows[window]);
+  std::vector<float> run(size_t index) {
+    std::vector<rt::Value> results = model->run(runs[index]);
     const rt::Tensor &y = results[output].tensor;
     rt::check(isFloat(y.dtype()) && y.rank() > 0, "output '",
               model->session->outputs()[output].name, "' is no tensor of floating-point numbers");
@@ -63,10 +64,10 @@ public:
   }
 
 private:
-  CalibrationOptions calibration;
-  TokenFile file;
-  std::vector<std::vector<int64_t>> windows;
-  std::optional<TokenModel> model;
+  int threads;
+  Samples samples;
+  std::vector<Samples::Run> runs;
+  std::optional<SampledModel> model;
   int output = -1;
   bool distributes = false;
   int64_t width = 0;
@@ -94,8 +95,8 @@ LogicalResult uoe::measureSensitivity(ModuleOp raised, const SensitivityOptions 
     report::Progress progress("sensitivity of the model", static_cast<int64_t>(blocks.size()) + 1);
     observer.open(OwningOpRef<ModuleOp>(raised.clone()));
     std::vector<std::vector<float>> dense;
-    for (size_t window = 0; window < observer.count(); ++window)
-      dense.push_back(observer.run(window));
+    for (size_t run = 0; run < observer.count(); ++run)
+      dense.push_back(observer.run(run));
     progress.step();
     for (size_t index = 0; index < blocks.size(); ++index, progress.step()) {
       std::string name = blockName(blocks[index], "ffn");
@@ -116,8 +117,8 @@ LogicalResult uoe::measureSensitivity(ModuleOp raised, const SensitivityOptions 
         continue;
       observer.open(std::move(copy));
       double loss = 0, total = 0;
-      for (size_t window = 0; window < observer.count(); ++window)
-        observer.compare(dense[window], observer.run(window), loss, total);
+      for (size_t run = 0; run < observer.count(); ++run)
+        observer.compare(dense[run], observer.run(run), loss, total);
       if (total > 0 && std::isfinite(loss))
         blocks[index]->setAttr("uoe.sensitivity",
                                builder.getF64FloatAttr(std::max(0.0, loss / total)));

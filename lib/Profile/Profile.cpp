@@ -30,8 +30,25 @@ uint64_t aligned(uint64_t n) {
 struct ProfileWriter::Impl {
   std::string path, temporary;
   int descriptor = -1;
+  std::string model;
+  std::vector<std::string> order;
   std::map<std::string, Section> sections;
-  int failure = 0; // errno of the first write that failed
+  uint64_t base = 0; // where the header ends
+  int failure = 0;   // errno of the first write that failed
+
+  /// What is written so far.
+  std::string header() {
+    json list = json::array();
+    for (const std::string &name : order) {
+      const Section &section = sections[name];
+      list.push_back({{"name", name},
+                      {"width", section.width},
+                      {"rows", section.written},
+                      {"offset", section.offset}});
+    }
+    return json{{"format", kFormat}, {"version", 1}, {"model", model}, {"probes", list}}.dump() +
+           "\n";
+  }
 
   void write(uint64_t offset, const void *data, size_t bytes) {
     const char *from = static_cast<const char *>(data);
@@ -73,24 +90,22 @@ ProfileWriter::create(const std::string &path, const std::string &model, int64_t
     return nullptr;
   }
   impl.temporary = temporary;
+  impl.model = model;
+  for (const auto &[name, width] : probes) {
+    impl.order.push_back(name);
+    impl.sections[name] = {width, rows, rows, 0};
+  }
   // The header's size depends on the offsets, whose digits depend on the header: leave room for the
   // longest.
-  auto header = [&](uint64_t base) {
-    json list = json::array();
-    uint64_t offset = base;
-    for (const auto &[name, width] : probes) {
-      impl.sections[name] = {width, rows, 0, offset};
-      list.push_back({{"name", name}, {"width", width}, {"rows", rows}, {"offset", offset}});
-      offset = aligned(offset +
-                       static_cast<uint64_t>(rows) * static_cast<uint64_t>(width) * sizeof(float));
-    }
-    return json{{"format", kFormat}, {"version", 1}, {"model", model}, {"probes", list}}.dump() +
-           "\n";
-  };
-  uint64_t base = aligned(header(0).size() + 20 * probes.size() + kAlignment);
-  std::string text = header(base);
-  text.insert(text.size() - 1, base - text.size(), ' ');
-  impl.write(0, text.data(), text.size());
+  impl.base = aligned(impl.header().size() + 20 * probes.size() + kAlignment);
+  uint64_t offset = impl.base;
+  for (const std::string &name : impl.order) {
+    Section &section = impl.sections[name];
+    section.written = 0;
+    section.offset = offset;
+    offset = aligned(offset + static_cast<uint64_t>(section.rows) *
+                                  static_cast<uint64_t>(section.width) * sizeof(float));
+  }
   return writer;
 }
 
@@ -114,11 +129,13 @@ int64_t ProfileWriter::rowsOf(const std::string &probe) const {
 
 bool ProfileWriter::finish(std::string &error) {
   for (const auto &[name, section] : impl->sections)
-    if (section.written < section.rows) {
-      error = "the calibration run gave " + std::to_string(section.written) + " of " +
-              std::to_string(section.rows) + " rows for '" + name + "'";
+    if (section.written == 0) {
+      error = "the calibration run gave no rows for '" + name + "'";
       return false;
     }
+  std::string text = impl->header();
+  text.insert(text.size() - 1, impl->base - text.size(), ' ');
+  impl->write(0, text.data(), text.size());
   if (!impl->failure && ::fsync(impl->descriptor) != 0 && errno != EINVAL)
     impl->failure = errno;
   if (!impl->failure && ::rename(impl->temporary.c_str(), impl->path.c_str()) != 0)

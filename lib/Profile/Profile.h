@@ -14,7 +14,7 @@ namespace uoe {
 /// Writes a profile probe by probe row block by row block; memory holds no samples.
 class ProfileWriter {
 public:
-  /// `rows`: how many rows every probe is going to have. Empty error on success.
+  /// `rows`: the most rows that a probe is going to have. Empty error on success.
   static std::unique_ptr<ProfileWriter>
   create(const std::string &path, const std::string &model, int64_t rows,
          const std::vector<std::pair<std::string, int64_t>> &probes, std::string &error);
@@ -22,8 +22,8 @@ public:
   /// Appends rows to a probe; surplus rows are ignored.
   bool append(const std::string &probe, const float *data, int64_t rows);
   int64_t rowsOf(const std::string &probe) const;
-  /// Completes the file under its final name; fails if a probe has too few rows, or the disk is
-  /// full.
+  /// Completes the file under its final name, each probe with the rows that it has; fails if one
+  /// has none, or the disk is full.
   bool finish(std::string &error);
 
 private:

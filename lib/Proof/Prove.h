@@ -12,8 +12,8 @@ namespace uoe {
 struct ProofOptions {
   DecomposeFfnPassOptions ffn;             // how to split feed-forward blocks
   DecomposeAttentionPassOptions attention; // and attention
-  std::string tokens;                      // .npy of token ids; empty: random inputs only
-  int64_t windows = 4;                     // of the token file
+  std::string samples; // text or arrays, lib/Evaluation/Samples.h; empty: random inputs only
+  int64_t windows = 4; // of them
   int64_t windowLength = 128;
   int64_t length = 16; // of random inputs
   int threads = 0;

@@ -2,7 +2,7 @@
 #include "lib/Evaluation/Inputs.h"
 #include "lib/Evaluation/Metrics.h"
 #include "lib/Evaluation/Ports.h"
-#include "lib/Evaluation/Tokens.h"
+#include "lib/Evaluation/Samples.h"
 
 using namespace mlir;
 using namespace uoe;
@@ -32,29 +32,18 @@ std::vector<std::vector<rt::Value>> uoe::proofInputs(const Session &session,
   random(2, 2, 0);
   if (inputOf(session, Role::Past) >= 0)
     random(3, 2, 5);
-  if (options.tokens.empty())
+  if (options.samples.empty())
     return runs;
-  int ids = inputOf(session, Role::Ids);
-  rt::check(ids >= 0, "the model has no input of token ids for '", options.tokens, "'");
-  const PortInfo &port = session.inputs()[ids];
-  TokenFile file = readTokens(options.tokens);
-  for (int64_t i = 0; i < options.windows; ++i) {
-    std::vector<int64_t> window;
-    if (file.stream) {
-      const auto &all = file.sentences.front();
-      int64_t length = std::min<int64_t>(options.windowLength, static_cast<int64_t>(all.size()));
-      int64_t begin = (static_cast<int64_t>(all.size()) - length) / options.windows * i;
-      window.assign(all.begin() + begin, all.begin() + begin + length);
-    } else if (!file.sentences.empty()) {
-      window = file.sentences[file.sentences.size() * static_cast<size_t>(i) /
-                              static_cast<size_t>(options.windows)];
-    }
-    if (window.empty())
-      continue;
-    InputOptions text;
-    text.given[port.name] =
-        integerTensor(port.dtype, {1, static_cast<int64_t>(window.size())}, window);
-    runs.push_back(bindInputs(session, text).values);
+  Samples samples(options.samples);
+  samples.check(session);
+  std::vector<Samples::Run> found =
+      samples.runs(options.windows * options.windowLength, options.windowLength, options.windows);
+  // Of short sentences as many as of windows.
+  size_t count = std::min(found.size(), static_cast<size_t>(options.windows));
+  for (size_t i = 0; i < count; ++i) {
+    InputOptions inputs;
+    inputs.given = samples.given(session, found[i * found.size() / count]);
+    runs.push_back(bindInputs(session, inputs).values);
   }
   return runs;
 }

@@ -314,8 +314,11 @@ Structure checkElements(Operation *dense, ArrayRef<ExpertsOp> parts, Provenance 
         used.add(*numbers, uses * static_cast<int32_t>(experts.numExperts()));
     }
   }
+  // What the experts themselves multiply by is counted above; positions may share a matrix with
+  // that.
+  Coverage inside = used;
   if (failed(weightsBehind(activations, provenance, [&](const rt::Tensor &numbers) {
-        if (ours(numbers))
+        if (ours(numbers) && !inside.has(provenance.weightOf(numbers.data<int64_t>()[0])))
           used.add(numbers);
       }))) {
     result.problem = "what the experts take parts of cannot be followed to weights";

@@ -25,13 +25,19 @@ static cl::opt<double>
 static cl::opt<int64_t> expertSize("expert-size",
                                    cl::desc("Neurons per routed expert (default 16)"), cl::init(16),
                                    cl::cat(category));
-static cl::opt<std::string>
-    tokens("calibrate",
-           cl::desc("Text to calibrate with: token ids, a stream or sentences padded with 0"),
-           cl::value_desc("file.npy"), cl::cat(category));
-static cl::opt<int64_t> samples("calibration-tokens",
-                                cl::desc("Tokens kept per layer (default 8192)"), cl::init(8192),
-                                cl::cat(category));
+static cl::opt<std::string> samples(
+    "calibrate",
+    cl::desc("What to calibrate with: token ids, a stream or sentences padded with 0; floats "
+             "for a model of images or sounds, samples along axis 0; or .npz, arrays by "
+             "input name"),
+    cl::value_desc("file.npy|npz"), cl::cat(category));
+static cl::opt<int64_t> tokens("calibration-tokens",
+                               cl::desc("Tokens (patches, frames) kept per layer (default 8192)"),
+                               cl::init(8192), cl::cat(category));
+static cl::opt<int64_t>
+    window("calibration-window",
+           cl::desc("Length of the windows cut out of a stream of token ids (default 512)"),
+           cl::init(512), cl::cat(category));
 static cl::opt<std::string>
     profile("profile",
             cl::desc("Profile of the calibration run: read if it exists, written otherwise"),
@@ -99,7 +105,7 @@ static bool converts() {
 }
 
 static LogicalResult addPasses(PassManager &passes, const Invocation &) {
-  addProof(passes, tokens, threads);
+  addProof(passes, samples, threads);
   if (!converts())
     return success();
   // Blocks that stay as they are get one line each, not their whole text.
@@ -110,6 +116,9 @@ static LogicalResult addPasses(PassManager &passes, const Invocation &) {
 
 static LogicalResult finish(ModuleOp module, const Invocation &run) {
   if (converts()) {
+    if (tokens < 1 || window < 1)
+      return module.emitError("--calibration-tokens and --calibration-window are 1 or more, found ")
+             << std::min<int64_t>(tokens, window);
     ConvertOptions options;
     options.recipe = recipe;
     options.budget = budget;
@@ -125,6 +134,7 @@ static LogicalResult finish(ModuleOp module, const Invocation &run) {
     options.allowLookAhead = allowLookAhead;
     options.calibration.tokens = tokens;
     options.calibration.samples = samples;
+    options.calibration.window = window;
     options.calibration.threads = threads;
     if (mergeTolerance.getNumOccurrences() > 0)
       options.merge = mergeTolerance;

@@ -85,14 +85,14 @@ static LogicalResult report(ModuleOp module, FailureOr<Proof> proof) {
           : "the decomposed form does not equal the dense model");
 }
 
-void uoe::addProof(PassManager &passes, const std::string &tokens, int threads) {
+void uoe::addProof(PassManager &passes, const std::string &samples, int threads) {
   if (!proveFlag && against.empty())
     return;
   passes.getContext()->printOpOnDiagnostic(false);
   ProofOptions options;
   options.ffn = ffnPartition().value_or(DecomposeFfnPassOptions());
   options.attention = attentionPartition().value_or(DecomposeAttentionPassOptions());
-  options.tokens = tokens;
+  options.samples = samples;
   options.threads = threads;
   passes.addPass(std::make_unique<StepPass>("UoeProof", [options](ModuleOp module) {
     if (against.empty())

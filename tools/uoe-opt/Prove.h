@@ -13,6 +13,6 @@ std::optional<DecomposeAttentionPassOptions> attentionPartition();
 
 /// Adds the proof to the pipeline if it is asked for, on the model as it then is. `tokens` is the
 /// file of calibration inputs, "" without.
-void addProof(mlir::PassManager &passes, const std::string &tokens, int threads);
+void addProof(mlir::PassManager &passes, const std::string &samples, int threads);
 
 } // namespace uoe
