@@ -141,7 +141,11 @@ Value Slicer::sliceBroadcast(Value value, AxisSlice where, int64_t rank) {
   if (own < 0)
     return stop("the rank of an operand is not known");
   where.axis -= rank - own;
-  if (where.axis < 0 || sizeOf(value, where.axis) == 1)
+  if (where.axis < 0)
+    return whole(value);
+  // One element there stands for all of the axis, unless that is one group with one element.
+  bool single = where.before * groups * where.each == 1 && !facts.isConstant(value);
+  if (sizeOf(value, where.axis) == 1 && !single)
     return whole(value);
   if (ShapedType::isDynamic(sizeOf(value, where.axis)))
     return stop("the size of an operand along the heads is not known");

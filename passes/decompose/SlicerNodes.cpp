@@ -208,6 +208,20 @@ Value Slicer::sliceRegrouping(NodeOp node, Value value, AxisSlice where) {
                   {inner.getNamedAttr("axis", inner.getI64IntegerAttr(from))});
 }
 
+// What a Gather or GatherND picks by a run of indices along the groups' axis is a part of it.
+Value Slicer::slicePicked(NodeOp node, AxisSlice where) {
+  int64_t full = sizeOf(node.input(0), where.axis);
+  auto indices = facts.integers(node.input(1));
+  bool run = indices && !indices->empty() && !ShapedType::isDynamic(full);
+  for (size_t i = 0; run && i < indices->size(); ++i)
+    run =
+        positive((*indices)[i], full) == positive(indices->front(), full) + static_cast<int64_t>(i);
+  if (!run)
+    return stopAt(node, "picks among what the experts split");
+  where.offset += positive(indices->front(), full);
+  return slice(node.input(0), where);
+}
+
 // Transpositions, concatenations and parts of values.
 Value Slicer::slicePart(NodeOp node, Value value, AxisSlice where) {
   int64_t rank = rankOf(value);
@@ -226,7 +240,7 @@ Value Slicer::slicePart(NodeOp node, Value value, AxisSlice where) {
     in.axis -= rank - rankOf(x);
     if (rankOf(x) < 0 || (in.axis >= 0 && ShapedType::isDynamic(sizeOf(x, in.axis))))
       return stopAt(node, "takes an operand whose size is not known");
-    if (in.axis < 0 || sizeOf(x, in.axis) == 1)
+    if (in.axis < 0 || (sizeOf(x, in.axis) == 1 && sizeOf(value, where.axis) != 1))
       return cut(value, where);
     auto shape = facts.integers(node.input(1));
     if (!shape)
@@ -292,19 +306,8 @@ Value Slicer::slicePart(NodeOp node, Value value, AxisSlice where) {
     int64_t axis = positive(node.integer("axis", 0), rankOf(node.input(0))),
             indexRank = rankOf(node.input(1));
     AxisSlice in = where;
-    if (indexRank == 1 && where.axis == axis) {
-      // A run of indices is a Slice.
-      int64_t full = sizeOf(node.input(0), axis);
-      auto indices = facts.integers(node.input(1));
-      bool run = indices && !indices->empty() && !ShapedType::isDynamic(full);
-      for (size_t i = 0; run && i < indices->size(); ++i)
-        run = positive((*indices)[i], full) ==
-              positive(indices->front(), full) + static_cast<int64_t>(i);
-      if (!run)
-        return stopAt(node, "picks among what the experts split");
-      in.offset += positive(indices->front(), full);
-      return slice(node.input(0), in);
-    }
+    if (indexRank == 1 && where.axis == axis)
+      return slicePicked(node, where);
     if (indexRank < 0 || (where.axis >= axis && where.axis < axis + indexRank))
       return stopAt(node, "picks among what the experts split");
     if (where.axis >= axis)
@@ -314,6 +317,8 @@ Value Slicer::slicePart(NodeOp node, Value value, AxisSlice where) {
   if (standard && op == "GatherND") {
     // The leading axes are those of the indices; those of an element follow.
     int64_t lead = rankOf(node.input(1)) - 1, picked = sizeOf(node.input(1), lead);
+    if (lead == 1 && picked == 1 && where.axis == 0 && node.integer("batch_dims", 0) == 0)
+      return slicePicked(node, where);
     if (lead < 0 || ShapedType::isDynamic(picked) || where.axis < lead)
       return stopAt(node, "picks among what the experts split");
     AxisSlice in = where;
