@@ -84,6 +84,7 @@ private:
   mlir::Value sliceProduct(onnx::NodeOp node, mlir::Value value, AxisSlice where);
   std::optional<int64_t> axisBehind(onnx::NodeOp node, int64_t axis);
   mlir::Value sliceRegrouping(onnx::NodeOp node, mlir::Value value, AxisSlice where);
+  bool turn(AxisSlice &where, mlir::Value value, int64_t axis);
   mlir::Value slicePicked(onnx::NodeOp node, AxisSlice where);
   mlir::Value slicePart(onnx::NodeOp node, mlir::Value value, AxisSlice where);
   mlir::Value regroup(onnx::NodeOp node, mlir::Value value, AxisSlice to, int64_t common);

@@ -98,7 +98,7 @@ Value Slicer::sliceNode(NodeOp node, Value value, AxisSlice where) {
   if (standard && (op == "Reshape" || op == "Unsqueeze" || op == "Squeeze" || op == "Flatten"))
     return sliceRegrouping(node, value, where);
   if (op == "RotaryEmbedding") {
-    if (rank != 4 || where.axis != 1)
+    if (rank != 4 || (where.axis != 1 && groups > 1))
       return stopAt(node, "rotates something else than [batch, heads, length, channels]");
     return follow(node, value, where, where);
   }
@@ -106,7 +106,8 @@ Value Slicer::sliceNode(NodeOp node, Value value, AxisSlice where) {
                                       "SimplifiedLayerNormalization", "LpNormalization", "Softmax"},
                                      op)) {
     int64_t axis = positive(node.integer("axis", -1), rank);
-    if (op == "Softmax" || op == "LpNormalization" ? axis == where.axis : axis <= where.axis)
+    if (groups > 1 && // one group mixes with nothing
+        (op == "Softmax" || op == "LpNormalization" ? axis == where.axis : axis <= where.axis))
       return op == "Softmax" || axis != where.axis || where.axis != rank - 1
                  ? stopAt(node, "mixes what the experts would compute apart")
                  : mix(node, value, where);
@@ -187,11 +188,6 @@ Value Slicer::sliceRegrouping(NodeOp node, Value value, AxisSlice where) {
     in.axis = *axis;
     return follow(node, value, in, where);
   }
-  // A single group that all heads share may have no axis of its own before: its channels do.
-  int64_t last = rankOf(node.input(0)) - 1;
-  if (node.is("Unsqueeze") && groups == 1 && where.offset == 0 && where.before == 1 &&
-      where.each == 1 && last >= 0 && !ShapedType::isDynamic(sizeOf(node.input(0), last)))
-    return follow(node, value, {last, 0, 1, sizeOf(node.input(0), last)}, where);
   int64_t common = 0;
   if (auto in = across(node, where, false, common)) {
     Value x = slice(node.input(0), *in);
@@ -199,13 +195,29 @@ Value Slicer::sliceRegrouping(NodeOp node, Value value, AxisSlice where) {
   }
   int64_t from = 0;
   auto in = flattened(node, where, false, from);
-  if (!in)
+  if (!in) {
+    // A single group that all heads share may have no axis of its own before: its channels do.
+    int64_t last = rankOf(node.input(0)) - 1;
+    if (groups == 1 && where.offset == 0 && where.before == 1 && where.each == 1 && last >= 0 &&
+        !ShapedType::isDynamic(sizeOf(node.input(0), last)))
+      return follow(node, value, {last, 0, 1, sizeOf(node.input(0), last)}, where);
     return stopAt(node, "does not keep apart what the experts split");
+  }
   Value x = slice(node.input(0), *in);
   if (!x)
     return {};
   return makeNode(inner, loc, "Flatten", {x}, restricted(value, where),
                   {inner.getNamedAttr("axis", inner.getI64IntegerAttr(from))});
+}
+
+// A single group is all of `value`, along whichever axis of known size: `where` as along `axis`.
+bool Slicer::turn(AxisSlice &where, Value value, int64_t axis) {
+  int64_t size = sizeOf(value, axis);
+  if (groups != 1 || ShapedType::isDynamic(size) || where.offset != 0 ||
+      where.before * where.each != sizeOf(value, where.axis))
+    return false;
+  where = {axis, 0, 1, size};
+  return true;
 }
 
 // What a Gather or GatherND picks by a run of indices along the groups' axis is a part of it.
@@ -269,6 +281,8 @@ Value Slicer::slicePart(NodeOp node, Value value, AxisSlice where) {
     auto steps = node.getInputs().size() > 4 ? facts.integers(node.input(4)) : std::nullopt;
     if (!axesOf)
       return stopAt(node, "has axes that are not known");
+    if (axesOf->size() == 1 && positive((*axesOf)[0], rank) != where.axis)
+      turn(where, value, positive((*axesOf)[0], rank));
     auto mine =
         llvm::find_if(*axesOf, [&](int64_t axis) { return positive(axis, rank) == where.axis; });
     if (mine == axesOf->end())
@@ -283,16 +297,9 @@ Value Slicer::slicePart(NodeOp node, Value value, AxisSlice where) {
   }
   if (standard && op == "Split") {
     int64_t axis = positive(node.integer("axis", 0), rank);
+    if (axis != where.axis && !turn(where, value, axis))
+      return follow(node, value, where, where);
     AxisSlice in = where;
-    if (axis != where.axis) {
-      // A single group is all of the part, along whichever axis.
-      int64_t size = sizeOf(value, axis);
-      if (groups != 1 || ShapedType::isDynamic(size) || where.offset != 0 ||
-          where.before * where.each != sizeOf(value, where.axis))
-        return follow(node, value, where, where);
-      in = {axis, 0, 1, size};
-    }
-    where.axis = axis;
     for (Value result : node.getResults()) {
       if (result == value)
         return slice(node.input(0), in);
@@ -306,7 +313,7 @@ Value Slicer::slicePart(NodeOp node, Value value, AxisSlice where) {
     int64_t axis = positive(node.integer("axis", 0), rankOf(node.input(0))),
             indexRank = rankOf(node.input(1));
     AxisSlice in = where;
-    if (indexRank == 1 && where.axis == axis)
+    if (indexRank == 1 && (where.axis == axis || turn(where, value, axis)))
       return slicePicked(node, where);
     if (indexRank < 0 || (where.axis >= axis && where.axis < axis + indexRank))
       return stopAt(node, "picks among what the experts split");
@@ -317,7 +324,8 @@ Value Slicer::slicePart(NodeOp node, Value value, AxisSlice where) {
   if (standard && op == "GatherND") {
     // The leading axes are those of the indices; those of an element follow.
     int64_t lead = rankOf(node.input(1)) - 1, picked = sizeOf(node.input(1), lead);
-    if (lead == 1 && picked == 1 && where.axis == 0 && node.integer("batch_dims", 0) == 0)
+    if (lead == 1 && picked == 1 && node.integer("batch_dims", 0) == 0 &&
+        (where.axis == 0 || turn(where, value, 0)))
       return slicePicked(node, where);
     if (lead < 0 || ShapedType::isDynamic(picked) || where.axis < lead)
       return stopAt(node, "picks among what the experts split");
