@@ -12,6 +12,7 @@ constexpr struct {
   Activation activation;
   const char *name;
 } kNames[] = {{Activation::Relu, "relu"},
+              {Activation::ReluSquared, "relu_squared"},
               {Activation::GeluErf, "gelu"},
               {Activation::GeluTanh, "gelu_tanh"},
               {Activation::Silu, "silu"},
@@ -54,6 +55,8 @@ float apply(Activation activation, float x) {
   switch (activation) {
   case Activation::Relu:
     return x > 0 ? x : 0.0f;
+  case Activation::ReluSquared:
+    return x > 0 ? x * x : 0.0f;
   case Activation::GeluErf:
     return 0.5f * x * (1 + std::erf(x * 0.70710678f));
   case Activation::GeluTanh:

@@ -10,6 +10,8 @@ double derivative(Activation activation, double v) {
   switch (activation) {
   case Activation::Relu:
     return v > 0 ? 1 : 0;
+  case Activation::ReluSquared:
+    return v > 0 ? 2 * v : 0;
   case Activation::GeluErf:
     return 0.5 * (1 + std::erf(v / std::sqrt(2.0))) +
            v * std::exp(-0.5 * v * v) / std::sqrt(2 * M_PI);

@@ -59,8 +59,6 @@ static FailureOr<std::string> load(VisitedMixture &m, WeightReader &reader,
     return std::string("it has rows for experts that are skipped");
   Block &body = op.getBody().front();
   auto ffn = cast<FfnOp>(body.front());
-  if (ffn.getActivation() == Activation::relu_squared)
-    return std::string("calibration does not know the activation relu_squared");
   bool ok = true, constant = true;
   m.owners.reserve(6);
   auto tensor = [&](Value value) -> const rt::Tensor * {

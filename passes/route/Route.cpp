@@ -40,6 +40,8 @@ calibration::Activation uoe::activationOf(Activation activation) {
   switch (activation) {
   case Activation::relu:
     return C::Relu;
+  case Activation::relu_squared:
+    return C::ReluSquared;
   case Activation::gelu:
     return C::GeluErf;
   case Activation::gelu_tanh:
@@ -52,15 +54,13 @@ calibration::Activation uoe::activationOf(Activation activation) {
     return C::Tanh;
   case Activation::sigmoid:
     return C::Sigmoid;
-  default:
+  case Activation::identity:
     return C::Identity;
   }
+  llvm_unreachable("an activation of the dialect");
 }
 
 FailureOr<BlockWeights> uoe::loadWeights(FfnOp ffn, WeightReader &reader) {
-  if (ffn.getActivation() == Activation::relu_squared)
-    return ffn.emitError("has the activation relu_squared, which calibration does not know"),
-           failure();
   BlockWeights block;
   bool ok = true;
   auto load = [&](Value value) -> const rt::Tensor * {

@@ -15,7 +15,7 @@ struct BlockWeights {
   std::vector<rt::Tensor> owners;
 };
 
-/// An activation in calibration's terms; relu_squared, which it does not know, as identity.
+/// An activation in calibration's terms.
 calibration::Activation activationOf(Activation activation);
 
 /// Evaluates a block's weights. Fails with a diagnostic.

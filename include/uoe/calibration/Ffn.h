@@ -4,10 +4,20 @@
 
 namespace uoe::calibration {
 
-enum class Activation { Relu, GeluErf, GeluTanh, Silu, QuickGelu, Sigmoid, Tanh, Identity };
+enum class Activation {
+  Relu,
+  ReluSquared, // max(x, 0)^2
+  GeluErf,
+  GeluTanh,
+  Silu,
+  QuickGelu,
+  Sigmoid,
+  Tanh,
+  Identity
+};
 
-/// ONNX-like spelling ("relu", "gelu", "gelu_tanh", "silu", "quick_gelu", "sigmoid", "tanh",
-/// "identity").
+/// ONNX-like spelling ("relu", "relu_squared", "gelu", "gelu_tanh", "silu", "quick_gelu",
+/// "sigmoid", "tanh", "identity").
 const char *nameOf(Activation activation);
 bool parseActivation(const std::string &name, Activation &activation);
 float apply(Activation activation, float value);

@@ -72,9 +72,9 @@ struct Gated {
 };
 
 TEST(Training, derivativesOfActivations) {
-  for (auto a :
-       {Activation::Relu, Activation::GeluErf, Activation::GeluTanh, Activation::Silu,
-        Activation::QuickGelu, Activation::Sigmoid, Activation::Tanh, Activation::Identity})
+  for (auto a : {Activation::Relu, Activation::ReluSquared, Activation::GeluErf,
+                 Activation::GeluTanh, Activation::Silu, Activation::QuickGelu, Activation::Sigmoid,
+                 Activation::Tanh, Activation::Identity})
     for (float v : {-3.1f, -0.7f, 0.3f, 2.2f}) {
       double numeric = (static_cast<double>(apply(a, v + 1e-2f)) - apply(a, v - 1e-2f)) / 2e-2;
       EXPECT_NEAR(derivative(a, v), numeric, 2e-4) << nameOf(a) << " at " << v;
