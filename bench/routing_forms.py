@@ -298,6 +298,38 @@ def merged(d=1024, tasks=4, low=64):
                  lambda x: (len(x) * (d * low + low * tasks + d * d) + tasks * d * d, len(x) * d * d))
 
 
+def switch_head(d=1024, heads=4, n=10, size=128, k=2):
+    """SwitchHead's projections, MoEUT 244M's shape, with nothing between them: per head, value experts [d, size] and output experts [size, d]."""
+    weights = Weights()
+    text, total = "", heads * n * size
+    xs, vs, ss = tensor("?", "?", d), tensor("?", "?", size), tensor("?", "?", n)
+
+    def expert(result, x, matrix, routing, axis, given, made):
+        part = (d, size) if axis else (size, d)
+        whole = (d, n * size) if axis else (n * size, d)
+        return (f"    %{result} = uoe.experts(%{x}) sliced(%{matrix}) axes [{axis}] sizes [{n} x {size}] routing(%{routing}) combine sum {{\n"
+                f"    ^bb0(%h: {given}, %m: {tensor(*part)}):\n"
+                f'      %o = onnx.node "MatMul"(%h, %m) : ({given}, {tensor(*part)}) -> {made}\n'
+                f"      uoe.yield %o : {made}\n    }} : shared {given} sliced {tensor(*whole)} routing !uoe.routing<{n}> -> {made}\n")
+
+    # Dense, the heads' matrices side by side.
+    values, outputs = weights.add("u", d, total), weights.add("v", total, d, scale=(heads * k * size) ** -0.5)
+    for h in range(heads):
+        part = slice(h * n * size, (h + 1) * n * size)
+        weights[f"wv{h}"], weights[f"wo{h}"] = values[:, part].copy(), outputs[part].copy()
+        for kind in "vo":
+            weights.add(f"s{kind}{h}", d, n)
+            text += score(f"c{kind}{h}", "linear", [(f"s{kind}{h}", (d, n))], d, n)
+            text += (f"    %r{kind}{h} = uoe.select %c{kind}{h} token_topk {{k = {k} : i64, {SIGMOID}, {GATE}}} : {ss} -> <{n}>\n")
+        text += expert(f"z{h}", "x", f"wv{h}", f"rv{h}", 1, xs, vs)
+        text += expert(f"o{h}", f"z{h}", f"wo{h}", f"ro{h}", 0, vs, xs)
+    for h in range(1, heads):
+        name, left = "y" if h == heads - 1 else f"a{h}", "o0" if h == 1 else f"a{h - 1}"
+        text += f'    %{name} = onnx.node "Add"(%{left}, %o{h}) : ({xs}, {xs}) -> {xs}\n'
+    work = 2 * heads * (d * n + k * d * size)
+    return Layer(d, weights, text, "    " + ffn("y", "identity", d, total, False), lambda x: (len(x) * work, len(x) * 2 * d * total))
+
+
 FORMS = {
     "mixtral": ("top-2 of 8, softmax renormalised, SwiGLU 8 x 512", mixtral),
     "sigma-moe": ("sigmoid, top-12 of 155 x 128, d = 412, ReLU", sigma_moe),
@@ -310,5 +342,6 @@ FORMS = {
     "uoe-padded": ("the same, places filled with tokens", lambda: union(padding=True)),
     "neurons": ("4096 single neurons by a router of rank 64, a tenth of them on", neurons),
     "slots": ("MoE++: top-2 of 8 x 512, copy, constant and zero", slots),
+    "switch-head": ("SwitchHead: 4 heads, top-2 of 10 value matrices 1024 x 128 and of 10 output matrices", switch_head),
     "merged": ("WEMoE: one 1024 x 1024 matrix, 4 task matrices merged for each sample", merged),
 }

@@ -118,11 +118,38 @@ static bool isElementwise(onnx::NodeOp node) {
   return node.getDomain().empty() && names.contains(node.getOpType()) && node.getNumResults() == 1;
 }
 
+// MatMul(shared, sliced matrix), or that plus a sliced vector.
+static bool isProduct(ExpertsOp experts) {
+  Block &body = experts.getBody().front();
+  auto args = body.getArguments();
+  auto product = dyn_cast<onnx::NodeOp>(body.front());
+  if (!product || !product.is("MatMul") || experts.getCombine() != Combine::sum ||
+      experts.getShared().size() != 1 || args.size() < 2 || args.size() > 3 ||
+      product.getInputs()[0] != args[0] || product.getInputs()[1] != args[1] ||
+      !llvm::all_equal(experts.getSizes()))
+    return false;
+  auto rank = [&](unsigned i) {
+    return cast<RankedTensorType>(experts.getSliced()[i].getType()).getRank();
+  };
+  if (rank(0) != 2 || cast<RankedTensorType>(args[0].getType()).getRank() < 2)
+    return false;
+  Value result = body.getTerminator()->getOperand(0);
+  if (args.size() == 2)
+    return result == product.getResult(0) && llvm::hasSingleElement(body.without_terminator());
+  auto add = result.getDefiningOp<onnx::NodeOp>();
+  bool biased = add && add.is("Add") && llvm::is_contained(add.getInputs(), product.getResult(0)) &&
+                llvm::is_contained(add.getInputs(), args[2]);
+  return biased && rank(1) == 1 && experts.getAxes()[0] == 1 &&
+         llvm::range_size(body.without_terminator()) == 2;
+}
+
 ExpertBody uoe::classify(ExpertsOp experts) {
   Block &body = experts.getBody().front();
   auto yield = cast<YieldOp>(body.getTerminator());
   auto args = body.getArguments();
   unsigned shared = experts.getShared().size();
+  if (isProduct(experts))
+    return ExpertBody::Product;
   if (experts.getCombine() == Combine::sum && llvm::hasSingleElement(body.without_terminator())) {
     Operation *only = &body.front();
     if (yield.getOperand(0) != only->getResult(0))

@@ -57,6 +57,8 @@ bool inlineSpelling(mlir::Operation *block, mlir::Region &spelling);
 /// The body of an experts op, where it is one of the forms that need no loop over experts.
 enum class ExpertBody {
   Ffn,         // one uoe.ffn of the shared operand with sliced matrices, summed
+  Product,     // MatMul of the shared operand with a sliced matrix, all of one size, with a sliced
+               // bias added or without, summed
   Rows,        // MatMul of a slice of activations with the same slice of a matrix's rows, summed
   Elementwise, // ONNX elementwise nodes of slices, concatenated
   Other

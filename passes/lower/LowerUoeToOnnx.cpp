@@ -314,6 +314,7 @@ struct LowerUoeToOnnxPass : uoe::impl::LowerUoeToOnnxPassBase<LowerUoeToOnnxPass
           result = b.mul(result, mask);
         break;
       }
+      case ExpertBody::Product:
       case ExpertBody::Other:
         result = unrolled(op, b, weights, copy);
         break;

@@ -1,8 +1,9 @@
 // lower-uoe-to-rt: blocks, experts and biased products become calls of fused runtime entries
 // (domain "uoe"), where there is one.
 #include "dialects/rt/Rt.h"
+#include "mlir/IR/Dominance.h"
 #include "passes/Passes.h"
-#include "passes/lower/Lower.h"
+#include "passes/lower/Heads.h"
 #include <map>
 
 namespace uoe {
@@ -62,6 +63,7 @@ struct LowerUoeToRtPass : uoe::impl::LowerUoeToRtPassBase<LowerUoeToRtPass> {
   using LowerUoeToRtPassBase::LowerUoeToRtPassBase;
 
   void runOnOperation() override {
+    lowerHeads();
     SmallVector<Operation *> blocks, products;
     getOperation().walk<WalkOrder::PreOrder>([&](Operation *op) {
       if (isa<FfnOp, AttentionOp, ExpertsOp>(op)) {
@@ -159,6 +161,8 @@ struct LowerUoeToRtPass : uoe::impl::LowerUoeToRtPassBase<LowerUoeToRtPass> {
       return;
     if (classify(op) == ExpertBody::Rows)
       return lowerCascade(op);
+    if (classify(op) == ExpertBody::Product)
+      return lowerProducts(op);
     if (classify(op) != ExpertBody::Ffn)
       return;
     auto select = op.getRouting().getDefiningOp<SelectOp>();
@@ -198,17 +202,147 @@ struct LowerUoeToRtPass : uoe::impl::LowerUoeToRtPassBase<LowerUoeToRtPass> {
                                 outer(ffn.getBiasGate()),
                                 Value(),
                                 op.getSkip()};
+    finish(op, "Experts", operands, params);
+  }
+
+  // The op, and an addition to its result, as a call.
+  void finish(ExpertsOp op, StringRef entry, SmallVector<Value> operands,
+              SmallVector<NamedAttribute> params) {
     params.push_back(peelWeights(operands));
     auto [add, other] = matchAdd(op);
     if (add)
       operands.push_back(other);
     Operation *last = add ? add.getOperation() : op.getOperation();
-    builder.setInsertionPoint(last);
-    auto fused = call(builder, op.getLoc(), "Experts", operands, params, last->getResultTypes());
+    OpBuilder builder(last);
+    auto fused = call(builder, op.getLoc(), entry, operands, params, last->getResultTypes());
     last->replaceAllUsesWith(fused.getResults());
     if (add)
       add.erase();
     op.erase();
+  }
+
+  SmallVector<NamedAttribute> productParams(ExpertsOp op, int64_t heads, int64_t tokens) {
+    SmallVector<NamedAttribute> params{named("axis", op.getAxes()[0]),
+                                       named("experts", op.numExperts() * heads)};
+    if (heads > 1)
+      params.push_back(named("heads", heads));
+    if (op.getSlots())
+      params.push_back(Builder(op.getContext()).getNamedAttr("slots", op.getSlotsAttr()));
+    params.push_back(named("tokens", tokens));
+    return params;
+  }
+
+  // Experts that are one matrix.
+  void lowerProducts(ExpertsOp op) {
+    auto select = op.getRouting().getDefiningOp<SelectOp>();
+    Value x = op.getShared()[0], matrices = op.getSliced()[0];
+    Value bias = op.getSliced().size() > 1 ? op.getSliced()[1] : Value();
+    for (Value weight : op.getSliced())
+      if (!isF32(weight) || !isWeight(weight))
+        return;
+    if (!isF32(x) || op.getGathered() || op.getSkip() || !select)
+      return;
+    if (const Lists *lists = routeOf(select))
+      finish(op, "Products", {x, lists->offsets, lists->ids, lists->weights, matrices, bias},
+             productParams(op, 1, select.getRouting().getType().getTokens()));
+  }
+
+  // Heads of one-matrix experts as one product of scores, one choice and one call: a head alone is
+  // too small to be worth a call of its own.
+  void lowerHeads() {
+    SmallVector<onnx::NodeOp> joins;
+    getOperation().walk([&](onnx::NodeOp node) {
+      if (node.is("Concat") || node.is("Add"))
+        joins.push_back(node);
+    });
+    DenseSet<Operation *> gone;
+    while (!joins.empty()) {
+      onnx::NodeOp join = joins.pop_back_val();
+      Heads heads = gone.contains(join) ? Heads() : matchHeads(join);
+      if (heads.experts.empty())
+        continue;
+      bool fits = isF32(heads.experts[0].getShared()[0]);
+      for (size_t i = 0; i < heads.experts.size(); ++i)
+        for (Value weight :
+             {Value(heads.experts[i].getSliced()[0]), Value(heads.score(i).getBias()),
+              Value(heads.score(i).getWeights()[0])})
+          fits &= !weight || (isF32(weight) && isWeight(weight));
+      if (!fits)
+        continue;
+      gone.insert(heads.sums.begin(), heads.sums.end());
+      // Their inputs may be the results of other heads.
+      Value x = lower(heads);
+      if (auto inputs = x.getDefiningOp<onnx::NodeOp>(); inputs && inputs.is("Concat"))
+        joins.push_back(inputs);
+    }
+  }
+
+  // Weights joined along an axis, once for all layers that share them, right after the last of
+  // them.
+  Value sideBySide(ArrayRef<Value> parts, int64_t axis) {
+    std::vector<void *> key;
+    for (Value part : parts)
+      key.push_back(part.getAsOpaquePointer());
+    Value &all = joined[{axis, key}];
+    if (all)
+      return all;
+    Operation *last = parts[0].getDefiningOp();
+    for (Value part : parts)
+      if (DominanceInfo().properlyDominates(last, part.getDefiningOp()))
+        last = part.getDefiningOp();
+    OpBuilder builder(last->getContext());
+    builder.setInsertionPointAfter(last);
+    auto type = cast<RankedTensorType>(parts[0].getType());
+    SmallVector<int64_t> shape(type.getShape());
+    shape[axis] *= static_cast<int64_t>(parts.size());
+    NodeBuilder b(builder, last->getLoc(), onnx::opsetOf(last));
+    all = b.node("Concat", parts, {b.attr("axis", axis)});
+    all.setType(RankedTensorType::get(shape, type.getElementType()));
+    return all;
+  }
+
+  // Gives the call's input.
+  Value lower(Heads &heads) {
+    ExpertsOp first = heads.experts[0];
+    const auto count = static_cast<int64_t>(heads.experts.size());
+    OpBuilder builder(heads.join);
+    NodeBuilder b(builder, heads.join.getLoc(), onnx::opsetOf(heads.join));
+    auto together = [&](int64_t axis, function_ref<Value(size_t)> part) {
+      SmallVector<Value> parts;
+      for (size_t i = 0; i < heads.experts.size(); ++i)
+        parts.push_back(part(i));
+      return parts[0] ? sideBySide(parts, axis) : Value();
+    };
+    ScoreOp score = heads.score(0);
+    auto row = cast<RankedTensorType>(score.getScores().getType());
+    SmallVector<int64_t> shape(row.getShape());
+    shape.back() *= count;
+    Value scores = ScoreOp::create(
+        builder, score.getLoc(), RankedTensorType::get(shape, row.getElementType()),
+        ScoreKind::linear, score.getInput(),
+        ValueRange{together(1, [&](size_t i) { return heads.score(i).getWeights()[0]; })},
+        together(0, [&](size_t i) { return heads.score(i).getBias(); }));
+    Lists lists = makeRoute(builder, heads.select(0), scores, count, {});
+    Value matrices =
+        together(first.getAxes()[0], [&](size_t i) { return heads.experts[i].getSliced()[0]; });
+    Value x = first.getAxes()[0] == 1 ? first.getShared()[0] : joinInputs(b, heads);
+    SmallVector<Value> operands{x, lists.offsets, lists.ids, lists.weights, matrices};
+    auto params = productParams(first, count, 1);
+    params.push_back(peelWeights(operands));
+    auto fused =
+        call(builder, first.getLoc(), "Products", operands, params, heads.join->getResultTypes());
+    heads.join->replaceAllUsesWith(fused.getResults());
+    heads.join.erase();
+    for (onnx::NodeOp sum : heads.sums)
+      sum.erase();
+    for (ExpertsOp experts : heads.experts) {
+      Operation *input = experts.getShared()[0].getDefiningOp();
+      experts.erase();
+      // What gathered a head is a second reader of the attention, which absorbs only one.
+      if (isa_and_present<onnx::NodeOp>(input) && input->use_empty())
+        input->erase();
+    }
+    return x;
   }
 
   // The addition that alone reads the experts' result, and what it adds: their input, or the result
@@ -240,9 +374,8 @@ struct LowerUoeToRtPass : uoe::impl::LowerUoeToRtPassBase<LowerUoeToRtPass> {
     auto [entry, fresh] = routes.try_emplace(op);
     if (!fresh)
       return entry->second.route ? &entry->second : nullptr;
-    SmallVector<Value> inputs{op.getScores(), op.getThresholds(), op.getSelectionBias(),
-                              op.getGroupScores()};
-    for (Value operand : inputs)
+    for (Value operand : {Value(op.getScores()), Value(op.getThresholds()),
+                          Value(op.getSelectionBias()), Value(op.getGroupScores())})
       if (!isF32(operand))
         return nullptr;
     Lists within;
@@ -254,6 +387,15 @@ struct LowerUoeToRtPass : uoe::impl::LowerUoeToRtPassBase<LowerUoeToRtPass> {
       within = *found;
     }
     OpBuilder builder(op);
+    return &(routes[op] = makeRoute(builder, op, op.getScores(), 1, within));
+  }
+
+  // The call for op's choice from `scores`, those of several heads side by side.
+  Lists makeRoute(OpBuilder &builder, SelectOp op, Value scores, int64_t heads,
+                  const Lists &within) {
+    SmallVector<Value> inputs{
+        scores,         op.getThresholds(), op.getSelectionBias(), op.getGroupScores(),
+        within.offsets, within.ids};
     SmallVector<NamedAttribute> params{
         named("rule", static_cast<int64_t>(op.getRule())),
         named("tokens", op.getRouting().getType().getTokens()),
@@ -268,6 +410,7 @@ struct LowerUoeToRtPass : uoe::impl::LowerUoeToRtPassBase<LowerUoeToRtPass> {
             builder.getNamedAttr(name, builder.getF32FloatAttr(value->convertToFloat())));
     };
     integer("scoring", static_cast<int64_t>(op.getScoring()));
+    integer("heads", heads > 1 ? heads : 0);
     integer("k", op.getK().value_or(0));
     integer("group_k", op.getGroupK().value_or(0));
     integer("group_score", static_cast<int64_t>(op.getGroupScore()));
@@ -294,7 +437,7 @@ struct LowerUoeToRtPass : uoe::impl::LowerUoeToRtPassBase<LowerUoeToRtPass> {
     Type i64 = builder.getI64Type(), f32 = builder.getF32Type(), none = builder.getNoneType();
     bool unit = op.getWeight() == WeightRule::unit && op.getScaling() == Scaling::none &&
                 op.getFactor().convertToFloat() == 1;
-    auto rows = cast<RankedTensorType>(op.getScores().getType());
+    auto rows = cast<RankedTensorType>(scores.getType());
     SmallVector<Type> results{list(i64), list(builder.getI32Type()), unit ? none : list(f32), rows,
                               rows.clone(builder.getI1Type())};
     if (op.hasCapacity()) {
@@ -302,10 +445,8 @@ struct LowerUoeToRtPass : uoe::impl::LowerUoeToRtPassBase<LowerUoeToRtPass> {
       places[places.size() - 2] = ShapedType::kDynamic;
       results.push_back(RankedTensorType::get(places, i64));
     }
-    inputs.append({within.offsets, within.ids});
     auto route = call(builder, op.getLoc(), "Route", inputs, params, results);
-    Lists lists{route.getResult(0), route.getResult(1), unit ? Value() : route.getResult(2), route};
-    return &(routes[op] = lists);
+    return {route.getResult(0), route.getResult(1), unit ? Value() : route.getResult(2), route};
   }
 
   // Readers without a fused entry take a routing dense. A plain threshold is as cheap in operators.
@@ -530,6 +671,7 @@ struct LowerUoeToRtPass : uoe::impl::LowerUoeToRtPassBase<LowerUoeToRtPass> {
 
   DenseMap<Value, bool> weightCache;
   std::map<Operation *, Lists> routes; // pointers to entries stay valid
+  std::map<std::pair<int64_t, std::vector<void *>>, Value> joined;
 };
 
 } // namespace

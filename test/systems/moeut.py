@@ -44,6 +44,21 @@ def switch_head(rng):
         yield i, [x, np.stack(keys), np.stack(values)]
 
 
+def two_heads(rng):
+    for batch, tokens in ((1, 1), (2, 7), (1, 40), (1, 0)):
+        i = dict(x=normal(rng, batch, tokens, 8), n=normal(rng, batch, tokens, 8), wq=normal(rng, 8, 8), wk=normal(rng, 8, 8))
+        for h in range(2):
+            i |= {f"wsv{h}": normal(rng, 8, 3), f"wso{h}": normal(rng, 8, 3), f"wv{h}": normal(rng, 8, 12), f"wo{h}": normal(rng, 12, 8)}
+        x, n, y = i["x"], i["n"], 0
+        for h in range(2):
+            part, wv, wo = slice(4 * h, 4 * h + 4), i[f"wv{h}"], i[f"wo{h}"]
+            v = mixture(x, n @ i[f"wsv{h}"], [lambda t, p=slice(4 * e, 4 * e + 4): t @ wv[:, p] for e in range(3)])
+            scores = 0.5 * (n @ i["wq"][:, part]) @ (n @ i["wk"][:, part]).swapaxes(1, 2)
+            scores = np.where(np.tril(np.ones((tokens, tokens), bool)), scores, -np.inf)
+            y = y + mixture(softmax(scores) @ v, n @ i[f"wso{h}"], [lambda t, p=slice(4 * e, 4 * e + 4): t @ wo[p] for e in range(3)])
+        yield i, [y]
+
+
 def test_prefill_is_decoding_step_by_step(run):
     i = {n: a.astype(np.float32) for n, a in switch_head_inputs(np.random.default_rng(7), 2, 4).items()}
     for mode in ("plain", "constant"):

@@ -114,9 +114,40 @@ int64_t groupsOf(const Job &job, int64_t b) {
                      : job.block.groups();
 }
 
+/// The blocks of a part of the outputs.
+std::pair<int64_t, int64_t> blocksOf(const Job &job, const Tile16 &tile, int64_t head) {
+  if (job.block.outHeads == 1)
+    return {0, tile.blocks};
+  const int64_t each = job.block.experts / job.block.outHeads;
+  return {1 + head * each, 1 + (head + 1) * each};
+}
+
+/// hiddenUnits() of experts that are one matrix: the inputs themselves, times the token's weight.
+void weighInputs(const Job &job, const Tile16 &tile, int64_t b, int64_t g0, int64_t g1) {
+  const PackedFfn &block = job.block;
+  const Kernels &kernel = kernels();
+  const int64_t rows = tile.rows(b), head = (b - 1) / (block.experts / block.inHeads);
+  const int64_t column = block.inHeads > 1 ? head * block.in : 0;
+  const int64_t begin = g0 * 16, end = std::min(block.in, g1 * 16);
+  for (int64_t r = 0; r < rows; ++r) {
+    const int64_t at = tile.first[b] + r;
+    const float weight = tile.weight ? tile.weight[at] : 1.0f;
+    float *out = tile.h + tile.hidden[b] + r * 16;
+    kernel.spreadRow(tile.x[tile.token[at]] + column + begin, weight, end - begin,
+                     out + g0 * rows * 16, rows * 16);
+    if (block.hasBias && block.in / 16 >= g0 && block.in / 16 < g1) {
+      if (block.in % 16 == 0)
+        std::memset(out + block.in * rows, 0, 16 * sizeof(float));
+      out[block.in / 16 * rows * 16 + block.in % 16] = weight;
+    }
+  }
+}
+
 /// Hidden units of groups g0..g1 (counted within the block) of block b, for all its rows.
 void hiddenUnits(const Job &job, const Tile16 &tile, int64_t b, int64_t g0, int64_t g1) {
   const PackedFfn &block = job.block;
+  if (block.oneMatrix)
+    return weighInputs(job, tile, b, g0, g1);
   const Kernels &kernel = kernels();
   const bool bf16 = block.type == PackedFfn::Type::BF16;
   const int64_t rows = tile.rows(b), firstGroup = block.firstGroup[static_cast<size_t>(b)];
@@ -161,8 +192,9 @@ void hiddenUnits(const Job &job, const Tile16 &tile, int64_t b, int64_t g0, int6
   }
 }
 
-/// Output panels p0..p1 of the tile whose first token is t0.
-void outputs(const Job &job, const Tile16 &tile, int64_t t0, int64_t p0, int64_t p1) {
+/// Output panels p0..p1 of a head (the only one but for experts of one matrix) of the tile whose
+/// first token is t0.
+void outputs(const Job &job, const Tile16 &tile, int64_t t0, int64_t head, int64_t p0, int64_t p1) {
   const PackedFfn &block = job.block;
   const Kernels &kernel = kernels();
   const bool bf16 = block.type == PackedFfn::Type::BF16;
@@ -175,7 +207,8 @@ void outputs(const Job &job, const Tile16 &tile, int64_t t0, int64_t p0, int64_t
   d.bStep = block.outerStep();
   d.c = sums;
   d.ldc = width;
-  for (int64_t b = 0; b < tile.blocks; ++b) {
+  const auto [firstBlock, lastBlock] = blocksOf(job, tile, head);
+  for (int64_t b = firstBlock; b < lastBlock; ++b) {
     const int64_t rows = tile.rows(b), slivers = (rows + kernel.mr - 1) / kernel.mr;
     d.groups = groupsOf(job, b);
     d.shift = job.skip && b > 0 ? job.skip + (b - 1) * padded + p0 * 16 : nullptr;
@@ -198,10 +231,11 @@ void outputs(const Job &job, const Tile16 &tile, int64_t t0, int64_t p0, int64_t
   f.x = sums;
   f.ldx = width;
   const FfnEpilogue &e = job.epilogue;
-  f.residual = e.residual ? e.residual + t0 * e.ldr + p0 * 16 : nullptr;
+  const int64_t column = head * block.out + p0 * 16;
+  f.residual = e.residual ? e.residual + t0 * e.ldr + column : nullptr;
   f.ldr = e.ldr;
   f.residualScale = e.residualScale;
-  f.c = job.y + t0 * job.ldy + p0 * 16;
+  f.c = job.y + t0 * job.ldy + column;
   f.ldc = job.ldy;
   kernel.finish(f);
 }
@@ -241,19 +275,28 @@ void runShared(const Job &job, int64_t t0, int64_t t1) {
       at += rows * groups;
     }
   };
-  const int64_t panels = job.block.outPanels();
-  int64_t step = columnBlock(tokens, (panels + threads - 1) / threads);
+  const int64_t panels = job.block.outPanels(), heads = job.block.outHeads;
+  // Heads share the threads among them.
+  const int64_t sharing = std::max<int64_t>(1, threads / heads);
+  const int64_t step = columnBlock(tokens, (panels + sharing - 1) / sharing);
+  const int64_t headPieces = (panels + step - 1) / step, columnPieces = heads * headPieces;
   auto downPieces = [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i)
-      outputs(job, tile, t0, i * step, std::min(panels, (i + 1) * step));
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t p = i % headPieces * step;
+      outputs(job, tile, t0, i / headPieces, p, std::min(panels, p + step));
+    }
   };
-  const int64_t columnPieces = (panels + step - 1) / step;
-  if (double(work) * 16 * double(job.block.in) < 60e3) {
+  const bool oneMatrix = job.block.oneMatrix;
+  if (double(work) * 16 * double(oneMatrix ? job.block.out : job.block.in) < 60e3) {
     upPieces(0, pieces);
     downPieces(0, columnPieces);
     return;
   }
-  pool.parallelFor(pieces, 1, upPieces);
+  // A row that is only copied is not worth waking threads for.
+  if (oneMatrix && work < 4096)
+    upPieces(0, pieces);
+  else
+    pool.parallelFor(pieces, 1, upPieces);
   pool.parallelFor(columnPieces, 1, downPieces);
 }
 
@@ -273,7 +316,7 @@ void runTiles(const Job &job, int64_t tokens) {
           hiddenUnits(job, tile, b, 0, groupsOf(job, b));
       int64_t step = columnBlock(t1 - t0, panels);
       for (int64_t p = 0; p < panels; p += step)
-        outputs(job, tile, t0, p, std::min(panels, p + step));
+        outputs(job, tile, t0, 0, p, std::min(panels, p + step));
     }
   });
 }

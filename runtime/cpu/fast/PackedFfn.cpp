@@ -113,6 +113,32 @@ PackedFfn::PackedFfn(const FfnSource &s, Activation act, const std::vector<int64
   });
 }
 
+PackedFfn::PackedFfn(const ProductSource &s, Type type)
+    : in(s.in), out(s.out), experts(s.experts), oneMatrix(true),
+      inHeads(s.splitInput ? s.heads : 1), outHeads(s.splitInput ? 1 : s.heads), type(type) {
+  check(s.in >= 0 && s.out >= 0 && s.experts >= 0, "experts: negative size");
+  check(s.heads >= 1 && s.experts % s.heads == 0, "experts: ", s.heads, " heads of ", s.experts,
+        " experts");
+  const int64_t units = in + (s.bias ? 1 : 0), each = (units + 15) / 16;
+  firstGroup.push_back(0); // no core
+  for (int64_t e = 0; e <= experts; ++e)
+    firstGroup.push_back(e * each);
+  hasBias = s.bias != nullptr;
+  downBias.assign(static_cast<size_t>(outPanels() * 16), 0.0f);
+  outer = Buffer(static_cast<size_t>(groups() * outerStep() * width()));
+  ThreadPool::global().parallelFor(experts, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t e = begin; e < end; ++e)
+      for (int64_t i = 0; i < units; ++i) {
+        void *to = const_cast<void *>(outerGroup(e * each + i / 16));
+        const float *from =
+            i < in ? s.weight + e * s.stepExpert + i * s.stepIn : s.bias + e * s.out;
+        const int64_t step = i < in ? s.stepOut : 1;
+        for (int64_t j = 0; j < out; ++j)
+          put(to, type, j / 16 * 256 + i % 16 * 16 + j % 16, from[j * step]);
+      }
+  });
+}
+
 void PackedFfn::setSkipVectors(const float *vectors) {
   const int64_t padded = outPanels() * 16;
   skip.assign(static_cast<size_t>(padded * experts), 0.0f);

@@ -82,6 +82,29 @@ void ffn(const FfnSource &s, Activation act, const float *x, int64_t ldx, int64_
   }
 }
 
+void products(const ProductSource &s, const float *x, int64_t ldx, int64_t tokens,
+              const float *weights, float *y, int64_t ldy) {
+  const int64_t outHeads = s.splitInput ? 1 : s.heads;
+  for (int64_t t = 0; t < tokens; ++t) {
+    std::vector<double> sums(static_cast<size_t>(outHeads * s.out));
+    for (int64_t e = 0; e < s.experts; ++e) {
+      const float weight = weights[t * s.experts + e];
+      if (weight == 0)
+        continue;
+      const int64_t head = e / (s.experts / s.heads);
+      const float *row = x + t * ldx + (s.splitInput ? head * s.in : 0);
+      for (int64_t j = 0; j < s.out; ++j) {
+        double sum = s.bias ? double(s.bias[e * s.out + j]) : 0;
+        for (int64_t i = 0; i < s.in; ++i)
+          sum += double(row[i]) * double(s.weight[e * s.stepExpert + i * s.stepIn + j * s.stepOut]);
+        sums[static_cast<size_t>((s.splitInput ? 0 : head * s.out) + j)] += double(weight) * sum;
+      }
+    }
+    for (size_t j = 0; j < sums.size(); ++j)
+      y[t * ldy + int64_t(j)] = static_cast<float>(sums[j]);
+  }
+}
+
 void cascade(const CascadeSource &s, Activation act, const float *x, int64_t ldx, int64_t tokens,
              float *y, int64_t ldy, CascadeCounts *counts) {
   auto keeps = [](const float *scale, int64_t i, float value, float threshold) {

@@ -21,6 +21,10 @@ void gemm(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, bool tra
 void ffn(const FfnSource &source, Activation act, const float *x, int64_t ldx, int64_t tokens,
          const float *weights, float *y, int64_t ldy);
 
+/// y of the experts whose entry in weights [tokens, experts] is not 0, each multiplied by it.
+void products(const ProductSource &source, const float *x, int64_t ldx, int64_t tokens,
+              const float *weights, float *y, int64_t ldy);
+
 void cascade(const CascadeSource &source, Activation act, const float *x, int64_t ldx,
              int64_t tokens, float *y, int64_t ldy, CascadeCounts *counts);
 

@@ -1,4 +1,5 @@
-// uoe.Ffn and uoe.Experts: feed-forward blocks, dense and routed, with constant weights.
+// uoe.Ffn, uoe.Experts and uoe.Products: feed-forward blocks, dense and routed, and experts that
+// are one matrix, with constant weights.
 #include "runtime/cpu/fast/Neurons.h"
 #include "runtime/cpu/fused/Routing.h"
 #include "runtime/cpu/fused/Weights.h"
@@ -87,6 +88,13 @@ struct Experts {
 };
 using PackedExperts = std::shared_ptr<const Experts>;
 
+std::vector<int64_t> slotsOf(const Node &node, int64_t experts) {
+  std::vector<int64_t> slots = node.integers("slots");
+  for (int64_t expert : slots)
+    check(expert >= -1 && expert < experts, "a slot for expert ", expert, " of ", experts);
+  return slots;
+}
+
 std::any prepareExperts(const Node &node, std::vector<bool> &consumed) {
   std::vector<int64_t> sizes = node.integers("sizes"), starts{0};
   for (int64_t size : sizes)
@@ -95,10 +103,7 @@ std::any prepareExperts(const Node &node, std::vector<bool> &consumed) {
   check(starts.back() == source.ffn.hidden, "the experts have ", starts.back(),
         " neurons, the weights ", source.ffn.hidden);
   auto experts = std::make_shared<Experts>();
-  experts->slots = node.integers("slots");
-  for (int64_t expert : experts->slots)
-    check(expert >= -1 && expert < static_cast<int64_t>(sizes.size()), "a slot for expert ", expert,
-          " of ", sizes.size());
+  experts->slots = slotsOf(node, static_cast<int64_t>(sizes.size()));
   experts->in = source.ffn.in;
   experts->out = source.ffn.out;
   experts->byNeuron = fast::preferNeurons(sizes);
@@ -120,6 +125,19 @@ std::any prepareExperts(const Node &node, std::vector<bool> &consumed) {
   return PackedExperts(experts);
 }
 
+// What is added to y, from an input of its shape.
+fast::FfnEpilogue epilogueOf(KernelCall &call, size_t input, const Tensor &y) {
+  fast::FfnEpilogue epilogue;
+  if (const Tensor *residual = call.maybe(input)) {
+    expectType(*residual, DType::F32, "residual");
+    check(residual->shape() == y.shape(), "residual: expected shape ", toString(y.shape()),
+          ", found ", toString(residual->shape()));
+    epilogue.residual = residual->data<float>();
+    epilogue.ldr = y.dim(-1);
+  }
+  return epilogue;
+}
+
 void runExperts(KernelCall &call) {
   auto *state = std::any_cast<PackedExperts>(&call.state);
   check(state && *state, "the weights must be constants");
@@ -128,16 +146,8 @@ void runExperts(KernelCall &call) {
   const int64_t tokens = rowsOf(x, block.in, "input 0");
   fast::Choice own;
   fast::Routing routing = routingOf(call, 1, x, block.slots, own);
-  const Tensor *residual = call.maybe(residualInput);
   Tensor &y = call.out(0, DType::F32, withLast(x, block.out));
-  fast::FfnEpilogue epilogue;
-  if (residual) {
-    expectType(*residual, DType::F32, "residual");
-    check(residual->shape() == y.shape(), "residual: expected shape ", toString(y.shape()),
-          ", found ", toString(residual->shape()));
-    epilogue.residual = residual->data<float>();
-    epilogue.ldr = block.out;
-  }
+  const fast::FfnEpilogue epilogue = epilogueOf(call, residualInput, y);
   if (block.byNeuron)
     fast::experts(block.neurons, x.data<float>(), block.in, tokens, routing, y.data<float>(),
                   block.out, epilogue);
@@ -146,11 +156,75 @@ void runExperts(KernelCall &call) {
                   block.out, epilogue);
 }
 
+// Inputs: x, offsets, ids, weights?, matrices, bias [experts * out]?, residual?. `experts` matrices
+// lie side by side along `axis` of one: [in, experts * out] or [experts * in, out]. Of several
+// `heads`, each with an equal part of the experts, those along axis 0 read each its part of a row
+// of x, those along axis 1 make each its part of a row of y.
+constexpr size_t matricesInput = 4;
+
+struct Products {
+  fast::PackedFfn experts;
+  std::vector<int64_t> slots;
+};
+using PackedProducts = std::shared_ptr<const Products>;
+
+std::any prepareProducts(const Node &node, std::vector<bool> &consumed) {
+  auto constant = [&](size_t i) {
+    const Tensor *t = i < node.constants.size() ? node.constants[i] : nullptr;
+    if (t) {
+      expectType(*t, DType::F32, "weight");
+      consumed[i] = true;
+    }
+    return t;
+  };
+  const Tensor *matrices = constant(matricesInput), *bias = constant(matricesInput + 1);
+  check(matrices, "the weights must be constants");
+  check(matrices->rank() == 2, "weight: expected a matrix, found shape ",
+        toString(matrices->shape()));
+  const bool transposed = (node.integer("transposed", 0) >> matricesInput) & 1;
+  const int64_t axis = node.integer("axis", 0), experts = node.integer("experts", 1);
+  check(axis == 0 || axis == 1, "axis ", axis, " of a matrix");
+  const int64_t whole = matrices->dim((axis == 1) != transposed ? 1 : 0);
+  check(experts >= 1 && whole % experts == 0, "the weights ", toString(matrices->shape()),
+        " do not fit ", experts, " experts");
+  const int64_t rows = matrices->dim(transposed ? 1 : 0),
+                columns = matrices->dim(transposed ? 0 : 1);
+  fast::ProductSource source;
+  source.experts = experts;
+  source.in = axis == 0 ? rows / experts : rows;
+  source.out = axis == 1 ? columns / experts : columns;
+  source.weight = matrices->data<float>();
+  source.stepIn = transposed ? 1 : columns;
+  source.stepOut = transposed ? rows : 1;
+  source.stepExpert = axis == 0 ? source.in * source.stepIn : source.out * source.stepOut;
+  source.heads = node.integer("heads", 1);
+  source.splitInput = axis == 0;
+  check(!bias || bias->size() == experts * source.out, "bias: expected ", experts * source.out,
+        " elements, found shape ", bias ? toString(bias->shape()) : "");
+  source.bias = bias ? bias->data<float>() : nullptr;
+  return PackedProducts(
+      std::make_shared<const Products>(Products{fast::PackedFfn(source), slotsOf(node, experts)}));
+}
+
+void runProducts(KernelCall &call) {
+  auto *state = std::any_cast<PackedProducts>(&call.state);
+  check(state && *state, "the weights must be constants");
+  const fast::PackedFfn &block = (*state)->experts;
+  const Tensor &x = call.in(0);
+  const int64_t tokens = rowsOf(x, block.inWidth(), "input 0");
+  fast::Choice own;
+  fast::Routing routing = routingOf(call, 1, x, (*state)->slots, own);
+  Tensor &y = call.out(0, DType::F32, withLast(x, block.outWidth()));
+  fast::experts(block, x.data<float>(), block.inWidth(), tokens, routing, y.data<float>(),
+                block.outWidth(), epilogueOf(call, matricesInput + 2, y));
+}
+
 } // namespace
 
 void registerFusedFfn(KernelTable &table) {
   table.add("uoe", "Ffn", runFfn, prepareFfn);
   table.add("uoe", "Experts", runExperts, prepareExperts);
+  table.add("uoe", "Products", runProducts, prepareProducts);
 }
 
 } // namespace uoe::rt

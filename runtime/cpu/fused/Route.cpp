@@ -1,8 +1,9 @@
 // uoe.Route: a choice of experts from scores, as lists. Inputs: scores [rows.., n], thresholds
 // [n]?, selection_bias [n]?, group_scores [rows.., groups]?, and of the routing around it offsets
 // and ids?. Attributes as of uoe.select; `tokens` and `within_tokens` say what a row of each speaks
-// for. Results: offsets [rows + 1], ids, weights (absent where all are 1), and for readers that
-// need them dense: weights [rows.., n], flags [rows.., n], places [.., c, n].
+// for. With `heads`, each of as many equal parts of a row of scores chooses among its experts.
+// Results: offsets [rows + 1], ids, weights (absent where all are 1), and for readers that need
+// them dense: weights [rows.., n], flags [rows.., n], places [.., c, n].
 #include "runtime/cpu/fast/Select.h"
 #include "runtime/cpu/fused/Weights.h"
 #include "runtime/cpu/ops/Register.h"
@@ -87,10 +88,9 @@ template <typename T> Tensor tensorOf(DType type, const std::vector<T> &values) 
   return tensor;
 }
 
-void writeDense(KernelCall &call, const Tensor &scores, const fast::SelectInput &in,
-                const fast::Selected &selected) {
+void writeDense(KernelCall &call, const Tensor &scores, const fast::Selected &selected) {
   const fast::Choice &choice = selected.choice;
-  const int64_t n = in.experts, rows = in.samples * in.rows;
+  const int64_t n = scores.dim(-1), rows = choice.tokens();
   auto each = [&](auto *to, auto value) {
     std::memset(to, 0, static_cast<size_t>(rows * n) * sizeof(*to));
     for (int64_t r = 0; r < rows; ++r)
@@ -112,6 +112,17 @@ void writeDense(KernelCall &call, const Tensor &scores, const fast::SelectInput 
   }
 }
 
+/// A choice of rows' parts as one of rows.
+void joinHeads(fast::Choice &choice, int64_t heads, int64_t experts) {
+  const size_t rows = (choice.offsets.size() - 1) / static_cast<size_t>(heads);
+  for (size_t r = 0; r < rows * size_t(heads); ++r)
+    for (int64_t i = choice.offsets[r]; i < choice.offsets[r + 1]; ++i)
+      choice.ids[size_t(i)] += static_cast<int32_t>(int64_t(r) % heads * experts);
+  for (size_t r = 0; r <= rows; ++r)
+    choice.offsets[r] = choice.offsets[r * size_t(heads)];
+  choice.offsets.resize(rows + 1);
+}
+
 void runRoute(KernelCall &call) {
   const Tensor &scores = call.in(0);
   expectType(scores, DType::F32, "scores");
@@ -119,8 +130,15 @@ void runRoute(KernelCall &call) {
   check(rank >= 1 && scores.dim(-1) >= 1, "scores: expected a score for each expert, found shape ",
         toString(scores.shape()));
   fast::SelectInput in;
-  in.experts = scores.dim(-1);
-  in.rows = rank >= 2 ? scores.dim(-2) : 1;
+  const fast::SelectSpec &decisions = spec(call);
+  const int64_t heads = call.node.integer("heads", 1);
+  check(heads == 1 || (heads > 1 && scores.dim(-1) % heads == 0 && !decisions.hasCapacity() &&
+                       decisions.normalize <= fast::SelectSpec::Normalize::Experts &&
+                       !call.has(1) && !call.has(2) && !call.has(3) && !call.has(4)),
+        heads, " heads of scores of shape ", toString(scores.shape()),
+        " cannot choose by themselves");
+  in.experts = scores.dim(-1) / heads;
+  in.rows = (rank >= 2 ? scores.dim(-2) : 1) * heads;
   in.samples = 1;
   for (int64_t axis = 0; axis + 2 < rank; ++axis)
     in.samples *= scores.dim(axis);
@@ -128,7 +146,6 @@ void runRoute(KernelCall &call) {
   in.scores = scores.data<float>();
   in.thresholds = vectorInput(call, 1, in.experts, "thresholds");
   in.selectionBias = vectorInput(call, 2, in.experts, "selection_bias");
-  const fast::SelectSpec &decisions = spec(call);
   if (const Tensor *groups = call.maybe(3)) {
     check(rowsOf(*groups, decisions.groupCount(), "group_scores") == in.samples * in.rows,
           "group_scores: expected a row for each row of scores, found shape ",
@@ -139,11 +156,13 @@ void runRoute(KernelCall &call) {
         toString(scores.shape()));
   readWithin(call, in);
   fast::Selected selected = fast::select(decisions, in);
+  if (heads > 1)
+    joinHeads(selected.choice, heads, in.experts);
   call.set(0, tensorOf(DType::I64, selected.choice.offsets));
   call.set(1, tensorOf(DType::I32, selected.choice.ids));
   if (!decisions.unitWeights())
     call.set(2, tensorOf(DType::F32, selected.choice.weights));
-  writeDense(call, scores, in, selected);
+  writeDense(call, scores, selected);
 }
 
 } // namespace

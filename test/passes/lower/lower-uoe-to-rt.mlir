@@ -2,6 +2,9 @@
 
 module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
   onnx.initializer @u : tensor<8x32xf32> = dense<1.0> : tensor<8x32xf32>
+  onnx.initializer @b : tensor<32xf32> = dense<1.0> : tensor<32xf32>
+  onnx.initializer @s0 : tensor<8x2xf32> = dense<1.0> : tensor<8x2xf32>
+  onnx.initializer @s1 : tensor<8x2xf32> = dense<2.0> : tensor<8x2xf32>
   onnx.initializer @d : tensor<32x8xf32> = dense<1.0> : tensor<32x8xf32>
 
   // A choice is made once, as lists; experts that share a routing read the same. Unit weights are none.
@@ -46,5 +49,53 @@ module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
       uoe.yield %o : tensor<?x?x8xf32>
     } : shared tensor<?x?x8xf32> sliced tensor<8x32xf32>, tensor<32x8xf32> routing !uoe.routing<2> -> tensor<?x?x8xf32>
     return %y : tensor<?x?x8xf32>
+  }
+
+  // Experts that are one matrix: the columns or the rows of a whole, of any choice, with a bias or without.
+  // CHECK-LABEL: func.func @matrices
+  func.func @matrices(%x: tensor<?x?x8xf32>, %s: tensor<?x?x2xf32>) -> tensor<?x?x16xf32> {
+    %u = onnx.weight @u : tensor<8x32xf32>
+    %b = onnx.weight @b : tensor<32xf32>
+    // CHECK: %[[B:.*]] = onnx.weight @b
+    // CHECK: %[[R:.*]]:5 = rt.call "uoe" "Route"
+    %r = uoe.select %s token_topk {k = 1 : i64} : tensor<?x?x2xf32> -> <2>
+    // CHECK: rt.call "uoe" "Products" version 1(%{{.*}}, %[[R]]#0, %[[R]]#1, %{{.*}}, %{{.*}}, %[[B]]) {axis = 1 : i64, experts = 2 : i64, tokens = 1 : i64, transposed = 0 : i64}
+    %y = uoe.experts(%x) sliced(%u, %b) axes [1, 0] sizes [2 x 16] routing(%r) combine sum {
+    ^bb0(%t: tensor<?x?x8xf32>, %w: tensor<8x16xf32>, %c: tensor<16xf32>):
+      %o = onnx.node "MatMul"(%t, %w) : (tensor<?x?x8xf32>, tensor<8x16xf32>) -> tensor<?x?x16xf32>
+      %p = onnx.node "Add"(%o, %c) : (tensor<?x?x16xf32>, tensor<16xf32>) -> tensor<?x?x16xf32>
+      uoe.yield %p : tensor<?x?x16xf32>
+    } : shared tensor<?x?x8xf32> sliced tensor<8x32xf32>, tensor<32xf32> routing !uoe.routing<2> -> tensor<?x?x16xf32>
+    return %y : tensor<?x?x16xf32>
+  }
+
+  // Heads that choose by themselves among such experts are one product of scores, one choice and one call.
+  // CHECK-LABEL: func.func @heads
+  // CHECK-SAME: (%[[X:.*]]: tensor<?x?x8xf32>, %[[N:.*]]: tensor<?x?x8xf32>)
+  func.func @heads(%x: tensor<?x?x8xf32>, %n: tensor<?x?x8xf32>) -> tensor<?x?x32xf32> {
+    %s0 = onnx.weight @s0 : tensor<8x2xf32>
+    %s1 = onnx.weight @s1 : tensor<8x2xf32>
+    %u = onnx.weight @u : tensor<8x32xf32>
+    // CHECK-DAG: %[[W:.*]] = onnx.node "Concat"(%{{.*}}, %{{.*}}) {axis = 1 : i64} : {{.*}} -> tensor<8x64xf32>
+    // CHECK-DAG: %[[S:.*]] = onnx.node "Concat"(%{{.*}}, %{{.*}}) {axis = 1 : i64} : {{.*}} -> tensor<8x4xf32>
+    // CHECK: %[[SCORES:.*]] = uoe.score linear %[[N]] weights(%[[S]])
+    // CHECK: %[[R:.*]]:5 = rt.call "uoe" "Route" version 1(%[[SCORES]], {{.*}} {heads = 2 : i64, k = 1 : i64, rule = 2 : i64, tokens = 1 : i64}
+    // CHECK: rt.call "uoe" "Products" version 1(%[[X]], %[[R]]#0, %[[R]]#1, %{{.*}}, %[[W]]) {axis = 1 : i64, experts = 4 : i64, heads = 2 : i64, tokens = 1 : i64, transposed = 0 : i64}
+    %c0 = uoe.score linear %n weights(%s0) : tensor<?x?x8xf32> weights tensor<8x2xf32> -> tensor<?x?x2xf32>
+    %r0 = uoe.select %c0 token_topk {k = 1 : i64} : tensor<?x?x2xf32> -> <2>
+    %v0 = uoe.experts(%x) sliced(%u) axes [1] sizes [2 x 16] routing(%r0) combine sum {
+    ^bb0(%t: tensor<?x?x8xf32>, %w: tensor<8x16xf32>):
+      %o = onnx.node "MatMul"(%t, %w) : (tensor<?x?x8xf32>, tensor<8x16xf32>) -> tensor<?x?x16xf32>
+      uoe.yield %o : tensor<?x?x16xf32>
+    } : shared tensor<?x?x8xf32> sliced tensor<8x32xf32> routing !uoe.routing<2> -> tensor<?x?x16xf32>
+    %c1 = uoe.score linear %n weights(%s1) : tensor<?x?x8xf32> weights tensor<8x2xf32> -> tensor<?x?x2xf32>
+    %r1 = uoe.select %c1 token_topk {k = 1 : i64} : tensor<?x?x2xf32> -> <2>
+    %v1 = uoe.experts(%x) sliced(%u) axes [1] sizes [2 x 16] routing(%r1) combine sum {
+    ^bb0(%t: tensor<?x?x8xf32>, %w: tensor<8x16xf32>):
+      %o = onnx.node "MatMul"(%t, %w) : (tensor<?x?x8xf32>, tensor<8x16xf32>) -> tensor<?x?x16xf32>
+      uoe.yield %o : tensor<?x?x16xf32>
+    } : shared tensor<?x?x8xf32> sliced tensor<8x32xf32> routing !uoe.routing<2> -> tensor<?x?x16xf32>
+    %y = onnx.node "Concat"(%v0, %v1) {axis = -1 : i64} : (tensor<?x?x16xf32>, tensor<?x?x16xf32>) -> tensor<?x?x32xf32>
+    return %y : tensor<?x?x32xf32>
   }
 }

@@ -77,4 +77,10 @@ inline void hiddenTile(const HiddenTile &t) {
   });
 }
 
+inline void spreadRow(const float *x, float factor, int64_t n, float *out, int64_t step) {
+  const V scale = set1(factor);
+  for (int64_t i = 0; i < n; i += lanes, out += step)
+    store(out, loadN(x + i, n - i) * scale);
+}
+
 } // namespace uoe::rt::fast::UOE_SIMD

@@ -157,6 +157,8 @@ struct Kernels {
   void (*downTile)(const DownTile &tile);
   void (*downTileBf16)(const DownTile &tile);
   void (*hiddenTile)(const HiddenTile &tile);
+  /// out[i / 16 * step + i % 16] = factor * x[i] for i < n, 0 for the rest of the last 16.
+  void (*spreadRow)(const float *x, float factor, int64_t n, float *out, int64_t step);
   /// m <= mr rows of k floats into [k][mr], missing rows as 0. Up to 16 floats after the result may
   /// be overwritten.
   void (*packRows)(const float *const *rows, int64_t m, int64_t k, float *out);

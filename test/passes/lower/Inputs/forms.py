@@ -91,6 +91,24 @@ def experts(routing, sizes, act="silu", gated=False, biased=False, slots=None, s
     }} : shared {X} sliced {', '.join(t for _, (_, t), _, _ in parts)} routing {routing[1]}{skip_type} -> {X}""")
 
 
+def matrices(routing, n, axis, biased=False, slots=None, x="%x", size=D):
+    """Experts of one matrix each, columns (axis 1) or rows (axis 0) of a whole."""
+    inner, outer = (D, size) if axis else (size, D)
+    xs, ys = f"tensor<?x?x{inner}xf32>", f"tensor<?x?x{outer}xf32>"
+    parts = [(*(weight(inner, outer * n) if axis else weight(inner * n, outer)), axis, f"tensor<{inner}x{outer}xf32>")]
+    if biased:
+        parts.append((*weight(outer * n), 0, f"tensor<{outer}xf32>"))
+    lines = f'      %o = onnx.node "MatMul"(%t, %a0) : ({xs}, {parts[0][3]}) -> {ys}\n'
+    if biased:
+        lines += f'      %p = onnx.node "Add"(%o, %a1) : ({ys}, {parts[1][3]}) -> {ys}\n'
+    args = ", ".join(f"%a{i}: {inner_type}" for i, (_, _, _, inner_type) in enumerate(parts))
+    slot_text = f" slots [{runs(slots)}]" if slots else ""
+    return emit(f"""uoe.experts({x}) sliced({', '.join(v for v, _, _, _ in parts)}) axes [{runs(a for _, _, a, _ in parts)}] sizes [{n} x {outer if axis else inner}] routing({routing[0]}){slot_text} combine sum {{
+    ^bb0(%t: {xs}, {args}):
+{lines}      uoe.yield {'%p' if biased else '%o'} : {ys}
+    }} : shared {xs} sliced {', '.join(t for _, t, _, _ in parts)} routing {routing[1]} -> {ys}""")
+
+
 def result(name, value, type=X):
     results.append((name, value, type))
 
@@ -141,6 +159,9 @@ for name, (n, sizes, rule, attributes, more) in forms.items():
     chosen = select(s, n, rule, attributes, bias=more.get("bias", False), thresholds=weight(n) if more.get("thresholds") else None,
                     groups=score(more["group_scores"]) if "group_scores" in more else None)
     result(name, experts(chosen, sizes, **{k: v for k, v in more.items() if k in ("gated", "biased", "slots", "skip")}))
+    if n == 6 and "skip" not in more:
+        axis = len(results) // 2 % 2
+        result(f"{name}-matrices", matrices(chosen, 3 if "slots" in more else n, axis, biased=axis == 1, slots=more.get("slots")))
 
 # Rows of patches and samples; the choice of a token within a sample's.
 s = score(6, over="patch", attributes="patch = 3 : i64")
@@ -148,7 +169,26 @@ result("patch", experts(select(s, 6, "token_topk", attr(k=2), " per 3"), six))
 result("patch-capacity", experts(select(s, 6, "all", attr(scoring="softmax", capacity=1, **gate), " per 3"), uneven))
 sample = select(score(6, over="sample_mean"), 6, "token_topk", attr(k=3), " per sample")
 result("sample", experts(sample, six))
+result("sample-matrices", matrices(sample, 6, 0))
 result("within", experts(select(score(6), 6, "all", attr(scoring="softmax", capacity_share=0.5, **gate), within=sample), six))
+
+# Heads: each with a choice of its own, values side by side, outputs added up; taken from where they lie one by one, or from one tensor.
+HEADS, H = 3, "tensor<?x?x8xf32>"
+for name, attributes in {"heads": attr(k=2, scoring="sigmoid", **gate), "heads-normalised": attr(k=2, scoring="softmax", normalize="experts", **gate)}.items():
+    def choice():
+        return select(score(5, bias=name == "heads"), 5, "token_topk", attributes)
+
+    values = [matrices(choice(), 5, 1, size=8) for _ in range(HEADS)]
+    if name == "heads-normalised":
+        whole = emit(f'onnx.node "Concat"({", ".join(values)}) {{axis = -1 : i64}} : ({", ".join([H] * HEADS)}) -> tensor<?x?x24xf32>')
+        shape = emit('onnx.node "Constant"() {value = dense<[0, 0, 3, 8]> : tensor<4xi64>} : () -> tensor<4xi64>')
+        split = emit(f'onnx.node "Reshape"({whole}, {shape}) : (tensor<?x?x24xf32>, tensor<4xi64>) -> tensor<?x?x3x8xf32>')
+        split = emit(f'onnx.node "Transpose"({split}) {{perm = array<i64: 0, 2, 1, 3>}} : (tensor<?x?x3x8xf32>) -> tensor<?x3x?x8xf32>')
+        for h in range(HEADS):
+            at = emit(f'onnx.node "Constant"() {{value = dense<{h}> : tensor<i64>}} : () -> tensor<i64>')
+            values[h] = emit(f'onnx.node "Gather"({split}, {at}) {{axis = 1 : i64}} : (tensor<?x3x?x8xf32>, tensor<i64>) -> {H}')
+    outputs = [matrices(choice(), 5, 0, x=v, size=8) for v in values]
+    result(name, add(add(outputs[0], outputs[1]), outputs[2]))
 
 # Kinds of scores.
 kinds = {
