@@ -23,8 +23,10 @@ constexpr int64_t sharedTile = 256;
 /// while its weights are in cache: tokens of a tile, and floats of its hidden units.
 constexpr int64_t routedTile = 1024;
 constexpr int64_t routedFloats = 8 << 20;
-/// Bytes of a tile's outputs that stay in L1 on the way down.
+/// On the way down, bytes of a tile's outputs that stay in L1; where an expert has enough units for
+/// one visit to its outputs, bytes that stay in L2, of outputs and of its weights.
 constexpr int64_t outputBytes = 20 << 10;
+constexpr int64_t visitedGroups = 4, visitedBytes = 256 << 10, panelsBytes = 128 << 10;
 
 /// One tile of tokens sorted by block (block 0: the core). Lives in scratch of the thread that made
 /// it.
@@ -110,44 +112,12 @@ Tile16 makeTile(const Job &job, int64_t t0, int64_t t1) {
 }
 
 int64_t groupsOf(const Job &job, int64_t b) {
-  return job.routing ? job.block.firstGroup[size_t(b) + 1] - job.block.firstGroup[size_t(b)]
-                     : job.block.groups();
-}
-
-/// The blocks of a part of the outputs.
-std::pair<int64_t, int64_t> blocksOf(const Job &job, const Tile16 &tile, int64_t head) {
-  if (job.block.outHeads == 1)
-    return {0, tile.blocks};
-  const int64_t each = job.block.experts / job.block.outHeads;
-  return {1 + head * each, 1 + (head + 1) * each};
-}
-
-/// hiddenUnits() of experts that are one matrix: the inputs themselves, times the token's weight.
-void weighInputs(const Job &job, const Tile16 &tile, int64_t b, int64_t g0, int64_t g1) {
-  const PackedFfn &block = job.block;
-  const Kernels &kernel = kernels();
-  const int64_t rows = tile.rows(b), head = (b - 1) / (block.experts / block.inHeads);
-  const int64_t column = block.inHeads > 1 ? head * block.in : 0;
-  const int64_t begin = g0 * 16, end = std::min(block.in, g1 * 16);
-  for (int64_t r = 0; r < rows; ++r) {
-    const int64_t at = tile.first[b] + r;
-    const float weight = tile.weight ? tile.weight[at] : 1.0f;
-    float *out = tile.h + tile.hidden[b] + r * 16;
-    kernel.spreadRow(tile.x[tile.token[at]] + column + begin, weight, end - begin,
-                     out + g0 * rows * 16, rows * 16);
-    if (block.hasBias && block.in / 16 >= g0 && block.in / 16 < g1) {
-      if (block.in % 16 == 0)
-        std::memset(out + block.in * rows, 0, 16 * sizeof(float));
-      out[block.in / 16 * rows * 16 + block.in % 16] = weight;
-    }
-  }
+  return job.routing ? job.block.groupsOf(b) : job.block.groups();
 }
 
 /// Hidden units of groups g0..g1 (counted within the block) of block b, for all its rows.
 void hiddenUnits(const Job &job, const Tile16 &tile, int64_t b, int64_t g0, int64_t g1) {
   const PackedFfn &block = job.block;
-  if (block.oneMatrix)
-    return weighInputs(job, tile, b, g0, g1);
   const Kernels &kernel = kernels();
   const bool bf16 = block.type == PackedFfn::Type::BF16;
   const int64_t rows = tile.rows(b), firstGroup = block.firstGroup[static_cast<size_t>(b)];
@@ -192,9 +162,8 @@ void hiddenUnits(const Job &job, const Tile16 &tile, int64_t b, int64_t g0, int6
   }
 }
 
-/// Output panels p0..p1 of a head (the only one but for experts of one matrix) of the tile whose
-/// first token is t0.
-void outputs(const Job &job, const Tile16 &tile, int64_t t0, int64_t head, int64_t p0, int64_t p1) {
+/// Output panels p0..p1 of the tile whose first token is t0.
+void outputs(const Job &job, const Tile16 &tile, int64_t t0, int64_t p0, int64_t p1) {
   const PackedFfn &block = job.block;
   const Kernels &kernel = kernels();
   const bool bf16 = block.type == PackedFfn::Type::BF16;
@@ -204,44 +173,56 @@ void outputs(const Job &job, const Tile16 &tile, int64_t t0, int64_t head, int64
     std::memcpy(sums + t * width, job.base + p0 * 16, static_cast<size_t>(width) * sizeof(float));
   DownTile d;
   d.panels = p1 - p0;
-  d.bStep = block.outerStep();
   d.c = sums;
   d.ldc = width;
-  const auto [firstBlock, lastBlock] = blocksOf(job, tile, head);
-  for (int64_t b = firstBlock; b < lastBlock; ++b) {
+  // The groups of block b as they are packed, those of `packed`, from `group` of the block on.
+  auto down = [&](int64_t b, int64_t packed, int64_t group) {
     const int64_t rows = tile.rows(b), slivers = (rows + kernel.mr - 1) / kernel.mr;
-    d.groups = groupsOf(job, b);
+    d.groups = block.groupsOf(packed);
+    d.bPanel = d.groups * 256;
     d.shift = job.skip && b > 0 ? job.skip + (b - 1) * padded + p0 * 16 : nullptr;
     d.hStep = rows * 16;
     if (d.groups == 0 && !d.shift)
-      continue;
-    d.b = static_cast<const char *>(block.outerGroup(block.firstGroup[size_t(b)])) +
-          p0 * 256 * block.width();
+      return;
+    // Next come the next panels, or of a few panels the next expert's; long ones are foreseen.
+    d.ahead = d.groups > 32 ? 256 : d.groups < visitedGroups ? block.outPanels() * d.bPanel : 0;
+    d.b = block.outerPanel(packed, p0);
     for (int64_t s = 0; s < slivers; ++s) {
       int64_t r0 = rows * s / slivers, r1 = rows * (s + 1) / slivers;
       d.m = r1 - r0;
       d.rows = tile.token + tile.first[b] + r0;
-      d.h = tile.h + tile.hidden[b] + r0 * 16;
+      d.h = tile.h + tile.hidden[b] + (group * rows + r0) * 16;
       (bf16 ? kernel.downTileBf16 : kernel.downTile)(d);
     }
-  }
+  };
+  for (int64_t b = 0; b < tile.blocks; ++b)
+    if (job.routing)
+      down(b, b, 0);
+    else
+      for (int64_t packed = 0; packed < block.blocks(); ++packed)
+        down(b, packed, block.firstGroup[size_t(packed)]);
   Finish f;
   f.m = tile.tokens;
   f.n = std::min(width, block.out - p0 * 16);
   f.x = sums;
   f.ldx = width;
   const FfnEpilogue &e = job.epilogue;
-  const int64_t column = head * block.out + p0 * 16;
-  f.residual = e.residual ? e.residual + t0 * e.ldr + column : nullptr;
+  f.residual = e.residual ? e.residual + t0 * e.ldr + p0 * 16 : nullptr;
   f.ldr = e.ldr;
   f.residualScale = e.residualScale;
-  f.c = job.y + t0 * job.ldy + column;
+  f.c = job.y + t0 * job.ldy + p0 * 16;
   f.ldc = job.ldy;
   kernel.finish(f);
 }
 
-int64_t columnBlock(int64_t tokens, int64_t panels) {
-  int64_t fit = outputBytes / std::max<int64_t>(1, tokens * 64);
+/// Panels of outputs that a thread takes at once, at most `panels`.
+int64_t columnBlock(const Job &job, int64_t tokens, int64_t panels) {
+  const int64_t row = std::max<int64_t>(1, tokens * 64);
+  int64_t fit = outputBytes / row;
+  const PackedFfn &block = job.block;
+  const int64_t groups = block.groups() / std::max<int64_t>(1, block.experts);
+  if (job.routing && groups >= visitedGroups)
+    fit = std::max(fit, std::min(visitedBytes / row, panelsBytes / (groups * 256 * block.width())));
   return std::max<int64_t>(1, std::min(panels, std::max<int64_t>(2, fit / 2 * 2)));
 }
 
@@ -275,28 +256,19 @@ void runShared(const Job &job, int64_t t0, int64_t t1) {
       at += rows * groups;
     }
   };
-  const int64_t panels = job.block.outPanels(), heads = job.block.outHeads;
-  // Heads share the threads among them.
-  const int64_t sharing = std::max<int64_t>(1, threads / heads);
-  const int64_t step = columnBlock(tokens, (panels + sharing - 1) / sharing);
-  const int64_t headPieces = (panels + step - 1) / step, columnPieces = heads * headPieces;
+  const int64_t panels = job.block.outPanels(), sharing = tokens <= 4 ? threads : 2 * threads;
+  const int64_t step = columnBlock(job, tokens, (panels + sharing - 1) / sharing);
   auto downPieces = [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t p = i % headPieces * step;
-      outputs(job, tile, t0, i / headPieces, p, std::min(panels, p + step));
-    }
+    for (int64_t i = begin; i < end; ++i)
+      outputs(job, tile, t0, i * step, std::min(panels, (i + 1) * step));
   };
-  const bool oneMatrix = job.block.oneMatrix;
-  if (double(work) * 16 * double(oneMatrix ? job.block.out : job.block.in) < 60e3) {
+  const int64_t columnPieces = (panels + step - 1) / step;
+  if (double(work) * 16 * double(job.block.in) < 60e3) {
     upPieces(0, pieces);
     downPieces(0, columnPieces);
     return;
   }
-  // A row that is only copied is not worth waking threads for.
-  if (oneMatrix && work < 4096)
-    upPieces(0, pieces);
-  else
-    pool.parallelFor(pieces, 1, upPieces);
+  pool.parallelFor(pieces, 1, upPieces);
   pool.parallelFor(columnPieces, 1, downPieces);
 }
 
@@ -314,9 +286,9 @@ void runTiles(const Job &job, int64_t tokens) {
       for (int64_t b = 0; b < tile.blocks; ++b)
         if (tile.rows(b) > 0)
           hiddenUnits(job, tile, b, 0, groupsOf(job, b));
-      int64_t step = columnBlock(t1 - t0, panels);
+      int64_t step = columnBlock(job, t1 - t0, panels);
       for (int64_t p = 0; p < panels; p += step)
-        outputs(job, tile, t0, 0, p, std::min(panels, p + step));
+        outputs(job, tile, t0, p, std::min(panels, p + step));
     }
   });
 }

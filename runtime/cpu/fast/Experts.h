@@ -17,20 +17,6 @@ struct FfnSource {
   const float *gateBias = nullptr, *upBias = nullptr, *downBias = nullptr;
 };
 
-/// Experts that are one matrix each, of one size: y_t += w_te (x_t W_e + b_e). Element (i, j) of
-/// W_e is weight[e * stepExpert + i * stepIn + j * stepOut]; bias [experts, out] may be null. With
-/// `heads` > 1 expert e belongs to head e / (experts / heads), and head h reads the inputs h * in
-/// .. of a row x [heads * in], or, if not splitInput, adds to the outputs h * out .. of y [heads *
-/// out] (SwitchHead, arXiv 2312.07987: its output and its value projections).
-struct ProductSource {
-  int64_t in = 0, out = 0, experts = 0;
-  const float *weight = nullptr;
-  int64_t stepExpert = 0, stepIn = 0, stepOut = 1;
-  const float *bias = nullptr;
-  int64_t heads = 1;
-  bool splitInput = false;
-};
-
 /// The same block, packed in groups of 16 hidden units. Experts are ranges of units; each begins
 /// with a new group, so that sizes which are no multiples of 16 cost padding.
 class PackedFfn {
@@ -43,19 +29,12 @@ public:
   /// for an order that is no permutation.
   PackedFfn(const FfnSource &source, Activation act, const std::vector<int64_t> &starts = {},
             const std::vector<int64_t> &order = {}, Type type = Type::F32);
-  /// Experts of one matrix: their hidden units are their inputs and, with biases, a 1. Raises Error
-  /// for heads that do not divide the experts.
-  explicit PackedFfn(const ProductSource &source, Type type = Type::F32);
-
   /// Makes experts() add row e of vectors [experts, out] for each expert e that a token skips.
   void setSkipVectors(const float *vectors);
 
   int64_t in = 0, out = 0, experts = 0;
   Activation act = Activation::Identity;
   bool gated = false;
-  bool oneMatrix = false;            // without a way up
-  bool hasBias = false;              // of one matrix
-  int64_t inHeads = 1, outHeads = 1; // of one matrix: parts of a row of x and of y
   Type type = Type::F32;
   /// Block 0 is the core (maybe of no groups), block 1 + e expert e: groups firstGroup[b] ..
   /// firstGroup[b + 1].
@@ -71,13 +50,14 @@ public:
   size_t bytes() const { return inner.size() + outer.size(); }
   /// [in][16], or [in][32] with the gate's 16 columns first.
   const void *innerGroup(int64_t g) const { return inner.as<char>() + g * innerStep() * width(); }
-  /// Length of a row of x and of y.
-  int64_t inWidth() const { return inHeads * in; }
-  int64_t outWidth() const { return outHeads * out; }
-  /// [outPanels][16][16]: for each 16 outputs the rows of the group's 16 units.
-  const void *outerGroup(int64_t g) const { return outer.as<char>() + g * outerStep() * width(); }
+  /// Panel p of block b: [groups of b][16][16], for its 16 outputs the rows of each group's units.
+  /// A block's panels follow each other.
+  const void *outerPanel(int64_t b, int64_t p) const {
+    return outer.as<char>() +
+           (firstGroup[size_t(b)] * outPanels() + p * groupsOf(b)) * 256 * width();
+  }
+  int64_t groupsOf(int64_t b) const { return firstGroup[size_t(b) + 1] - firstGroup[size_t(b)]; }
   int64_t innerStep() const { return in * (gated ? 32 : 16); }
-  int64_t outerStep() const { return outPanels() * 256; }
   int64_t width() const { return type == Type::F32 ? 4 : 2; }
 
 private:
@@ -104,7 +84,7 @@ struct FfnEpilogue {
 /// y[tokens, out] of the dense block: core and all experts with weight 1. x and y may not overlap.
 void ffn(const PackedFfn &block, const float *x, int64_t ldx, int64_t tokens, float *y, int64_t ldy,
          const FfnEpilogue &epilogue = {});
-/// y[tokens, outWidth] of the core and the experts chosen for each token. A token's result depends
+/// y[tokens, out] of the core and the experts chosen for each token. A token's result depends
 /// neither on the other tokens nor on the threads. Raises Error for ids out of range.
 void experts(const PackedFfn &block, const float *x, int64_t ldx, int64_t tokens,
              const Routing &routing, float *y, int64_t ldy, const FfnEpilogue &epilogue = {});

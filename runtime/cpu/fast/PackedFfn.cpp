@@ -84,10 +84,12 @@ PackedFfn::PackedFfn(const FfnSource &s, Activation act, const std::vector<int64
     std::copy(s.downBias, s.downBias + s.out, downBias.begin());
 
   inner = Buffer(static_cast<size_t>(groups() * innerStep() * width()));
-  outer = Buffer(static_cast<size_t>(groups() * outerStep() * width()));
+  outer = Buffer(static_cast<size_t>(groups() * outPanels() * 256 * width()));
   const int64_t columns = gated ? 32 : 16;
   auto packGroup = [&](int64_t g) {
-    void *in16 = const_cast<void *>(innerGroup(g)), *out16 = const_cast<void *>(outerGroup(g));
+    const int64_t b =
+        std::upper_bound(firstGroup.begin(), firstGroup.end(), g) - firstGroup.begin() - 1;
+    void *in16 = const_cast<void *>(innerGroup(g)), *out16 = const_cast<void *>(outerPanel(b, 0));
     for (int64_t j = 0; j < 16; ++j) {
       int64_t unit = units[static_cast<size_t>(g * 16 + j)];
       if (unit < 0)
@@ -104,38 +106,13 @@ PackedFfn::PackedFfn(const FfnSource &s, Activation act, const std::vector<int64
       const float *from = s.downTransposed ? s.down + unit : s.down + unit * out;
       int64_t step = s.downTransposed ? s.hidden : 1;
       for (int64_t i = 0; i < out; ++i)
-        put(out16, type, i / 16 * 256 + j * 16 + i % 16, from[i * step]);
+        put(out16, type, (i / 16 * groupsOf(b) + g - firstGroup[size_t(b)]) * 256 + j * 16 + i % 16,
+            from[i * step]);
     }
   };
   ThreadPool::global().parallelFor(groups(), 1, [&](int64_t begin, int64_t end) {
     for (int64_t g = begin; g < end; ++g)
       packGroup(g);
-  });
-}
-
-PackedFfn::PackedFfn(const ProductSource &s, Type type)
-    : in(s.in), out(s.out), experts(s.experts), oneMatrix(true),
-      inHeads(s.splitInput ? s.heads : 1), outHeads(s.splitInput ? 1 : s.heads), type(type) {
-  check(s.in >= 0 && s.out >= 0 && s.experts >= 0, "experts: negative size");
-  check(s.heads >= 1 && s.experts % s.heads == 0, "experts: ", s.heads, " heads of ", s.experts,
-        " experts");
-  const int64_t units = in + (s.bias ? 1 : 0), each = (units + 15) / 16;
-  firstGroup.push_back(0); // no core
-  for (int64_t e = 0; e <= experts; ++e)
-    firstGroup.push_back(e * each);
-  hasBias = s.bias != nullptr;
-  downBias.assign(static_cast<size_t>(outPanels() * 16), 0.0f);
-  outer = Buffer(static_cast<size_t>(groups() * outerStep() * width()));
-  ThreadPool::global().parallelFor(experts, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t e = begin; e < end; ++e)
-      for (int64_t i = 0; i < units; ++i) {
-        void *to = const_cast<void *>(outerGroup(e * each + i / 16));
-        const float *from =
-            i < in ? s.weight + e * s.stepExpert + i * s.stepIn : s.bias + e * s.out;
-        const int64_t step = i < in ? s.stepOut : 1;
-        for (int64_t j = 0; j < out; ++j)
-          put(to, type, j / 16 * 256 + i % 16 * 16 + j % 16, from[j * step]);
-      }
   });
 }
 

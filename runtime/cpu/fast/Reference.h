@@ -5,6 +5,7 @@
 #include "Cascade.h"
 #include "Experts.h"
 #include "Gemm.h"
+#include "Products.h"
 #include "Select.h"
 
 namespace uoe::rt::fast::reference {

@@ -1,6 +1,7 @@
 // uoe.Ffn, uoe.Experts and uoe.Products: feed-forward blocks, dense and routed, and experts that
 // are one matrix, with constant weights.
 #include "runtime/cpu/fast/Neurons.h"
+#include "runtime/cpu/fast/Products.h"
 #include "runtime/cpu/fused/Routing.h"
 #include "runtime/cpu/fused/Weights.h"
 #include "runtime/cpu/ops/Register.h"
@@ -163,10 +164,10 @@ void runExperts(KernelCall &call) {
 constexpr size_t matricesInput = 4;
 
 struct Products {
-  fast::PackedFfn experts;
+  fast::PackedProducts experts;
   std::vector<int64_t> slots;
 };
-using PackedProducts = std::shared_ptr<const Products>;
+using SharedProducts = std::shared_ptr<const Products>;
 
 std::any prepareProducts(const Node &node, std::vector<bool> &consumed) {
   auto constant = [&](size_t i) {
@@ -202,21 +203,21 @@ std::any prepareProducts(const Node &node, std::vector<bool> &consumed) {
   check(!bias || bias->size() == experts * source.out, "bias: expected ", experts * source.out,
         " elements, found shape ", bias ? toString(bias->shape()) : "");
   source.bias = bias ? bias->data<float>() : nullptr;
-  return PackedProducts(
-      std::make_shared<const Products>(Products{fast::PackedFfn(source), slotsOf(node, experts)}));
+  return SharedProducts(std::make_shared<const Products>(
+      Products{fast::PackedProducts(source), slotsOf(node, experts)}));
 }
 
 void runProducts(KernelCall &call) {
-  auto *state = std::any_cast<PackedProducts>(&call.state);
+  auto *state = std::any_cast<SharedProducts>(&call.state);
   check(state && *state, "the weights must be constants");
-  const fast::PackedFfn &block = (*state)->experts;
+  const fast::PackedProducts &block = (*state)->experts;
   const Tensor &x = call.in(0);
   const int64_t tokens = rowsOf(x, block.inWidth(), "input 0");
   fast::Choice own;
   fast::Routing routing = routingOf(call, 1, x, (*state)->slots, own);
   Tensor &y = call.out(0, DType::F32, withLast(x, block.outWidth()));
-  fast::experts(block, x.data<float>(), block.inWidth(), tokens, routing, y.data<float>(),
-                block.outWidth(), epilogueOf(call, matricesInput + 2, y));
+  fast::products(block, x.data<float>(), block.inWidth(), tokens, routing, y.data<float>(),
+                 block.outWidth(), epilogueOf(call, matricesInput + 2, y));
 }
 
 } // namespace

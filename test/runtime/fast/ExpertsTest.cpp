@@ -210,14 +210,16 @@ TEST_P(ExpertsTest, OneMatrix) {
   const int64_t shapes[][4] = {{33, 50, 6, 1}, {33, 50, 6, 2}, {16, 7, 12, 4},
                                {1, 1, 1, 1},   {82, 20, 8, 2}, {48, 300, 5, 5}};
   for (const auto &shape : shapes)
-    for (int64_t tokens : {0, 1, 2, 7, 70, 300, 1300})
+    for (int64_t tokens : {0, 1, 2, 7, 70, 1100})
       for (int variant = 0; variant < 16; ++variant) {
         SCOPED_TRACE(testing::Message() << tokens << " tokens, " << shape[0] << " in, " << shape[3]
                                         << " heads, variant " << variant);
+        if (tokens > 100 && variant % 7 != 1)
+          continue; // the reference takes its time
         const bool weighted = variant & 8;
         const int64_t experts = shape[2];
         Matrices m(shape[0], shape[1], experts, shape[3], variant & 1, variant & 2, variant & 4);
-        PackedFfn block(m.source);
+        PackedProducts block(m.source);
         ASSERT_EQ(block.inWidth(), m.inWidth());
         ASSERT_EQ(block.outWidth(), m.outWidth());
         const int64_t ldx = m.inWidth() + 3, ldy = m.outWidth();
@@ -231,7 +233,7 @@ TEST_P(ExpertsTest, OneMatrix) {
         e.residual = y.data(); // in place
         e.ldr = ldy;
         e.residualScale = 0.5f;
-        fast::experts(block, x.data(), ldx, tokens, choice.routing(), y.data(), ldy, e);
+        fast::products(block, x.data(), ldx, tokens, choice.routing(), y.data(), ldy, e);
         ASSERT_NO_FATAL_FAILURE(expectClose(y, expected));
       }
 }
@@ -240,15 +242,15 @@ TEST_P(ExpertsTest, OneMatrixOfOneTokenEqualsTheSameTokenOfABatch) {
   const int64_t tokens = 200, experts = 12;
   for (bool splitInput : {false, true}) {
     Matrices m(37, 45, experts, 3, splitInput, false, true);
-    PackedFfn block(m.source);
+    PackedProducts block(m.source);
     const int64_t ldx = m.inWidth(), ldy = m.outWidth();
     auto x = randoms(tokens * ldx, 1), mask = randomMask(tokens, experts, true);
     Choice choice = chooseMasked(mask.data(), tokens, experts, true);
     std::vector<float> batch(static_cast<size_t>(tokens * ldy)), row(static_cast<size_t>(ldy));
-    fast::experts(block, x.data(), ldx, tokens, choice.routing(), batch.data(), ldy);
+    fast::products(block, x.data(), ldx, tokens, choice.routing(), batch.data(), ldy);
     for (int64_t t = 0; t < tokens; ++t) {
       Choice own = chooseMasked(mask.data() + t * experts, 1, experts, true);
-      fast::experts(block, x.data() + t * ldx, ldx, 1, own.routing(), row.data(), ldy);
+      fast::products(block, x.data() + t * ldx, ldx, 1, own.routing(), row.data(), ldy);
       ASSERT_EQ(0, std::memcmp(row.data(), batch.data() + t * ldy, row.size() * sizeof(float)))
           << t;
     }
@@ -256,7 +258,7 @@ TEST_P(ExpertsTest, OneMatrixOfOneTokenEqualsTheSameTokenOfABatch) {
 }
 
 TEST_P(ExpertsTest, Refusals) {
-  EXPECT_THROW(PackedFfn(Matrices(4, 4, 6, 4, true, false, false).source), uoe::rt::Error);
+  EXPECT_THROW(PackedProducts(Matrices(4, 4, 6, 4, true, false, false).source), uoe::rt::Error);
 
   Weights w(4, 8, 4, false, false, false);
   EXPECT_THROW(PackedFfn(w.source, Activation::Relu, {0, 4}), uoe::rt::Error);

@@ -23,20 +23,21 @@ template <int Rows, int Panels, typename B> void downOnce(const DownTile &t, int
       UOE_UNROLL for (int r = 0; r < Rows; ++r) acc[r][p] = acc[r][p] - shift;
     }
   }
-  const B *b = static_cast<const B *>(t.b) + from * 256;
+  const B *b = static_cast<const B *>(t.b) + from * t.bPanel;
   const float *h = t.h;
-  // Groups are too short and too far apart for the hardware to foresee the next one. With one group
-  // a tile the next rows follow directly, and after them the next expert's.
+  // Panels are too short for the hardware to foresee the next ones. With one group a tile the next
+  // rows follow directly.
+  const int64_t ahead = t.ahead ? t.ahead : Panels * t.bPanel;
   const int64_t nextRows = t.groups == 1 ? Rows * lanes : t.hStep;
-  for (int64_t g = 0; g < t.groups; ++g, b += t.bStep, h += t.hStep)
+  for (int64_t g = 0; g < t.groups; ++g, b += 256, h += t.hStep)
     for (int64_t k = 0; k < lanes; k += 4) {
       UOE_UNROLL for (int j = 0; j < 4; ++j) {
         if constexpr (Rows > 4) {
           UOE_UNROLL for (int p = 0; p < Panels; ++p)
-              prefetch(b + t.bStep + p * 256 + (k + j) * lanes);
+              prefetch(b + ahead + p * t.bPanel + (k + j) * lanes);
           prefetch(h + nextRows + (k + j) * lanes);
         }
-        step<Rows, Panels>(acc, DenseRows{h}, k + j, b + (k + j) * lanes, 256);
+        step<Rows, Panels>(acc, DenseRows{h}, k + j, b + (k + j) * lanes, t.bPanel);
       }
     }
   UOE_UNROLL for (int r = 0; r < Rows; ++r) {
@@ -77,10 +78,16 @@ inline void hiddenTile(const HiddenTile &t) {
   });
 }
 
-inline void spreadRow(const float *x, float factor, int64_t n, float *out, int64_t step) {
-  const V scale = set1(factor);
-  for (int64_t i = 0; i < n; i += lanes, out += step)
-    store(out, loadN(x + i, n - i) * scale);
+inline void addTile(const AddTile &t) {
+  for (int64_t r = 0; r < t.m; ++r) {
+    const V weight = set1(t.weight ? t.weight[r] : 1.0f);
+    const float *x = t.x + r * t.ldx;
+    float *y = t.y + t.rows[r] * t.ldy;
+    for (int64_t j = 0; j < t.n; j += lanes) {
+      V v = t.bias ? load(x + j) + load(t.bias + j) : load(x + j);
+      store(y + j, fma(weight, v, load(y + j)));
+    }
+  }
 }
 
 } // namespace uoe::rt::fast::UOE_SIMD

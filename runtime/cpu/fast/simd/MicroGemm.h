@@ -30,10 +30,12 @@ UOE_INLINE V loadB(const uint16_t *b) {
 }
 
 struct PackedRows {
+  static constexpr bool streams = false;
   const float *a;
   UOE_INLINE float at(int64_t k, int r) const { return a[k * tileRows + r]; }
 };
 struct PointedRows {
+  static constexpr bool streams = true;
   const float *const *rows;
   UOE_INLINE float at(int64_t k, int r) const { return rows[r][k]; }
 };
@@ -70,7 +72,12 @@ UOE_INLINE void tileOnce(int64_t k, A a, const B *b, int64_t bk, int64_t bp, flo
   }
   int64_t i = 0;
   for (; i + 4 <= k; i += 4, b += 4 * bk) {
-    UOE_UNROLL for (int j = 0; j < 4; ++j) step<Rows, Panels>(acc, a, i + j, b + j * bk, bp);
+    UOE_UNROLL for (int j = 0; j < 4; ++j) {
+      if constexpr (Rows > 4 && A::streams) {
+        UOE_UNROLL for (int p = 0; p < Panels; ++p) __builtin_prefetch(b + (Panels + p) * bp + j * bk, 0, 2);
+      }
+      step<Rows, Panels>(acc, a, i + j, b + j * bk, bp);
+    }
   }
   for (; i < k; ++i, b += bk)
     step<Rows, Panels>(acc, a, i, b, bp);

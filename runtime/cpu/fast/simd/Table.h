@@ -26,14 +26,15 @@ struct Tile {
 };
 
 /// The down projection of some hidden units, added to scattered rows: for r < m, row c + rows[r] *
-/// ldc gains sum over g < groups, k < 16 of h[g * hStep + 16 r + k] * b[g * bStep + 256 p + 16 k +
+/// ldc gains sum over g < groups, k < 16 of h[g * hStep + 16 r + k] * b[p * bPanel + 256 g + 16 k +
 /// j] in column 16 p + j, and loses `shift` if given. One chain over g and k that starts from c.
 struct DownTile {
   int64_t m = 0, groups = 0, panels = 0;
   const float *h = nullptr;
   int64_t hStep = 0;
   const void *b = nullptr; // float or bfloat16
-  int64_t bStep = 0;
+  int64_t bPanel = 0;
+  int64_t ahead = 0; // elements from what is read of b to what is fetched meanwhile; 0: next panels
   float *c = nullptr;
   int64_t ldc = 0;
   const int32_t *rows = nullptr;
@@ -48,6 +49,18 @@ struct HiddenTile {
   const float *biasA = nullptr, *biasB = nullptr; // [16] or null
   const float *weight = nullptr;                  // [m] or null
   float *out = nullptr;
+};
+
+/// Row rows[r] of y gains weight[r] * (x[r] + bias), n columns of it, a multiple of 16.
+struct AddTile {
+  int64_t m = 0, n = 0;
+  const float *x = nullptr;
+  int64_t ldx = 0;
+  const float *weight = nullptr; // [m] or null
+  const float *bias = nullptr;   // [n] or null
+  float *y = nullptr;
+  int64_t ldy = 0;
+  const int32_t *rows = nullptr;
 };
 
 /// c[m][n] = act(alpha * x + bias) + residualScale * residual; bias and residual may be null, c may
@@ -157,8 +170,7 @@ struct Kernels {
   void (*downTile)(const DownTile &tile);
   void (*downTileBf16)(const DownTile &tile);
   void (*hiddenTile)(const HiddenTile &tile);
-  /// out[i / 16 * step + i % 16] = factor * x[i] for i < n, 0 for the rest of the last 16.
-  void (*spreadRow)(const float *x, float factor, int64_t n, float *out, int64_t step);
+  void (*addTile)(const AddTile &tile);
   /// m <= mr rows of k floats into [k][mr], missing rows as 0. Up to 16 floats after the result may
   /// be overwritten.
   void (*packRows)(const float *const *rows, int64_t m, int64_t k, float *out);
