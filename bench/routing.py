@@ -31,7 +31,7 @@ def stage_of(kind):
         return "select"
     if kind in ("Experts", "Ffn", "Products", "uoe.Experts", "uoe.Ffn", "uoe.Products"):
         return "experts"
-    if kind in ("Add", "uoe.Merge"):
+    if kind in ("Add", "uoe.AddRows", "uoe.Merge"):
         return "combine"
     return "score"
 

@@ -193,6 +193,54 @@ ExpertBody uoe::classify(ExpertsOp experts) {
   return ExpertBody::Other;
 }
 
+bool uoe::isRowwise(ExpertsOp experts) {
+  Block &body = experts.getBody().front();
+  if (experts.getShared().empty() || experts.getCombine() != Combine::sum ||
+      experts.getOutput().getType().getRank() < 2)
+    return false;
+  auto rankOf = [](Value value) -> int64_t {
+    auto type = dyn_cast<RankedTensorType>(value.getType());
+    return type ? type.getRank() : -1;
+  };
+  const int64_t rank = rankOf(body.getArgument(0));
+  llvm::SmallPtrSet<void *, 8> rows{body.getArgument(0).getAsOpaquePointer()};
+  auto isRows = [&](Value value) { return rows.contains(value.getAsOpaquePointer()); };
+  // One row for all: only its last dimension may be more than 1.
+  auto isOne = [&](Value value) {
+    auto type = dyn_cast<RankedTensorType>(value.getType());
+    return type && type.getRank() <= rank &&
+           (type.getRank() < 2 ||
+            llvm::all_of(type.getShape().drop_back(), [](int64_t size) { return size == 1; }));
+  };
+  auto isLast = [&](onnx::NodeOp node) {
+    int64_t axis = node.integer("axis", -1);
+    return axis == -1 || axis == rank - 1;
+  };
+  for (Operation &op : body.without_terminator()) {
+    if (llvm::none_of(op.getOperands(), isRows))
+      continue;
+    auto node = dyn_cast<onnx::NodeOp>(op);
+    ValueRange others = ValueRange(op.getOperands()).drop_front();
+    bool fits = isRows(op.getOperand(0)) && llvm::none_of(others, isRows);
+    if (node && isElementwise(node))
+      fits = llvm::all_of(op.getOperands(), [&](Value v) { return isRows(v) || isOne(v); });
+    else if (node && node.is("MatMul"))
+      fits &= rankOf(others[0]) == 2;
+    else if (node)
+      fits &= isLast(node) && (node.is("Softmax") || node.is("Split") ||
+                               node.is("LayerNormalization") || node.is("RMSNormalization"));
+    else
+      fits &= isa<FfnOp>(op);
+    for (Value result : op.getResults()) {
+      fits &= rankOf(result) == rank;
+      rows.insert(result.getAsOpaquePointer());
+    }
+    if (!fits)
+      return false;
+  }
+  return isRows(body.getTerminator()->getOperand(0));
+}
+
 bool uoe::isWeightedTensors(ExpertsOp experts) {
   if (experts.getCombine() != Combine::merge || experts.getSliced().size() != 1 ||
       experts.getAxes()[0] != 0 ||

@@ -2,8 +2,10 @@
 // (domain "uoe"), where there is one.
 #include "dialects/rt/Rt.h"
 #include "mlir/IR/Dominance.h"
+#include "mlir/IR/IRMapping.h"
 #include "passes/Passes.h"
 #include "passes/lower/Heads.h"
+#include "passes/lower/Reference.h"
 #include <map>
 
 namespace uoe {
@@ -163,6 +165,8 @@ struct LowerUoeToRtPass : uoe::impl::LowerUoeToRtPassBase<LowerUoeToRtPass> {
       return lowerCascade(op);
     if (classify(op) == ExpertBody::Product)
       return lowerProducts(op);
+    if (classify(op) == ExpertBody::Other)
+      return lowerRows(op);
     if (classify(op) != ExpertBody::Ffn)
       return;
     auto select = op.getRouting().getDefiningOp<SelectOp>();
@@ -230,6 +234,82 @@ struct LowerUoeToRtPass : uoe::impl::LowerUoeToRtPassBase<LowerUoeToRtPass> {
       params.push_back(Builder(op.getContext()).getNamedAttr("slots", op.getSlotsAttr()));
     params.push_back(named("tokens", tokens));
     return params;
+  }
+
+  // Experts with another body, such as MoE++'s copies and constants: expert by expert, on the
+  // tokens that chose it.
+  void lowerRows(ExpertsOp op) {
+    auto select = op.getRouting().getDefiningOp<SelectOp>();
+    if (!select || op.getGathered() || op.getSkip() || !isRowwise(op) || !isF32(op.getOutput()))
+      return;
+    Value x = op.getShared()[0];
+    auto isRank = [&](Value v) {
+      return cast<RankedTensorType>(v.getType()).getRank() == op.getOutput().getType().getRank();
+    };
+    if (!isF32(x) || !isRank(x) ||
+        !llvm::all_of(op.getShared().drop_front(), [&](Value v) { return isWeight(v); }) ||
+        !llvm::all_of(op.getSliced(), [&](Value v) { return isWeight(v); }))
+      return;
+    const Lists *lists = routeOf(select);
+    if (!lists)
+      return;
+    auto [add, other] = matchAdd(op);
+    Operation *last = add ? add.getOperation() : op.getOperation();
+    OpBuilder builder(last);
+    NodeBuilder b(builder, op.getLoc(), onnx::opsetOf(op));
+    const int64_t tokens = select.getRouting().getType().getTokens();
+    auto xType = cast<RankedTensorType>(x.getType());
+    auto list = [&](Type element) {
+      return RankedTensorType::get({ShapedType::kDynamic}, element);
+    };
+    SmallVector<int64_t> shape(xType.getShape().size(), 1);
+    shape[shape.size() - 2] = ShapedType::kDynamic;
+    shape.back() = xType.getShape().back();
+    Value y = other;
+    for (int64_t e = 0; e < op.numExperts(); ++e) {
+      SmallVector<NamedAttribute> params{named("expert", e), named("tokens", tokens)};
+      if (op.getSlots())
+        params.push_back(builder.getNamedAttr("slots", op.getSlotsAttr()));
+      auto rows = call(builder, op.getLoc(), "Rows",
+                       {x, lists->offsets, lists->ids, lists->weights}, params,
+                       {RankedTensorType::get(shape, xType.getElementType()),
+                        list(builder.getI64Type()), list(builder.getF32Type())});
+      SmallVector<Value> shared(op.getShared());
+      shared[0] = rows.getResult(0);
+      Value part = copyRows(builder, op, reference::expertOperands(b, op, shared, e));
+      y = call(builder, op.getLoc(), "AddRows", {y, part, rows.getResult(1), rows.getResult(2), x},
+               {}, last->getResultTypes())
+              .getResult(0);
+    }
+    last->replaceAllUsesWith(ValueRange{y});
+    if (add)
+      add.erase();
+    op.erase();
+  }
+
+  // The body on some rows of the tokens: how many is not known.
+  static Value copyRows(OpBuilder &builder, ExpertsOp op, ArrayRef<Value> operands) {
+    Block &body = op.getBody().front();
+    IRMapping map;
+    for (auto [arg, value] : llvm::zip(body.getArguments(), operands)) {
+      if (!isa<RankedTensorType>(value.getType()))
+        Value(value).setType(arg.getType());
+      map.map(arg, value);
+    }
+    DenseSet<Value> rows{operands[0]};
+    for (Operation &inner : body.without_terminator()) {
+      Operation *clone = builder.clone(inner, map);
+      if (llvm::none_of(clone->getOperands(), [&](Value v) { return rows.contains(v); }))
+        continue;
+      for (Value result : clone->getResults()) {
+        auto type = cast<RankedTensorType>(result.getType());
+        SmallVector<int64_t> shape(type.getRank(), ShapedType::kDynamic);
+        shape.back() = type.getShape().back();
+        result.setType(RankedTensorType::get(shape, type.getElementType()));
+        rows.insert(result);
+      }
+    }
+    return map.lookup(body.getTerminator()->getOperand(0));
   }
 
   // Experts that are one matrix.
@@ -345,8 +425,18 @@ struct LowerUoeToRtPass : uoe::impl::LowerUoeToRtPassBase<LowerUoeToRtPass> {
     return x;
   }
 
-  // The addition that alone reads the experts' result, and what it adds: their input, or the result
-  // of other experts under the same routing. Such operands have the shape of the result.
+  // The result of experts under this routing of tokens, or a sum of such.
+  static bool isOfRouting(Value value, TypedValue<RoutingType> routing) {
+    if (auto experts = value.getDefiningOp<ExpertsOp>())
+      return experts.getCombine() == Combine::sum && experts.getRouting() == routing &&
+             routing.getType().getTokens() == 1;
+    auto add = value.getDefiningOp<onnx::NodeOp>();
+    return add && add.is("Add") &&
+           llvm::all_of(add.getInputs(), [&](Value v) { return isOfRouting(v, routing); });
+  }
+
+  // The addition that alone reads the experts' result, and what it adds: their input, or results of
+  // other experts under the same routing. Such operands have the shape of the result.
   static std::pair<onnx::NodeOp, Value> matchAdd(ExpertsOp op) {
     Value y = op.getOutput();
     if (!y.hasOneUse())
@@ -357,10 +447,7 @@ struct LowerUoeToRtPass : uoe::impl::LowerUoeToRtPassBase<LowerUoeToRtPass> {
     Value other = add.getInputs()[add.getInputs()[0] == y ? 1 : 0];
     if (other.getType() != y.getType() || !isF32(other))
       return {};
-    auto experts = other.getDefiningOp<ExpertsOp>();
-    bool alike = other == op.getShared()[0] || (experts && experts.getCombine() == Combine::sum &&
-                                                experts.getRouting() == op.getRouting() &&
-                                                op.getRouting().getType().getTokens() == 1);
+    bool alike = other == op.getShared()[0] || isOfRouting(other, op.getRouting());
     return alike ? std::pair(add, other) : std::pair<onnx::NodeOp, Value>();
   }
 

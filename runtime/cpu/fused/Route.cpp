@@ -4,7 +4,10 @@
 // for. With `heads`, each of as many equal parts of a row of scores chooses among its experts.
 // Results: offsets [rows + 1], ids, weights (absent where all are 1), and for readers that need
 // them dense: weights [rows.., n], flags [rows.., n], places [.., c, n].
-#include "runtime/cpu/fast/Select.h"
+//
+// uoe.Rows and uoe.AddRows: the chosen rows of an expert whose body runs in operators, and their
+// way back into the result.
+#include "runtime/cpu/fused/Routing.h"
 #include "runtime/cpu/fused/Weights.h"
 #include "runtime/cpu/ops/Register.h"
 #include <cstring>
@@ -165,9 +168,89 @@ void runRoute(KernelCall &call) {
   writeDense(call, scores, selected);
 }
 
+/// The result's shape for rows of x: [.., columns].
+Shape rowShape(const Tensor &x, int64_t rows, int64_t columns) {
+  Shape shape(x.shape().size(), 1);
+  shape[shape.size() - 2] = rows;
+  shape.back() = columns;
+  return shape;
+}
+
+// Inputs: x [.., d], offsets, ids, weights?; attributes `expert`, `tokens`, `slots`?. Results: the
+// rows of x that chose the expert, [1.., rows, d], where they lie in x, [rows], and their weights,
+// [rows].
+void runRows(KernelCall &call) {
+  const Tensor &x = call.in(0);
+  check(x.rank() >= 2, "input 0: expected rows, found shape ", toString(x.shape()));
+  const int64_t d = x.dim(-1), expert = call.node.integer("expert", 0);
+  rowsOf(x, d, "input 0");
+  fast::Choice own;
+  const fast::Routing routing = routingOf(call, 1, x, call.node.integers("slots"), own);
+  int64_t tokens = 1;
+  for (int64_t axis = 0; axis + 1 < x.rank(); ++axis)
+    tokens *= x.dim(axis);
+  std::vector<int64_t> index;
+  std::vector<float> weights;
+  for (int64_t t = 0; t < tokens; ++t)
+    for (int64_t i = routing.offsets[t]; i < routing.offsets[t + 1]; ++i)
+      if (routing.ids[i] == expert) {
+        index.push_back(t);
+        weights.push_back(routing.weights ? routing.weights[i] : 1.0f);
+      }
+  const auto count = static_cast<int64_t>(index.size());
+  float *rows = call.out(0, DType::F32, rowShape(x, count, d)).data<float>();
+  const float *from = x.data<float>();
+  ThreadPool::global().parallelFor(count, 16, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i)
+      std::memcpy(rows + i * d, from + index[size_t(i)] * d,
+                  static_cast<size_t>(d) * sizeof(float));
+  });
+  call.set(1, tensorOf(DType::I64, index));
+  call.set(2, tensorOf(DType::F32, weights));
+}
+
+// Inputs: y [.., n]?, rows [1.., rows, n], index [rows], weights [rows], and x [.., d] whose rows
+// they are. Result: y, or zeros where there is none, plus each row times its weight at its index.
+void runAddRows(KernelCall &call) {
+  const Tensor &rows = call.in(1), &index = call.in(2), &x = call.in(4);
+  const int64_t n = rows.dim(-1), count = rowsOf(rows, n, "rows");
+  expectType(index, DType::I64, "index");
+  check(index.size() == count, "index: expected ", count, " elements, found shape ",
+        toString(index.shape()));
+  const float *weights = vectorInput(call, 3, count, "weights");
+  const Shape shape = withLast(x, n);
+  int64_t all = 1;
+  for (size_t axis = 0; axis + 1 < shape.size(); ++axis)
+    all *= shape[axis];
+  const Tensor *y = call.maybe(0);
+  check(!y || y->shape() == shape, "input 0: expected shape ", toString(shape), ", found ",
+        y ? toString(y->shape()) : "");
+  Tensor &out = y ? call.outInPlace(0, 0, DType::F32, shape) : call.out(0, DType::F32, shape);
+  float *to = out.data<float>();
+  const size_t bytes = static_cast<size_t>(all * n) * sizeof(float);
+  if (!y)
+    std::memset(to, 0, bytes);
+  else if (y->data<float>() != to)
+    std::memcpy(to, y->data<float>(), bytes);
+  const int64_t *at = index.data<int64_t>();
+  const float *part = rows.data<float>();
+  for (int64_t i = 0; i < count; ++i)
+    check(at[i] >= 0 && at[i] < all, "index: row ", at[i], " of ", all);
+  // An expert has a token once at most, so no two rows meet.
+  ThreadPool::global().parallelFor(count, 16, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      float *row = to + at[i] * n;
+      for (int64_t j = 0; j < n; ++j)
+        row[j] += weights[i] * part[i * n + j];
+    }
+  });
+}
+
 } // namespace
 
 void registerRoute(KernelTable &table) {
+  table.add("uoe", "Rows", runRows);
+  table.add("uoe", "AddRows", runAddRows);
   table.add("uoe", "Route", runRoute, prepareRoute);
 }
 

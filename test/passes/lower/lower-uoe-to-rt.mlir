@@ -15,8 +15,6 @@ module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
     %d = onnx.weight @d : tensor<32x8xf32>
     // CHECK: %[[R:.*]]:5 = rt.call "uoe" "Route" version 1(%[[S]], %{{.*}}, %{{.*}}, %{{.*}}, %{{.*}}, %{{.*}}) {k = 2 : i64, rule = 2 : i64, tokens = 1 : i64}
     // CHECK-SAME: -> (tensor<?xi64>, tensor<?xi32>, none, tensor<?x?x3xf32>, tensor<?x?x3xi1>)
-    // A copy has no entry: it reads the same choice dense.
-    // CHECK: %[[DENSE:.*]] = builtin.unrealized_conversion_cast %[[R]]#3, %[[R]]#4 : tensor<?x?x3xf32>, tensor<?x?x3xi1> to !uoe.routing<3>
     %r = uoe.select %s token_topk {k = 2 : i64} : tensor<?x?x3xf32> -> <3>
     // CHECK: rt.call "uoe" "Experts" version 1(%[[X]], %[[R]]#0, %[[R]]#1, %{{.*}}) {activation = 1 : i64, sizes = array<i64: 16, 16>, slots = array<i64: 0, 1, 0>, tokens = 1 : i64, transposed = 0 : i64}
     %y = uoe.experts(%x) sliced(%u, %d) axes [1, 0] sizes [2 x 16] routing(%r) slots [0, 1, 0] combine sum {
@@ -24,12 +22,29 @@ module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
       %o = uoe.ffn relu %t up(%ue) down(%de) : tensor<?x?x8xf32>, tensor<8x16xf32> down tensor<16x8xf32> -> tensor<?x?x8xf32>
       uoe.yield %o : tensor<?x?x8xf32>
     } : shared tensor<?x?x8xf32> sliced tensor<8x32xf32>, tensor<32x8xf32> routing !uoe.routing<3> -> tensor<?x?x8xf32>
-    // CHECK: uoe.experts(%[[X]]) sizes [1] routing(%[[DENSE]])
+    // Another body runs on the rows that chose its expert; a copy is its rows.
+    // CHECK: %[[ROWS:.*]]:3 = rt.call "uoe" "Rows" version 1(%[[X]], %[[R]]#0, %[[R]]#1, %{{.*}}) {expert = 0 : i64, slots = array<i64: -1, -1, 0>, tokens = 1 : i64} : {{.*}} -> (tensor<1x?x8xf32>, tensor<?xi64>, tensor<?xf32>)
+    // CHECK: rt.call "uoe" "AddRows" version 1(%{{.*}}, %[[ROWS]]#0, %[[ROWS]]#1, %[[ROWS]]#2, %[[X]])
     %z = uoe.experts(%x) sizes [1] routing(%r) slots [-1, -1, 0] combine sum {
     ^bb0(%t: tensor<?x?x8xf32>):
       uoe.yield %t : tensor<?x?x8xf32>
     } : shared tensor<?x?x8xf32> routing !uoe.routing<3> -> tensor<?x?x8xf32>
     return %y, %z : tensor<?x?x8xf32>, tensor<?x?x8xf32>
+  }
+
+  // What mixes tokens has no entry: it reads the choice dense.
+  // CHECK-LABEL: func.func @mixing
+  func.func @mixing(%x: tensor<?x?x8xf32>, %s: tensor<?x?x3xf32>) -> tensor<?x?x8xf32> {
+    // CHECK: %[[R:.*]]:5 = rt.call "uoe" "Route"
+    // CHECK: %[[DENSE:.*]] = builtin.unrealized_conversion_cast %[[R]]#3, %[[R]]#4 : tensor<?x?x3xf32>, tensor<?x?x3xi1> to !uoe.routing<3>
+    // CHECK: uoe.experts(%{{.*}}) sizes [1] routing(%[[DENSE]])
+    %r = uoe.select %s token_topk {k = 2 : i64} : tensor<?x?x3xf32> -> <3>
+    %z = uoe.experts(%x) sizes [1] routing(%r) slots [-1, -1, 0] combine sum {
+    ^bb0(%t: tensor<?x?x8xf32>):
+      %o = onnx.node "Softmax"(%t) {axis = 1 : i64} : (tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
+      uoe.yield %o : tensor<?x?x8xf32>
+    } : shared tensor<?x?x8xf32> routing !uoe.routing<3> -> tensor<?x?x8xf32>
+    return %z : tensor<?x?x8xf32>
   }
 
   // A choice within a choice reads that one's lists.
