@@ -80,6 +80,10 @@ struct LowerUoeToRtPass : uoe::impl::LowerUoeToRtPassBase<LowerUoeToRtPass> {
           .Case([&](FfnOp ffn) { lower(ffn); })
           .Case([&](AttentionOp attention) { lower(attention); })
           .Case([&](ExpertsOp experts) { lower(experts); });
+    SmallVector<ScoreOp> scores;
+    getOperation().walk([&](ScoreOp score) { scores.push_back(score); });
+    for (ScoreOp score : scores)
+      lower(score);
     getOperation().walk([&](onnx::NodeOp node) {
       if (node.is("MatMul") && !node->getParentOfType<FfnOp>() &&
           !node->getParentOfType<AttentionOp>())
@@ -89,6 +93,21 @@ struct LowerUoeToRtPass : uoe::impl::LowerUoeToRtPassBase<LowerUoeToRtPass> {
       fuseProduct(cast<onnx::NodeOp>(product));
     castRoutings();
     eraseDead();
+  }
+
+  // Cosines: what normalises the rows and a product with few columns are each too small for calls
+  // of their own.
+  void lower(ScoreOp op) {
+    auto weights = op.getWeights();
+    if (op.getKind() != ScoreKind::cosine || op.getOver() != Over::token || op.getPrevious() ||
+        op.use_empty() || !isF32(op.getInput()) ||
+        !llvm::all_of(weights, [&](Value w) { return isF32(w) && isWeight(w); }))
+      return;
+    OpBuilder builder(op);
+    Value project = weights.size() > 1 ? weights[0] : Value();
+    auto fused = call(builder, op.getLoc(), "Cosine", {op.getInput(), project, weights.back()}, {},
+                      op->getResultTypes());
+    replace(op, fused);
   }
 
   void lower(FfnOp op) {

@@ -3,6 +3,7 @@
 module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
   onnx.initializer @u : tensor<8x32xf32> = dense<1.0> : tensor<8x32xf32>
   onnx.initializer @b : tensor<32xf32> = dense<1.0> : tensor<32xf32>
+  onnx.initializer @e : tensor<2x32xf32> = dense<1.0> : tensor<2x32xf32>
   onnx.initializer @s0 : tensor<8x2xf32> = dense<1.0> : tensor<8x2xf32>
   onnx.initializer @s1 : tensor<8x2xf32> = dense<2.0> : tensor<8x2xf32>
   onnx.initializer @d : tensor<32x8xf32> = dense<1.0> : tensor<32x8xf32>
@@ -112,5 +113,17 @@ module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
     } : shared tensor<?x?x8xf32> sliced tensor<8x32xf32> routing !uoe.routing<2> -> tensor<?x?x16xf32>
     %y = onnx.node "Concat"(%v0, %v1) {axis = -1 : i64} : (tensor<?x?x16xf32>, tensor<?x?x16xf32>) -> tensor<?x?x32xf32>
     return %y : tensor<?x?x32xf32>
+  }
+
+  // Cosines of projected tokens with the experts' embeddings are one call.
+  // CHECK-LABEL: func.func @cosine
+  func.func @cosine(%x: tensor<?x?x8xf32>) -> tensor<?x?x32xf32> {
+    %p = onnx.weight @s0 : tensor<8x2xf32>
+    %e = onnx.weight @e : tensor<2x32xf32>
+    // CHECK: %[[P:.*]] = onnx.weight @s0
+    // CHECK: %[[E:.*]] = onnx.weight @e
+    // CHECK: rt.call "uoe" "Cosine" version 1(%{{.*}}, %[[P]], %[[E]]) {} : (tensor<?x?x8xf32>, tensor<8x2xf32>, tensor<2x32xf32>) -> tensor<?x?x32xf32>
+    %s = uoe.score cosine %x weights(%p, %e) : tensor<?x?x8xf32> weights tensor<8x2xf32>, tensor<2x32xf32> -> tensor<?x?x32xf32>
+    return %s : tensor<?x?x32xf32>
   }
 }
