@@ -207,6 +207,12 @@ void runShared(const Job &job, int64_t t0, int64_t t1) {
 struct Units {
   int64_t t0 = 0, tokens = 0, ld = 0;
   float *h = nullptr, *gate = nullptr; // [tokens][ld]; gate null without gates
+  /// The tokens in slivers of up to mr for the way down, each [hidden][mr]; null where there is
+  /// one, which meets each weight once.
+  float *packed = nullptr;
+  int64_t slivers = 0, packedStep = 0;
+
+  int64_t sliver(int64_t s) const { return tokens * s / slivers; } // its first token
 };
 
 Units makeUnits(const Job &job, int64_t t0, int64_t t1) {
@@ -216,7 +222,23 @@ Units makeUnits(const Job &job, int64_t t0, int64_t t1) {
   u.ld = (job.block.hidden + 15) / 16 * 16 + 16;
   u.h = scratch<float>(Scratch::Hidden, u.tokens * u.ld * (job.block.gated ? 2 : 1));
   u.gate = job.block.gated ? u.h + u.tokens * u.ld : nullptr;
+  const int64_t mr = kernels().mr;
+  u.slivers = (u.tokens + mr - 1) / mr;
+  u.packedStep = job.block.hidden * mr + 16;
+  if (u.slivers > 1)
+    u.packed = scratch<float>(Scratch::RowPack, u.slivers * u.packedStep);
   return u;
+}
+
+/// Slivers s0..s1 of the finished units.
+void packUnits(const Job &job, const Units &u, int64_t s0, int64_t s1) {
+  const float *rows[maxTileRows];
+  for (int64_t s = s0; u.packed && s < s1; ++s) {
+    const int64_t first = u.sliver(s), count = u.sliver(s + 1) - first;
+    for (int64_t r = 0; r < count; ++r)
+      rows[r] = u.h + (first + r) * u.ld;
+    kernels().packRows(rows, count, job.block.hidden, u.packed + s * u.packedStep);
+  }
 }
 
 /// Neurons j0..j1 for all tokens.
@@ -228,7 +250,7 @@ void denseUnits(const Job &job, const Units &units, int64_t j0, int64_t j1) {
     return;
   char *room = scratch<char>(Scratch::Rows, units.tokens * 8 + n * 4);
   const float **rows = reinterpret_cast<const float **>(room);
-  float *weight = reinterpret_cast<float *>(rows + units.tokens);
+  float *all = reinterpret_cast<float *>(rows + units.tokens);
   for (int64_t t = 0; t < units.tokens; ++t)
     rows[t] = job.x + (units.t0 + t) * job.ldx;
   auto product = [&](const float *from, const std::vector<float> &bias, float *to) {
@@ -255,17 +277,17 @@ void denseUnits(const Job &job, const Units &units, int64_t j0, int64_t j1) {
       kernel.gated(block.act, units.gate + t * units.ld + j0, h, h, n);
     else
       kernel.activation(block.act, h, h, n);
-    std::memset(weight, 0, static_cast<size_t>(n) * sizeof(float));
+    // What is not chosen counts as 0 even where it is not finite.
+    std::memcpy(all, h, static_cast<size_t>(n) * sizeof(float));
+    std::memset(h, 0, static_cast<size_t>(n) * sizeof(float));
     const int64_t *offsets = job.routing.offsets + units.t0 + t;
     for (int64_t i = offsets[0]; i < offsets[1]; ++i) {
       const size_t e = static_cast<size_t>(job.routing.ids[i]);
+      const float weight = job.routing.weights ? job.routing.weights[i] : 1.0f;
       const int64_t from = std::max(block.starts[e], j0), to = std::min(block.starts[e + 1], j1);
-      for (int64_t j = from; j < to; ++j)
-        weight[j - j0] = job.routing.weights ? job.routing.weights[i] : 1.0f;
+      for (int64_t j = from - j0; j < to - j0; ++j)
+        h[j] = all[j] * weight;
     }
-    // What is not chosen counts as 0 even where it is not finite.
-    for (int64_t j = 0; j < n; ++j)
-      h[j] = weight[j] == 0 ? 0.0f : h[j] * weight[j];
   }
 }
 
@@ -273,7 +295,6 @@ void denseUnits(const Job &job, const Units &units, int64_t j0, int64_t j1) {
 void denseOutputs(const Job &job, const Units &units, int64_t b0, int64_t b1, const float *minus) {
   const PackedNeurons &block = job.block;
   const Kernels &kernel = kernels();
-  const int64_t slivers = (units.tokens + kernel.mr - 1) / kernel.mr;
   float buffer[maxTileRows * columns];
   const float *rows[maxTileRows];
   Tile tile;
@@ -289,9 +310,10 @@ void denseOutputs(const Job &job, const Units &units, int64_t b0, int64_t b1, co
     const size_t bytes = static_cast<size_t>(n) * sizeof(float);
     tile.b = block.downBlock(b);
     tile.panels = (n + 15) / 16;
-    for (int64_t s = 0; s < slivers; ++s) {
-      const int64_t r0 = units.tokens * s / slivers, r1 = units.tokens * (s + 1) / slivers;
-      tile.m = r1 - r0;
+    for (int64_t s = 0; s < units.slivers; ++s) {
+      const int64_t r0 = units.sliver(s);
+      tile.m = units.sliver(s + 1) - r0;
+      tile.a = units.packed ? units.packed + s * units.packedStep : nullptr;
       std::memset(buffer, 0, sizeof(buffer));
       for (int64_t r = 0; r < tile.m; ++r) {
         const int64_t t = units.t0 + r0 + r;
@@ -299,7 +321,7 @@ void denseOutputs(const Job &job, const Units &units, int64_t b0, int64_t b1, co
         rows[r] = units.h + (r0 + r) * units.ld;
         std::memcpy(buffer + r * columns, job.y + t * job.ldy + c0, bytes);
       }
-      kernel.rowTile(tile);
+      units.packed ? kernel.packedTile(tile) : kernel.rowTile(tile);
       for (int64_t r = 0; r < tile.m; ++r)
         std::memcpy(job.y + (units.t0 + r0 + r) * job.ldy + c0, buffer + r * columns, bytes);
     }
@@ -315,6 +337,8 @@ void runDenseShared(const Job &job, int64_t t0, int64_t t1) {
   pool.parallelFor(pieces, 1, [&](int64_t begin, int64_t end) {
     denseUnits(job, units, job.block.hidden * begin / pieces, job.block.hidden * end / pieces);
   });
+  pool.parallelFor(units.slivers, 1,
+                   [&](int64_t begin, int64_t end) { packUnits(job, units, begin, end); });
   pool.parallelFor(job.block.columnBlocks(), 1, [&](int64_t begin, int64_t end) {
     denseOutputs(job, units, begin, end, minus.data());
   });
@@ -437,6 +461,7 @@ void experts(const PackedNeurons &block, const float *x, int64_t ldx, int64_t to
       if (dense(t0, t1)) {
         const Units units = makeUnits(job, t0, t1);
         denseUnits(job, units, 0, block.hidden);
+        packUnits(job, units, 0, units.slivers);
         denseOutputs(job, units, 0, blocks, minus.data());
       } else {
         const Pairs p = makePairs(job, t0, t1);

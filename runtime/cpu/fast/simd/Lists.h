@@ -28,7 +28,10 @@ template <int Rows> UOE_INLINE void listDotsOf(const ListDots &d, int64_t i) {
     V y = loadN(d.b + j, d.n - j);
     UOE_UNROLL for (int r = 0; r < Rows; ++r) acc[r] = fma(loadN(a[r] + j, d.n - j), y, acc[r]);
   }
-  UOE_UNROLL for (int r = 0; r < Rows; ++r) d.out[i + r] = sum(acc[r]);
+  if constexpr (Rows == 4)
+    sum4(acc[0], acc[1], acc[2], acc[3], d.out + i);
+  else
+    UOE_UNROLL for (int r = 0; r < Rows; ++r) d.out[i + r] = sum(acc[r]);
 }
 inline void listDots(const ListDots &d) {
   int64_t i = 0;
@@ -57,7 +60,8 @@ inline int64_t listAbove(const float *x, const float *limits, float limit, int64
 constexpr int dotTileRows = registers == 32 ? 4 : registers == 8 ? 2 : 1;
 constexpr int dotTileColumns = registers == 32 ? 6 : 2;
 
-template <int Rows, int Columns> void dotsOf(const DotTile &t, int64_t r0, int64_t j0) {
+/// Fetch: the next columns meanwhile, which the hardware does not foresee.
+template <int Rows, int Columns, bool Fetch> void dotsOf(const DotTile &t, int64_t r0, int64_t j0) {
   V acc[Rows][Columns];
   const float *a[Rows], *b = t.b + j0 * t.ldb;
   UOE_UNROLL for (int r = 0; r < Rows; ++r) {
@@ -69,6 +73,8 @@ template <int Rows, int Columns> void dotsOf(const DotTile &t, int64_t r0, int64
     V x[Rows];
     UOE_UNROLL for (int r = 0; r < Rows; ++r) x[r] = load(a[r] + i);
     UOE_UNROLL for (int j = 0; j < Columns; ++j) {
+      if constexpr (Fetch)
+        prefetch(b + (Columns + j) * t.ldb + i);
       V y = load(b + j * t.ldb + i);
       UOE_UNROLL for (int r = 0; r < Rows; ++r) acc[r][j] = fma(x[r], y, acc[r][j]);
     }
@@ -81,15 +87,28 @@ template <int Rows, int Columns> void dotsOf(const DotTile &t, int64_t r0, int64
       UOE_UNROLL for (int r = 0; r < Rows; ++r) acc[r][j] = fma(x[r], y, acc[r][j]);
     }
   }
-  UOE_UNROLL for (int r = 0; r < Rows; ++r) UOE_UNROLL for (int j = 0; j < Columns; ++j)
-      t.c[(r0 + r) * t.ldc + j0 + j] = sum(acc[r][j]);
+  float *c = t.c + r0 * t.ldc + j0;
+  if constexpr (Rows == 4) {
+    UOE_UNROLL for (int j = 0; j < Columns; ++j) {
+      float sums[4];
+      sum4(acc[0][j], acc[1][j], acc[2][j], acc[3][j], sums);
+      UOE_UNROLL for (int r = 0; r < 4; ++r) c[r * t.ldc + j] = sums[r];
+    }
+  } else {
+    UOE_UNROLL for (int r = 0; r < Rows; ++r) UOE_UNROLL for (int j = 0; j < Columns; ++j)
+        c[r * t.ldc + j] = sum(acc[r][j]);
+  }
 }
 template <int Columns> UOE_INLINE void dotColumn(const DotTile &t, int64_t j) {
   int64_t r = 0;
+  if (t.m >= dotTileRows) {
+    dotsOf<dotTileRows, Columns, true>(t, 0, j);
+    r = dotTileRows;
+  }
   for (; r + dotTileRows <= t.m; r += dotTileRows)
-    dotsOf<dotTileRows, Columns>(t, r, j);
+    dotsOf<dotTileRows, Columns, false>(t, r, j);
   for (; r < t.m; ++r)
-    dotsOf<1, Columns>(t, r, j);
+    dotsOf<1, Columns, false>(t, r, j);
 }
 inline void dotTile(const DotTile &t) {
   int64_t j = 0;
