@@ -70,7 +70,8 @@ void chooseHighest(const float *x, const uint8_t *eligible, int64_t n, int64_t k
     };
     uint16_t mask[heapStep / 16];
     while (i < n) {
-      const int64_t count = std::min(heapStep, n - i);
+      // Blocks grow with what was seen: the worst of the first few is soon out of date.
+      const int64_t count = std::min({heapStep, n - i, std::max<int64_t>(16, i / 16 * 16)});
       const float worst = x[rankIndex(keys.front())];
       if (std::isnan(worst)) {
         for (int64_t j = 0; j < count; ++j)
