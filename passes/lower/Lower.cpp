@@ -125,8 +125,8 @@ static bool isProduct(ExpertsOp experts) {
   auto product = dyn_cast<onnx::NodeOp>(body.front());
   if (!product || !product.is("MatMul") || experts.getCombine() != Combine::sum ||
       experts.getShared().size() != 1 || args.size() < 2 || args.size() > 3 ||
-      product.getInputs()[0] != args[0] || product.getInputs()[1] != args[1] ||
-      !llvm::all_equal(experts.getSizes()))
+      experts.takesValid() || product.getInputs()[0] != args[0] ||
+      product.getInputs()[1] != args[1] || !llvm::all_equal(experts.getSizes()))
     return false;
   auto rank = [&](unsigned i) {
     return cast<RankedTensorType>(experts.getSliced()[i].getType()).getRank();

@@ -201,7 +201,8 @@ struct LowerUoeToRtPass : uoe::impl::LowerUoeToRtPassBase<LowerUoeToRtPass> {
     for (Value operand : ffn->getOperands())
       if (!isF32(outer(operand)) || (operand != ffn.getInput() && !isWeight(outer(operand))))
         return;
-    if (op.getGathered() || !select || (op.getSkip() && !isWeight(op.getSkip())))
+    // Gathered or not: a block sees each token alone.
+    if (!select || (op.getSkip() && !isWeight(op.getSkip())))
       return;
     const Lists *lists = routeOf(select);
     if (!lists)
@@ -259,7 +260,7 @@ struct LowerUoeToRtPass : uoe::impl::LowerUoeToRtPassBase<LowerUoeToRtPass> {
   // tokens that chose it.
   void lowerRows(ExpertsOp op) {
     auto select = op.getRouting().getDefiningOp<SelectOp>();
-    if (!select || op.getGathered() || op.getSkip() || !isRowwise(op) || !isF32(op.getOutput()))
+    if (!select || op.takesValid() || op.getSkip() || !isRowwise(op) || !isF32(op.getOutput()))
       return;
     Value x = op.getShared()[0];
     auto isRank = [&](Value v) {
@@ -339,7 +340,7 @@ struct LowerUoeToRtPass : uoe::impl::LowerUoeToRtPassBase<LowerUoeToRtPass> {
     for (Value weight : op.getSliced())
       if (!isF32(weight) || !isWeight(weight))
         return;
-    if (!isF32(x) || op.getGathered() || op.getSkip() || !select)
+    if (!isF32(x) || op.getSkip() || !select)
       return;
     if (const Lists *lists = routeOf(select))
       finish(op, "Products", {x, lists->offsets, lists->ids, lists->weights, matrices, bias},

@@ -61,7 +61,7 @@ def runs(sizes):
     return ", ".join(map(str, sizes))
 
 
-def experts(routing, sizes, act="silu", gated=False, biased=False, slots=None, skip=False, weights=None):
+def experts(routing, sizes, act="silu", gated=False, biased=False, slots=None, skip=False, gathered=False):
     """FFN experts of these sizes."""
     F = sum(sizes)
     one = str(sizes[0]) if len(set(sizes)) == 1 else "?"
@@ -84,7 +84,7 @@ def experts(routing, sizes, act="silu", gated=False, biased=False, slots=None, s
         skip_text, skip_type = f" skip({s})", f" skip {t}"
     names = ", ".join(value for _, (value, _), _, _ in parts)
     args = ", ".join(f"%{name}: {inner}" for name, _, _, inner in parts)
-    return emit(f"""uoe.experts(%x) sliced({names}) axes [{runs(a for _, _, a, _ in parts)}] sizes [{runs(sizes)}] routing({routing[0]}){slot_text}{skip_text} combine sum {{
+    return emit(f"""uoe.experts(%x) sliced({names}) axes [{runs(a for _, _, a, _ in parts)}] sizes [{runs(sizes)}] routing({routing[0]}){slot_text}{skip_text}{' gathered' if gathered else ''} combine sum {{
     ^bb0(%t: {X}, {args}):
       %o = uoe.ffn {act} %t up({up}){gate} down(%d) : {X}, {up_types}{gate_types} down {types['d']} -> {X}
       uoe.yield %o : {X}
@@ -258,6 +258,11 @@ for name, attributes in {"gathered": attr(scoring="softmax", capacity_share=0.5,
       uoe.yield %y : {X}
     }} : shared {X} sliced {wq[1]}, {wk[1]}, {wv[1]}, {ot} routing {chosen[1]} -> {X}""")
     result(name, value)
+
+# Gathered, and yet each sees its tokens one by one.
+for name, more in {"gathered-ffn": "", "gathered-ffn-padded": ", padding = #uoe<padding token>"}.items():
+    chosen = select(score(6), 6, "all", attr(scoring="softmax", capacity_share=0.5, **gate) + more)
+    result(name, experts(chosen, uneven, gated=True, gathered=True))
 
 # A loop over depth with tied experts, another low-rank block in each iteration.
 a, at = weight(3, D, 2)
