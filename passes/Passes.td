@@ -540,6 +540,19 @@ def LowerUoeToRtPass : Pass<"lower-uoe-to-rt", "::mlir::ModuleOp"> {
   let dependentDialects = ["::uoe::rtir::RtDialect"];
 }
 
+def OutlineElementwisePass : Pass<"outline-elementwise", "::mlir::ModuleOp"> {
+  let summary = "connected elementwise operators become one loop";
+  let description = [{
+    Elementwise operators that read from each other over one shape become an `rt.elementwise`, for which lib/Codegen makes a kernel. An operator
+    joins the group that it reads from if the shapes are known to be equal by size or name. Where that is not known it still joins if
+    nothing outside needs the smaller value. Constants of one element go into the body; what is constant, or small as shape arithmetic is, stays.
+    A group has several results where several of its values are read outside. Nodes may be reordered. Run after infer-shapes, before lower-to-rt.
+  }];
+  let options = [Option<"leastElements", "least-elements", "int64_t", "256", "tensors of a known, smaller size stay as they are">];
+  let statistics = [Statistic<"groups", "groups", "loops made">, Statistic<"operators", "operators", "operators in loops">];
+  let dependentDialects = ["::uoe::rtir::RtDialect", "::mlir::arith::ArithDialect", "::mlir::math::MathDialect"];
+}
+
 def LowerToRtPass : Pass<"lower-to-rt", "::mlir::ModuleOp"> {
   let summary = "onnx nodes become calls of the runtime's kernel table";
   let description = [{

@@ -3,6 +3,15 @@
 #include "mlir/Pass/PassRegistry.h"
 #include "passes/Passes.h"
 
+namespace {
+/// Options of the pipelines that end in calls of the runtime.
+struct ExecuteOptions : mlir::PassPipelineOptions<ExecuteOptions> {
+  Option<bool> generate{*this, "generate",
+                        llvm::cl::desc("make loops of elementwise chains, for generated kernels"),
+                        llvm::cl::init(true)};
+};
+} // namespace
+
 namespace uoe {
 #define GEN_PASS_REGISTRATION
 #include "passes/Passes.h.inc"
@@ -44,7 +53,7 @@ void uoe::buildRaisePipeline(OpPassManager &passes) {
 }
 
 // From a raised module (or one that was never raised) to calls of the runtime, with fused entries.
-static void executeRaised(OpPassManager &passes) {
+static void executeRaised(OpPassManager &passes, const ExecuteOptions &options) {
   passes.addPass(uoe::createLowerUoeToRtPass());
   // Scores, experts without a fused entry and loops are spelled out; the blocks in them are fused.
   uoe::LowerUoeToOnnxPassOptions spellRouting;
@@ -52,6 +61,8 @@ static void executeRaised(OpPassManager &passes) {
   passes.addPass(uoe::createLowerUoeToOnnxPass(spellRouting));
   passes.addPass(uoe::createLowerUoeToRtPass());
   passes.addPass(uoe::createLowerUoeToOnnxPass());
+  if (options.generate)
+    passes.addPass(uoe::createOutlineElementwisePass());
   passes.addPass(uoe::createLowerToRtPass());
 }
 
@@ -62,12 +73,12 @@ static void executeReference(OpPassManager &passes) {
   passes.addPass(uoe::createLowerToRtPass());
 }
 
-static void execute(OpPassManager &passes) {
+static void execute(OpPassManager &passes, const ExecuteOptions &options) {
   normalize(passes);
   passes.addPass(uoe::createPromoteHalfPass());
   canonicalize(passes);
   raise(passes);
-  executeRaised(passes);
+  executeRaised(passes, options);
 }
 
 void uoe::registerAllPasses() {
@@ -79,10 +90,10 @@ void uoe::registerAllPasses() {
   PassPipelineRegistration<>("raise",
                              "canonical forms, then feed-forward, mixture and attention blocks",
                              buildRaisePipeline);
-  PassPipelineRegistration<>(
+  PassPipelineRegistration<ExecuteOptions>(
       "execute", "an ONNX model to calls of the runtime, blocks raised and fused", execute);
-  PassPipelineRegistration<>("execute-raised",
-                             "a raised model to calls of the runtime, blocks fused", executeRaised);
+  PassPipelineRegistration<ExecuteOptions>(
+      "execute-raised", "a raised model to calls of the runtime, blocks fused", executeRaised);
   PassPipelineRegistration<>("execute-reference", "a model to calls of the runtime, node by node",
                              executeReference);
 }

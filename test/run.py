@@ -109,6 +109,8 @@ def main():
             suite.script(name, [python, ROOT / f"test/conformance/{name}.py", "--library", library])
     if wanted("node_models"):
         suite.script("node_models", [python, ROOT / "test/conformance/node_models.py", "--uoe-run", build / "bin/uoe-run"])
+    if wanted("generated"):
+        suite.script("generated", [python, ROOT / "test/conformance/generated.py", "--uoe-run", build / "bin/uoe-run"])
     if wanted("models"):
         suite.script("models", [python, ROOT / "test/models/minilm.py", build])
     # Graphs of stock exporters with reference outputs, where they lie beside the checkout.

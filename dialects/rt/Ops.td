@@ -15,7 +15,8 @@ def Rt_Dialect : Dialect {
   let summary = "calls of the runtime's entry points";
   let description = [{
     After lowering, a model is a straight line of calls of entries of the runtime's kernel table: ONNX operators that have a kernel,
-    and our fused entries (domain "uoe"). lib/Execution turns such a function into a runtime program.
+    our fused entries (domain "uoe"), and elementwise groups for which kernels are generated. lib/Execution turns such a function into a
+    runtime program.
   }];
 }
 
@@ -45,8 +46,40 @@ def Rt_CallOp : Op<Rt_Dialect, "call", [DeclareOpInterfaceMethods<MemoryEffectsO
   let hasVerifier = 1;
 }
 
+def Rt_ElementwiseOp : Op<Rt_Dialect, "elementwise", [IsolatedFromAbove, DeclareOpInterfaceMethods<MemoryEffectsOpInterface>]> {
+  let summary = "connected elementwise operators as one loop, for which a kernel is generated";
+  let description = [{
+    The body computes one element of every result from one element of every operand, in scalar ops of `arith` and `math`. Operands
+    broadcast to the results' shape as in ONNX; which of their dimensions repeat is found at run time. Constants of one element are part
+    of the body. Ops with equal bodies share one kernel (lib/Codegen).
+
+    Constraints:
+    - (C1) the body has one argument per operand, of the operand's element type.
+    - (C2) the body ends in `rt.yield` of one value per result, of the result's element type; there is at least one result.
+    - (C3) the body holds ops of `arith` and `math` alone.
+    - (C4) element types are f16, bf16, f32, f64, i1, i32 and i64.
+    - (C5) all results have one shape.
+    - (C6) operands have no more dimensions than the results, and each is 1, dynamic, or the results' own where that is static.
+
+    Example:
+    ```mlir
+    %y = rt.elementwise(%x, %bias) : (tensor<?x8xf32>, tensor<8xf32>) -> tensor<?x8xf32> {
+    ^bb0(%a: f32, %b: f32):
+      %sum = arith.addf %a, %b : f32
+      %t = math.tanh %sum : f32
+      rt.yield %t : f32
+    }
+    ```
+  }];
+  let arguments = (ins Variadic<AnyRankedTensor>:$operands);
+  let results = (outs Variadic<AnyRankedTensor>:$results);
+  let regions = (region SizedRegion<1>:$body);
+  let assemblyFormat = "`(` $operands `)` attr-dict `:` functional-type($operands, $results) $body";
+  let hasVerifier = 1;
+}
+
 def Rt_YieldOp : Op<Rt_Dialect, "yield", [Pure, Terminator, ReturnLike]> {
-  let summary = "results of a subprogram";
+  let summary = "results of a subprogram or of a body";
   let arguments = (ins Variadic<AnyType>:$operands);
   let assemblyFormat = "($operands^ `:` type($operands))? attr-dict";
 }

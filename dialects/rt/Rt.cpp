@@ -1,4 +1,6 @@
 #include "dialects/rt/Rt.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Math/IR/Math.h"
 
 using namespace mlir;
 using namespace uoe::rtir;
@@ -28,5 +30,68 @@ LogicalResult CallOp::verify() {
   for (Region &region : getSubprograms())
     if (!region.hasOneBlock() || region.front().empty() || !isa<YieldOp>(region.front().back()))
       return emitOpError("needs one block that ends in rt.yield in each region");
+  return success();
+}
+
+void ElementwiseOp::getEffects(
+    SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>> &) {}
+
+static bool isLoopType(Type element) {
+  return element.isF16() || element.isBF16() || element.isF32() || element.isF64() ||
+         element.isSignlessInteger(1) || element.isSignlessInteger(32) ||
+         element.isSignlessInteger(64);
+}
+
+LogicalResult ElementwiseOp::verify() {
+  Block &block = getBody().front();
+  // (C1)
+  if (block.getNumArguments() != getOperands().size())
+    return emitOpError("has ") << getOperands().size() << " operands, but the body takes "
+                               << block.getNumArguments();
+  for (auto [i, operand] : llvm::enumerate(getOperands()))
+    if (cast<RankedTensorType>(operand.getType()).getElementType() !=
+        block.getArgument(i).getType())
+      return emitOpError("operand ") << i << " has elements of another type than the body's "
+                                     << block.getArgument(i).getType();
+  // (C2)
+  auto yield = block.empty() ? YieldOp() : dyn_cast<YieldOp>(block.back());
+  if (!yield)
+    return emitOpError("needs a body that ends in rt.yield");
+  if (getNumResults() == 0 || yield.getOperands().size() != getNumResults())
+    return emitOpError("has ") << getNumResults() << " results, but the body yields "
+                               << yield.getOperands().size();
+  auto shape = cast<RankedTensorType>(getResult(0).getType());
+  for (auto [i, value] : llvm::enumerate(yield.getOperands())) {
+    auto type = cast<RankedTensorType>(getResult(i).getType());
+    if (type.getElementType() != value.getType())
+      return emitOpError("result ")
+             << i << " has elements of another type than the body's " << value.getType();
+    // (C5)
+    if (failed(verifyCompatibleShape(type, shape)))
+      return emitOpError("has results of different shapes");
+  }
+  // (C3)
+  for (Operation &op : block.without_terminator())
+    if (!isa_and_nonnull<arith::ArithDialect, math::MathDialect>(op.getDialect()))
+      return emitOpError("has '") << op.getName() << "' in its body; expected arith and math alone";
+  // (C4)
+  for (Type type : llvm::concat<const Type>(getOperandTypes(), getResultTypes()))
+    if (!isLoopType(cast<RankedTensorType>(type).getElementType()))
+      return emitOpError("has elements of type ")
+             << cast<RankedTensorType>(type).getElementType()
+             << "; expected f16, bf16, f32, f64, i1, i32 or i64";
+  // (C6)
+  for (auto [i, operand] : llvm::enumerate(getOperands())) {
+    auto type = cast<RankedTensorType>(operand.getType());
+    int64_t missing = shape.getRank() - type.getRank();
+    bool fits = missing >= 0;
+    for (int64_t d = 0; fits && d < type.getRank(); ++d) {
+      int64_t own = type.getDimSize(d), whole = shape.getDimSize(missing + d);
+      fits = own == 1 || ShapedType::isDynamic(own) || ShapedType::isDynamic(whole) || own == whole;
+    }
+    if (!fits)
+      return emitOpError("operand ")
+             << i << " of type " << type << " does not broadcast to " << shape;
+  }
   return success();
 }

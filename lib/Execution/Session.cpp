@@ -62,6 +62,8 @@ public:
   const std::vector<PortInfo> &inputs() const override { return inputPorts; }
   const std::vector<PortInfo> &outputs() const override { return outputPorts; }
   double compileSeconds() const override { return seconds; }
+  double codegenSeconds() const override { return codegen; }
+  size_t generatedKernels() const override { return generated; }
   const rt::Program &program() const override { return *compiled; }
 
   size_t weightBytes() const override { return weights; }
@@ -162,8 +164,8 @@ public:
   std::unique_ptr<rt::Executor> executor;
   std::map<std::string, KindTime> times;
   std::vector<std::string> deviating;
-  double seconds = 0;
-  size_t weights = 0;
+  double seconds = 0, codegen = 0;
+  size_t weights = 0, generated = 0;
 };
 
 LogicalResult runPipeline(ModuleOp module, const SessionOptions &options) {
@@ -171,7 +173,9 @@ LogicalResult runPipeline(ModuleOp module, const SessionOptions &options) {
   passes.enableVerifier(false); // it ran on import; this is a hot path at load
   std::string pipeline = options.pipeline;
   if (pipeline.empty())
-    pipeline = options.fuse ? "execute" : "execute-reference";
+    pipeline = !options.fuse      ? "execute-reference"
+               : options.generate ? "execute"
+                                  : "execute{generate=false}";
   if (options.reading == Reading::OnnxRuntime)
     pipeline = "inline-functions,normalize-opset,infer-shapes,read-as-onnxruntime," + pipeline;
   if (failed(parsePassPipeline(pipeline, passes, llvm::errs())))
@@ -197,8 +201,18 @@ std::unique_ptr<Session> build(ModuleOp module, const SessionOptions &options,
     for (auto text : list.getAsRange<StringAttr>())
       session->deviating.push_back(text.str());
   function = module.lookupSymbol<func::FuncOp>(onnx::kMainGraph);
+  std::string listing;
+  llvm::raw_string_ostream listed(listing);
+  FailureOr<codegen::HostKernels> kernels =
+      codegen::compileForHost(module, options.listing ? &listed : nullptr);
+  if (failed(kernels))
+    return nullptr;
+  if (options.listing)
+    *options.listing = std::move(listing);
+  session->codegen = kernels->seconds;
+  session->generated = kernels->distinct;
   WeightReader weights;
-  auto program = translateToProgram(function, weights);
+  auto program = translateToProgram(function, weights, *kernels);
   if (failed(program))
     return nullptr;
   session->defaults.resize(session->inputPorts.size());

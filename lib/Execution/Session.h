@@ -18,6 +18,8 @@ struct SessionOptions {
   Reading reading = Reading::Onnx;
   std::string device = "cpu";
   std::string pipeline; // a textual pass pipeline instead of the built-in one, for experiments
+  bool generate = true; // kernels for chains of elementwise operators; not without fuse
+  std::string *listing = nullptr; // if given, gets the generated kernels as MLIR
 };
 
 /// A graph input or output as the model declares it.
@@ -58,6 +60,8 @@ public:
   virtual std::vector<rt::Value> run(const std::vector<rt::Value> &inputs) = 0;
 
   virtual double compileSeconds() const = 0;         // file to ready, import included
+  virtual double codegenSeconds() const = 0;         // of these, for generated kernels
+  virtual size_t generatedKernels() const = 0;       // how many distinct ones
   virtual size_t weightBytes() const = 0;            // bytes of the weights that the model uses
   virtual void setProfiling(bool on) = 0;            // resets the counters as well
   virtual std::vector<KindTime> profile() const = 0; // most expensive first

@@ -9,7 +9,8 @@ namespace {
 
 class Translator {
 public:
-  Translator(WeightReader &weights, Operation *root) : weights(weights), symbols(root) {}
+  Translator(WeightReader &weights, const codegen::HostKernels &generated, Operation *root)
+      : weights(weights), generated(generated), symbols(root) {}
 
   FailureOr<std::shared_ptr<rt::Program>> block(Block &body, ArrayRef<std::string> inputNames,
                                                 ArrayRef<std::string> outputNames) {
@@ -67,6 +68,7 @@ private:
               .Case([&](onnx::NoneOp) { return success(); })
               .Case([&](onnx::WeightOp weight) { return constant(scope, weight); })
               .Case([&](rtir::CallOp call) { return step(scope, call); })
+              .Case([&](rtir::ElementwiseOp group) { return step(scope, group); })
               .Case([&](ProbeOp probe) { return step(scope, probe); })
               .Default([](Operation *other) {
                 return other->emitOpError("is not part of a runtime program; run pass "
@@ -130,6 +132,25 @@ private:
     return success();
   }
 
+  LogicalResult step(Scope &scope, rtir::ElementwiseOp group) {
+    rt::Program::Step step;
+    step.node.name = nodeName(group);
+    step.node.domain = "uoe";
+    step.node.op = "Elementwise";
+    step.node.version = 1;
+    step.node.outputs = static_cast<int>(group.getNumResults());
+    step.node.generated = generated.kernels.lookup(group);
+    if (!step.node.generated)
+      return group.emitOpError("has no generated kernel");
+    step.node.attributes["rank"] = cast<RankedTensorType>(group.getResult(0).getType()).getRank();
+    for (Value operand : group.getOperands())
+      step.inputs.push_back(slotOf(scope, operand));
+    for (Value result : group.getResults())
+      step.outputs.push_back(define(scope, result));
+    scope.program->steps.push_back(std::move(step));
+    return success();
+  }
+
   LogicalResult step(Scope &scope, ProbeOp probe) {
     rt::Program::Step step;
     step.keep = true;
@@ -147,6 +168,7 @@ private:
 
 private:
   WeightReader &weights;
+  const codegen::HostKernels &generated;
   struct Symbols {
     explicit Symbols(Operation *root) {
       if (auto module = dyn_cast<ModuleOp>(root))
@@ -163,8 +185,9 @@ private:
 
 } // namespace
 
-FailureOr<std::shared_ptr<rt::Program>> uoe::translateToProgram(func::FuncOp function,
-                                                                WeightReader &weights) {
+FailureOr<std::shared_ptr<rt::Program>>
+uoe::translateToProgram(func::FuncOp function, WeightReader &weights,
+                        const codegen::HostKernels &generated) {
   if (!function.getBody().hasOneBlock())
     return function.emitOpError("needs a body of one block to run");
   std::vector<std::string> inputs, outputs;
@@ -176,6 +199,6 @@ FailureOr<std::shared_ptr<rt::Program>> uoe::translateToProgram(func::FuncOp fun
     inputs.push_back(name(function.getArgAttrDict(i)));
   for (unsigned i = 0; i < function.getNumResults(); ++i)
     outputs.push_back(name(function.getResultAttrDict(i)));
-  Translator translator(weights, function->getParentOfType<ModuleOp>());
+  Translator translator(weights, generated, function->getParentOfType<ModuleOp>());
   return translator.block(function.getBody().front(), inputs, outputs);
 }

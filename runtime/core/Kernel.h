@@ -1,5 +1,6 @@
 // What a kernel is, and the table in which kernels are found by operator.
 #pragma once
+#include "Generated.h"
 #include "Tensor.h"
 #include "ThreadPool.h"
 #include <any>
@@ -26,6 +27,7 @@ struct Node {
   std::vector<bool> outputUsed; // false: the result is absent, the kernel may leave its Value empty
   std::map<std::string, Attribute> attributes;
   std::vector<const Tensor *> constants; // per input: its value if that never changes, else null
+  std::shared_ptr<const GeneratedKernel> generated; // of uoe.Elementwise
 
   bool has(const char *key) const { return attributes.count(key) != 0; }
   int64_t integer(const char *key, int64_t otherwise) const;

@@ -48,15 +48,20 @@ std::string latencyText(const Sample &sample, int64_t tokens) {
 void addCosts(report::Json &json, const Session &session) {
   Memory use = memory();
   json["compile_seconds"] = session.compileSeconds();
+  json["codegen_seconds"] = session.codegenSeconds();
+  json["generated_kernels"] = session.generatedKernels();
   json["weight_bytes"] = session.weightBytes();
   json["memory"] = {{"peak", use.peak}, {"anonymous", use.anonymous}, {"file", use.file}};
 }
 
 void printCosts(const Session &session) {
   Memory use = memory();
-  std::cout << "compile     " << report::duration(session.compileSeconds()) << "\nweights     "
-            << report::bytes(static_cast<double>(session.weightBytes())) << "\nmemory      "
-            << report::bytes(static_cast<double>(use.peak)) << " peak; now "
+  std::cout << "compile     " << report::duration(session.compileSeconds());
+  if (size_t kernels = session.generatedKernels())
+    std::cout << ", of which " << report::duration(session.codegenSeconds()) << " for " << kernels
+              << (kernels == 1 ? " generated kernel" : " generated kernels");
+  std::cout << "\nweights     " << report::bytes(static_cast<double>(session.weightBytes()))
+            << "\nmemory      " << report::bytes(static_cast<double>(use.peak)) << " peak; now "
             << report::bytes(static_cast<double>(use.anonymous)) << " allocated, "
             << report::bytes(static_cast<double>(use.file)) << " mapped files\n";
 }
@@ -173,7 +178,7 @@ int serve(const Arguments &arguments, Session &session, const InputOptions &opti
 
 int execute(const Arguments &arguments) {
   InputOptions options = arguments.inputs.read();
-  auto session = load(arguments.model, arguments.common.session);
+  auto session = load(arguments.model, arguments.common);
   if (arguments.serve)
     return serve(arguments, *session, options);
   if (arguments.decode > 0)

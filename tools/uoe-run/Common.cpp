@@ -21,6 +21,11 @@ void addCommon(CLI::App &command, Common &common) {
   command.add_flag_callback(
       "--no-fuse", [&common] { common.session.fuse = false; },
       "run node by node, without fused kernels");
+  command.add_flag_callback(
+      "--no-generate", [&common] { common.session.generate = false; },
+      "no generated kernels: elementwise operators outside fused blocks run one by one");
+  command.add_flag("--print-kernels", common.printKernels,
+                   "the generated kernels on stderr, before they are lowered to LLVM");
   command
       .add_option_function<std::string>(
           "--reading",
@@ -96,11 +101,15 @@ InputOptions InputArguments::read() const {
   return result;
 }
 
-std::unique_ptr<Session> load(const std::string &path, const SessionOptions &options) {
-  std::string error;
+std::unique_ptr<Session> load(const std::string &path, const Common &common) {
+  std::string error, kernels;
+  SessionOptions options = common.session;
+  if (common.printKernels)
+    options.listing = &kernels;
   std::unique_ptr<Session> session = Session::load(path, options, error);
   if (!session)
     rt::fail(error);
+  std::cerr << kernels;
   return session;
 }
 

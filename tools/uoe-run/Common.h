@@ -11,6 +11,7 @@ namespace uoe::run {
 struct Common {
   bool json = false;
   bool readingGiven = false;
+  bool printKernels = false;
   SessionOptions session;
 };
 void addCommon(CLI::App &command, Common &common);
@@ -25,7 +26,7 @@ struct InputArguments {
 void addInputs(CLI::App &command, InputArguments &arguments);
 
 /// Compiles a model; raises rt::Error with the diagnostics.
-std::unique_ptr<Session> load(const std::string &path, const SessionOptions &options);
+std::unique_ptr<Session> load(const std::string &path, const Common &common);
 
 /// "batch=1 sequence=8", with the assumed ones marked.
 std::string describeDims(const BoundInputs &bound);

@@ -72,8 +72,8 @@ void add(Comparison &row, const rt::Value &a, const rt::Value &b) {
 
 int execute(const Arguments &arguments) {
   InputOptions options = arguments.inputs.read();
-  auto a = load(arguments.first, arguments.common.session);
-  auto b = load(arguments.second, arguments.common.session);
+  auto a = load(arguments.first, arguments.common);
+  auto b = load(arguments.second, arguments.common);
   auto pairs = pairOutputs(*a, *b);
   std::vector<Comparison> rows;
   for (auto [i, k] : pairs)

@@ -106,10 +106,10 @@ int encoder(const Arguments &arguments, Session &session, Session &reference,
 
 int execute(const Arguments &arguments) {
   TokenFile tokens = readTokens(arguments.tokens);
-  auto session = load(arguments.model, arguments.common.session);
+  auto session = load(arguments.model, arguments.common);
   std::unique_ptr<Session> reference;
   if (!arguments.reference.empty())
-    reference = load(arguments.reference, arguments.common.session);
+    reference = load(arguments.reference, arguments.common);
   std::string kind = arguments.kind;
   if (kind == "auto") {
     // What scores tokens is taken for a decoder; a masked language model needs --kind encoder.

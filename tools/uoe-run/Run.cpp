@@ -65,7 +65,7 @@ void describe(const std::string &name, const rt::Tensor &tensor, report::Table &
 
 int execute(const Arguments &arguments) {
   InputOptions options = arguments.inputs.read();
-  auto session = load(arguments.model, arguments.common.session);
+  auto session = load(arguments.model, arguments.common);
   BoundInputs bound = bindInputs(*session, options);
   auto begin = std::chrono::steady_clock::now();
   std::vector<rt::Value> results = session->run(bound.values);

@@ -66,7 +66,7 @@ Column measure(const std::string &path, const Arguments &arguments) {
   resetPeak();
   // Above what the process itself takes, its libraries included.
   double before = static_cast<double>(memory().anonymous + memory().file);
-  auto session = load(path, arguments.common.session);
+  auto session = load(path, arguments.common);
   BoundInputs bound = bindInputs(*session, arguments.inputs.read());
   int ids = inputOf(*session, Role::Ids);
   column.rows = ids >= 0 ? bound.values[ids].tensor.size() : 0;
@@ -106,8 +106,8 @@ int execute(const Arguments &arguments) {
       {"peak_bytes", {a.peak, b.peak}},
       {"tokens_per_run", a.rows}};
   if (!arguments.tokens.empty()) {
-    auto dense = load(arguments.dense, arguments.common.session),
-         converted = load(arguments.converted, arguments.common.session);
+    auto dense = load(arguments.dense, arguments.common),
+         converted = load(arguments.converted, arguments.common);
     TokenFile tokens = readTokens(arguments.tokens);
     int ids = inputOf(*dense, Role::Ids);
     int64_t vocabulary =

@@ -5,7 +5,7 @@
 
 // One line per group of families, so that they can grow side by side.
 // clang-format off
-#define UOE_ELEMENTWISE_FAMILIES(X) X(Unary) X(Binary) X(Compare) X(Cast)
+#define UOE_ELEMENTWISE_FAMILIES(X) X(Unary) X(Binary) X(Compare) X(Cast) X(Generated)
 #define UOE_SHAPE_FAMILIES(X) X(Shape) X(Transpose) X(Slice) X(Pad)
 #define UOE_INDEX_FAMILIES(X)                                                                      \
   X(Gather) X(Scatter) X(Select) X(Order) X(Reduce) X(Cumulative) X(Generate) X(Spectral) X(Loss)

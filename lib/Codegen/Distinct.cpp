@@ -1,0 +1,44 @@
+#include "lib/Codegen/Distinct.h"
+#include "mlir/IR/OperationSupport.h"
+
+using namespace mlir;
+using namespace uoe;
+
+/// Equal for equal bodies: names, attributes, types and how values flow.
+static llvm::hash_code hashOf(Block &body) {
+  DenseMap<Value, unsigned> numbers;
+  llvm::hash_code hash = llvm::hash_value(body.getNumArguments());
+  auto number = [&](Value value) {
+    numbers.try_emplace(value, numbers.size());
+    hash = llvm::hash_combine(hash, value.getType().getAsOpaquePointer());
+  };
+  for (BlockArgument argument : body.getArguments())
+    number(argument);
+  for (Operation &op : body) {
+    hash = llvm::hash_combine(hash, op.getName().getAsOpaquePointer(),
+                              op.getAttrDictionary().getAsOpaquePointer());
+    for (Value operand : op.getOperands())
+      hash = llvm::hash_combine(hash, numbers.lookup(operand));
+    for (Value result : op.getResults())
+      number(result);
+  }
+  return hash;
+}
+
+std::vector<SmallVector<rtir::ElementwiseOp>> codegen::distinctBodies(ModuleOp module) {
+  std::vector<SmallVector<rtir::ElementwiseOp>> classes;
+  DenseMap<size_t, SmallVector<size_t>> byHash;
+  module.walk([&](rtir::ElementwiseOp op) {
+    SmallVector<size_t> &candidates = byHash[hashOf(op.getBody().front())];
+    for (size_t known : candidates)
+      if (OperationEquivalence::isRegionEquivalentTo(&classes[known].front().getBody(),
+                                                     &op.getBody(),
+                                                     OperationEquivalence::IgnoreLocations)) {
+        classes[known].push_back(op);
+        return;
+      }
+    candidates.push_back(classes.size());
+    classes.push_back({op});
+  });
+  return classes;
+}

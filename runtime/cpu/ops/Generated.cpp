@@ -1,0 +1,226 @@
+// uoe.Elementwise: the loops around a generated kernel. Dimensions are collapsed at run time, so
+// that one kernel serves all ranks, shapes and broadcasts.
+#include "Broadcast.h"
+#include "Register.h"
+#include <cstring>
+
+namespace uoe::rt {
+namespace {
+
+/// Operands and results of a kernel at most.
+constexpr size_t kMostPorts = 32;
+/// Runs of the innermost dimension that are shorter are gathered into blocks: a call has a price.
+constexpr int64_t kShortRun = 64;
+constexpr int64_t kBlock = 256;
+
+/// Reading operands in the order of the result: collapsed to the fewest loops, the innermost last.
+struct Loops {
+  int rank = 0;
+  int64_t size = 1;
+  std::array<int64_t, kMostLoops> dims;
+  std::array<std::array<int64_t, kMostPorts>, kMostLoops> strides; // [loop][operand], in elements
+};
+
+Loops planLoops(const Shape &result, const std::vector<const Tensor *> &operands) {
+  Loops loops;
+  size_t count = operands.size();
+  std::array<int64_t, kMostPorts> step;
+  step.fill(1);
+  for (size_t i = result.size(); i-- > 0;) {
+    int64_t dim = result[i];
+    loops.size *= dim;
+    std::array<int64_t, kMostPorts> stride;
+    for (size_t k = 0; k < count; ++k) {
+      const Shape &shape = operands[k]->shape();
+      size_t missing = result.size() - shape.size();
+      int64_t own = i < missing ? 1 : shape[i - missing];
+      stride[k] = own == 1 ? 0 : step[k];
+      step[k] *= own;
+    }
+    if (dim == 1)
+      continue;
+    int last = loops.rank - 1;
+    bool merge = loops.rank > 0;
+    for (size_t k = 0; k < count && merge; ++k)
+      merge = stride[k] == loops.strides[last][k] * loops.dims[last];
+    if (merge) {
+      loops.dims[last] *= dim;
+      continue;
+    }
+    check(loops.rank < kMostLoops, "broadcasting to ", toString(result), " needs more than ",
+          kMostLoops, " loops");
+    loops.dims[loops.rank] = dim;
+    loops.strides[loops.rank] = stride;
+    ++loops.rank;
+  }
+  if (loops.rank == 0) {
+    loops.rank = 1;
+    loops.dims[0] = 1;
+    loops.strides[0].fill(0);
+  }
+  std::reverse(loops.dims.begin(), loops.dims.begin() + loops.rank);
+  std::reverse(loops.strides.begin(), loops.strides.begin() + loops.rank);
+  return loops;
+}
+
+/// A place in the loops, with each operand's offset there.
+struct Cursor {
+  const Loops &loops;
+  size_t operands;
+  std::array<int64_t, kMostLoops> index;
+  std::array<int64_t, kMostPorts> offsets;
+
+  Cursor(const Loops &loops, size_t operands, int64_t begin) : loops(loops), operands(operands) {
+    offsets.fill(0);
+    for (int d = loops.rank - 1; d >= 0; --d) {
+      index[d] = begin % loops.dims[d];
+      begin /= loops.dims[d];
+      for (size_t k = 0; k < operands; ++k)
+        offsets[k] += index[d] * loops.strides[d][k];
+    }
+  }
+  /// Elements to the end of the innermost loop.
+  int64_t left() const { return loops.dims[loops.rank - 1] - index[loops.rank - 1]; }
+  /// By at most left() elements.
+  void advance(int64_t n) {
+    int d = loops.rank - 1;
+    index[d] += n;
+    for (size_t k = 0; k < operands; ++k)
+      offsets[k] += n * loops.strides[d][k];
+    for (; d > 0 && index[d] == loops.dims[d]; --d) {
+      index[d] = 0;
+      ++index[d - 1];
+      for (size_t k = 0; k < operands; ++k)
+        offsets[k] += loops.strides[d - 1][k] - loops.dims[d] * loops.strides[d][k];
+    }
+  }
+};
+
+/// One execution: what all threads share.
+struct Run {
+  const GeneratedKernel &kernel;
+  const Loops &loops;
+  size_t operands, results;
+  std::array<const char *, kMostPorts> from;
+  std::array<char *, kMostPorts> to;
+  std::array<int64_t, kMostPorts> fromBytes, toBytes; // of an element
+
+  /// Runs that are long enough are handed to the kernel where they lie.
+  void direct(int64_t begin, int64_t end) const {
+    Cursor at(loops, operands, begin);
+    const int64_t *steps = loops.strides[loops.rank - 1].data();
+    std::array<const void *, kMostPorts> in;
+    std::array<void *, kMostPorts> out;
+    while (begin < end) {
+      int64_t n = std::min(at.left(), end - begin);
+      for (size_t k = 0; k < operands; ++k)
+        in[k] = from[k] + at.offsets[k] * fromBytes[k];
+      for (size_t k = 0; k < results; ++k)
+        out[k] = to[k] + begin * toBytes[k];
+      kernel.function(in.data(), steps, out.data(), n);
+      begin += n;
+      at.advance(n);
+    }
+  }
+
+  /// Short runs: operands are copied side by side, a block at a time.
+  void gathered(int64_t begin, int64_t end) const {
+    Cursor at(loops, operands, begin);
+    const auto &inner = loops.strides[loops.rank - 1];
+    alignas(64) char blocks[kMostPorts][8 * kBlock];
+    std::array<int64_t, kMostPorts> steps;
+    std::array<const void *, kMostPorts> in;
+    std::array<void *, kMostPorts> out;
+    for (size_t k = 0; k < operands; ++k) {
+      in[k] = blocks[k];
+      steps[k] = 1;
+    }
+    while (begin < end) {
+      int64_t count = std::min(kBlock, end - begin);
+      for (int64_t done = 0; done < count;) {
+        int64_t n = std::min(at.left(), count - done);
+        for (size_t k = 0; k < operands; ++k)
+          gather(from[k] + at.offsets[k] * fromBytes[k], inner[k], fromBytes[k],
+                 blocks[k] + done * fromBytes[k], n);
+        done += n;
+        at.advance(n);
+      }
+      for (size_t k = 0; k < results; ++k)
+        out[k] = to[k] + begin * toBytes[k];
+      kernel.function(in.data(), steps.data(), out.data(), count);
+      begin += count;
+    }
+  }
+
+  template <typename T> static void spread(const char *from, char *to, int64_t n) {
+    T single;
+    std::memcpy(&single, from, sizeof single);
+    std::fill_n(reinterpret_cast<T *>(to), n, single);
+  }
+  static void gather(const char *from, int64_t step, int64_t bytes, char *to, int64_t n) {
+    if (step) {
+      std::memcpy(to, from, static_cast<size_t>(n * bytes));
+      return;
+    }
+    switch (bytes) {
+    case 1:
+      return spread<uint8_t>(from, to, n);
+    case 2:
+      return spread<uint16_t>(from, to, n);
+    case 4:
+      return spread<uint32_t>(from, to, n);
+    default:
+      return spread<uint64_t>(from, to, n);
+    }
+  }
+};
+
+/// Result i in the storage of a dying operand of its shape and element size, if there is one.
+Tensor &resultTensor(KernelCall &call, size_t i, DType type, const Shape &shape) {
+  for (size_t k = 0; k < call.count(); ++k) {
+    const Tensor &operand = call.in(k);
+    if (k < call.dying.size() && call.dying[k] && bitsOf(operand.dtype()) == bitsOf(type) &&
+        operand.shape() == shape && operand.unique())
+      return call.outInPlace(i, k, type, shape);
+  }
+  return call.out(i, type, shape);
+}
+
+void runGenerated(KernelCall &call) {
+  check(call.node.generated != nullptr, "a step of generated code has no kernel");
+  const GeneratedKernel &kernel = *call.node.generated;
+  size_t operands = kernel.operands.size(), results = kernel.results.size();
+  check(call.count() == operands && operands + results <= kMostPorts, "the kernel takes ", operands,
+        " operands, found ", call.count());
+  std::vector<const Tensor *> in;
+  Shape shape(static_cast<size_t>(call.node.integer("rank", 0)), 1);
+  for (size_t k = 0; k < operands; ++k) {
+    in.push_back(&call.in(k));
+    check(in[k]->dtype() == kernel.operands[k], "operand ", k, ": expected elements of type ",
+          nameOf(kernel.operands[k]), ", found ", nameOf(in[k]->dtype()));
+    shape = broadcastShapes(shape, in[k]->shape());
+  }
+  Loops loops = planLoops(shape, in);
+  Run run{kernel, loops, operands, results, {}, {}, {}, {}};
+  for (size_t k = 0; k < operands; ++k) {
+    run.from[k] = static_cast<const char *>(in[k]->raw());
+    run.fromBytes[k] = bitsOf(kernel.operands[k]) / 8;
+  }
+  for (size_t k = 0; k < results; ++k) {
+    run.to[k] = static_cast<char *>(resultTensor(call, k, kernel.results[k], shape).raw());
+    run.toBytes[k] = bitsOf(kernel.results[k]) / 8;
+  }
+  int64_t grain = std::max<int64_t>(1024, 4 * kElementGrain / std::max<int64_t>(1, kernel.cost));
+  bool isShort = loops.rank > 1 && loops.dims[loops.rank - 1] < kShortRun;
+  parallel(loops.size, grain, [&](int64_t begin, int64_t end) {
+    isShort ? run.gathered(begin, end) : run.direct(begin, end);
+  });
+}
+
+} // namespace
+
+void registerGenerated(KernelTable &table) {
+  table.add("uoe", "Elementwise", runGenerated);
+}
+
+} // namespace uoe::rt
