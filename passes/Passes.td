@@ -546,11 +546,44 @@ def OutlineElementwisePass : Pass<"outline-elementwise", "::mlir::ModuleOp"> {
     Elementwise operators that read from each other over one shape become an `rt.elementwise`, for which lib/Codegen makes a kernel. An operator
     joins the group that it reads from if the shapes are known to be equal by size or name. Where that is not known it still joins if
     nothing outside needs the smaller value. Constants of one element go into the body; what is constant, or small as shape arithmetic is, stays.
-    A group has several results where several of its values are read outside. Nodes may be reordered. Run after infer-shapes, before lower-to-rt.
+    A group has several results where several of its values are read outside. Softmax, reductions, LayerNormalization and RMSNormalization over the
+    last dimension join with their neighbours over the same rows, if the shapes are known to be equal. Nodes may be reordered. Run after infer-shapes, before lower-to-rt.
   }];
-  let options = [Option<"leastElements", "least-elements", "int64_t", "256", "tensors of a known, smaller size stay as they are">];
+  let options = [Option<"leastElements", "least-elements", "int64_t", "256", "tensors of a known, smaller size stay as they are">,
+                 Option<"rows", "rows", "bool", "true", "take operators over rows as well">];
   let statistics = [Statistic<"groups", "groups", "loops made">, Statistic<"operators", "operators", "operators in loops">];
   let dependentDialects = ["::uoe::rtir::RtDialect", "::mlir::arith::ArithDialect", "::mlir::math::MathDialect"];
+}
+
+def GenerateGpuKernelsPass : Pass<"generate-gpu-kernels", "::mlir::ModuleOp"> {
+  let summary = "kernels of elementwise loops in the gpu dialect";
+  let description = [{
+    Adds `gpu.module @generated` with one kernel per distinct body of the module's `rt.elementwise` ops: a grid-stride loop, or where rows
+    are reduced, a warp a row. Shapes are parameters (lib/Codegen/Gpu.h).
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::gpu::GPUDialect", "::mlir::LLVM::LLVMDialect", "::mlir::math::MathDialect",
+                           "::mlir::NVVM::NVVMDialect", "::mlir::scf::SCFDialect"];
+}
+
+def LowerGpuKernelsPass : Pass<"lower-gpu-kernels", "::mlir::ModuleOp"> {
+  let summary = "generated kernels become the LLVM dialect with NVVM's operations";
+  let description = [{
+    What `generate-gpu-kernels` has made. Nothing calls libdevice: functions are arithmetic, or LLVM's intrinsics that PTX has instructions for.
+  }];
+  let dependentDialects = ["::mlir::cf::ControlFlowDialect", "::mlir::LLVM::LLVMDialect", "::mlir::NVVM::NVVMDialect"];
+}
+
+def EmitPtxPass : Pass<"emit-ptx", "::mlir::ModuleOp"> {
+  let summary = "PTX of the kernels of elementwise loops";
+  let description = [{
+    The PTX of all distinct `rt.elementwise` bodies, on standard output or in a file; the module is not changed. No CUDA toolkit is needed.
+
+    Example: `uoe-opt model.onnx --pass-pipeline='builtin.module(execute,emit-ptx{chip=sm_90a file=kernels.ptx})' -o /dev/null`.
+  }];
+  let options = [Option<"chip", "chip", "std::string", "\"sm_80\"", "architecture: sm_80, sm_90a, ...">,
+                 Option<"file", "file", "std::string", "\"\"", "where to write; standard output if it is empty">];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::cf::ControlFlowDialect", "::mlir::gpu::GPUDialect",
+                           "::mlir::LLVM::LLVMDialect", "::mlir::math::MathDialect", "::mlir::NVVM::NVVMDialect", "::mlir::scf::SCFDialect"];
 }
 
 def LowerToRtPass : Pass<"lower-to-rt", "::mlir::ModuleOp"> {

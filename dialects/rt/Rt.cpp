@@ -6,6 +6,7 @@ using namespace mlir;
 using namespace uoe::rtir;
 
 #include "dialects/rt/Dialect.cpp.inc"
+#include "dialects/rt/Enums.cpp.inc"
 
 #define GET_OP_CLASSES
 #include "dialects/rt/Ops.cpp.inc"
@@ -42,6 +43,42 @@ static bool isLoopType(Type element) {
          element.isSignlessInteger(64);
 }
 
+bool ElementwiseOp::hasRows() {
+  return llvm::any_of(getBody().front(), [](Operation &op) { return isa<ReduceOp>(op); });
+}
+
+llvm::DenseSet<Value> ElementwiseOp::rowValues() {
+  llvm::DenseSet<Value> rows;
+  if (!hasRows())
+    return rows;
+  for (auto [operand, argument] : llvm::zip(getOperands(), getBody().getArguments())) {
+    auto type = cast<RankedTensorType>(operand.getType());
+    if (type.getRank() == 0 || type.getShape().back() == 1)
+      rows.insert(argument);
+  }
+  for (Operation &op : getBody().front()) {
+    if (op.getNumResults() != 1)
+      continue;
+    bool any = isa<ReduceOp, RowLengthOp>(op), all = true;
+    if (!any)
+      for (Value operand : op.getOperands()) {
+        any |= rows.contains(operand);
+        all &= rows.contains(operand) || operand.getDefiningOp<arith::ConstantOp>();
+      }
+    if (any && all)
+      rows.insert(op.getResult(0));
+  }
+  return rows;
+}
+
+/// The same with a last dimension of 1.
+static RankedTensorType rowType(RankedTensorType type) {
+  SmallVector<int64_t> shape(type.getShape());
+  if (!shape.empty())
+    shape.back() = 1;
+  return RankedTensorType::get(shape, type.getElementType());
+}
+
 LogicalResult ElementwiseOp::verify() {
   Block &block = getBody().front();
   // (C1)
@@ -60,20 +97,35 @@ LogicalResult ElementwiseOp::verify() {
   if (getNumResults() == 0 || yield.getOperands().size() != getNumResults())
     return emitOpError("has ") << getNumResults() << " results, but the body yields "
                                << yield.getOperands().size();
-  auto shape = cast<RankedTensorType>(getResult(0).getType());
+  llvm::DenseSet<Value> rows = rowValues();
+  // The loop's shape: of a result, or up to the last dimension where all are row values.
+  unsigned whole = 0;
+  while (whole + 1 < getNumResults() && rows.contains(yield.getOperand(whole)))
+    ++whole;
+  auto shape = cast<RankedTensorType>(getResult(whole).getType());
+  if (rows.contains(yield.getOperand(whole)) && shape.getRank() > 0) {
+    SmallVector<int64_t> dims(shape.getShape());
+    dims.back() = ShapedType::kDynamic;
+    shape = RankedTensorType::get(dims, shape.getElementType());
+  }
   for (auto [i, value] : llvm::enumerate(yield.getOperands())) {
     auto type = cast<RankedTensorType>(getResult(i).getType());
     if (type.getElementType() != value.getType())
       return emitOpError("result ")
              << i << " has elements of another type than the body's " << value.getType();
     // (C5)
-    if (failed(verifyCompatibleShape(type, shape)))
+    bool isRow = rows.contains(value);
+    if (failed(verifyCompatibleShape(type, isRow ? rowType(shape) : shape)) ||
+        (isRow && type.getRank() > 0 && type.getShape().back() != 1))
       return emitOpError("has results of different shapes");
   }
   // (C3)
   for (Operation &op : block.without_terminator())
-    if (!isa_and_nonnull<arith::ArithDialect, math::MathDialect>(op.getDialect()))
-      return emitOpError("has '") << op.getName() << "' in its body; expected arith and math alone";
+    if (!isa_and_nonnull<arith::ArithDialect, math::MathDialect>(op.getDialect()) &&
+        !isa<ReduceOp, RowLengthOp>(op))
+      return emitOpError("has '") << op.getName()
+                                  << "' in its body; expected ops of arith and math, rt.reduce "
+                                     "and rt.row_length alone";
   // (C4)
   for (Type type : llvm::concat<const Type>(getOperandTypes(), getResultTypes()))
     if (!isLoopType(cast<RankedTensorType>(type).getElementType()))

@@ -3,6 +3,7 @@
 #include "dialects/onnx/Onnx.h"
 
 #include "dialects/rt/Dialect.h.inc"
+#include "dialects/rt/Enums.h.inc"
 
 #define GET_OP_CLASSES
 #include "dialects/rt/Ops.h.inc"

@@ -4,6 +4,15 @@
 using namespace mlir;
 using namespace uoe;
 
+/// Which arguments are row values: they are read once a row.
+static SmallVector<bool> rowArguments(rtir::ElementwiseOp op) {
+  llvm::DenseSet<Value> rows = op.rowValues();
+  SmallVector<bool> list;
+  for (BlockArgument argument : op.getBody().getArguments())
+    list.push_back(rows.contains(argument));
+  return list;
+}
+
 /// Equal for equal bodies: names, attributes, types and how values flow.
 static llvm::hash_code hashOf(Block &body) {
   DenseMap<Value, unsigned> numbers;
@@ -33,7 +42,8 @@ std::vector<SmallVector<rtir::ElementwiseOp>> codegen::distinctBodies(ModuleOp m
     for (size_t known : candidates)
       if (OperationEquivalence::isRegionEquivalentTo(&classes[known].front().getBody(),
                                                      &op.getBody(),
-                                                     OperationEquivalence::IgnoreLocations)) {
+                                                     OperationEquivalence::IgnoreLocations) &&
+          rowArguments(classes[known].front()) == rowArguments(op)) {
         classes[known].push_back(op);
         return;
       }

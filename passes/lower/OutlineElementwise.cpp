@@ -48,18 +48,33 @@ static bool mayBeSameShape(RankedTensorType part, RankedTensorType whole) {
   return true;
 }
 
+/// True if the types tell that `row` is `whole` with a last dimension of 1.
+static bool isRowOf(RankedTensorType row, RankedTensorType whole) {
+  if (row.getRank() != whole.getRank() || row.getRank() == 0 || row.getShape().back() != 1)
+    return false;
+  auto names = [&](RankedTensorType type) {
+    SmallVector<StringRef> list;
+    for (int64_t d = 0; d + 1 < type.getRank(); ++d)
+      list.push_back(type.isDynamicDim(d) ? onnx::dimName(type, d) : "static");
+    return list;
+  };
+  return row.getShape().drop_back() == whole.getShape().drop_back() && names(row) == names(whole) &&
+         !llvm::is_contained(names(row), "");
+}
+
 namespace {
 
 /// The groups of one block.
 class Outliner {
 public:
-  Outliner(Block &block, int64_t least) : least(least) {
+  Outliner(Block &block, int64_t least, bool withRows) : least(least), withRows(withRows) {
     for (Operation &op : block) {
       place[&op] = static_cast<int>(ops.size());
       ops.push_back(&op);
     }
     groupOf.assign(ops.size(), -1);
     isConstant.assign(ops.size(), false);
+    isRow.assign(ops.size(), false);
     reads.resize(ops.size());
     for (int i = 0; i < static_cast<int>(ops.size()); ++i)
       scan(i);
@@ -83,6 +98,7 @@ private:
   struct Group {
     SmallVector<int> members; // places, in order
     Value shape;              // a value of the loop's shape
+    bool rows;                // reads whole rows
   };
 
   /// What op i reads in this block, in its regions included; whether it is constant.
@@ -106,12 +122,19 @@ private:
                     (isa<onnx::NodeOp>(ops[i]) && ops[i]->getNumRegions() == 0 && constant);
   }
 
+  /// What a node's loop runs over: its result, or what it reduces.
+  static Value loopShape(onnx::NodeOp node) {
+    return scalar::reducesRows(node) ? node.getInputs()[0] : node.getResult(0);
+  }
+
   /// Worth a loop: neither computed once at load nor known to be small, as shape arithmetic is.
   bool isCandidate(int i) {
     auto node = dyn_cast<onnx::NodeOp>(ops[i]);
     if (!node || isConstant[i] || !scalar::isSupported(node))
       return false;
-    RankedTensorType type = typeOf(node.getResult(0));
+    if (scalar::readsRows(node) && !withRows)
+      return false;
+    RankedTensorType type = typeOf(loopShape(node));
     return !type.hasStaticShape() || type.getNumElements() >= least;
   }
 
@@ -121,7 +144,8 @@ private:
       return;
     auto node = cast<onnx::NodeOp>(ops[i]);
     groupOf[i] = static_cast<int>(groups.size());
-    groups.push_back({{i}, node.getResult(0)});
+    isRow[i] = scalar::reducesRows(node);
+    groups.push_back({{i}, loopShape(node), scalar::readsRows(node)});
     for (Value operand : scalar::elementOperands(node)) {
       Operation *def = operand.getDefiningOp();
       auto known = def ? place.find(def) : place.end();
@@ -131,6 +155,8 @@ private:
       Group &from = groups[groupOf[known->second]], &to = groups[groupOf[i]];
       if (mayJoin(from, to))
         merge(groupOf[known->second], groupOf[i]);
+      else if (isRow[known->second] && mayJoinRows(from, to))
+        mergeRows(groupOf[known->second], groupOf[i]);
     }
   }
 
@@ -142,7 +168,10 @@ private:
       return known->second;
     Value source = value;
     auto node = value.getDefiningOp<onnx::NodeOp>();
-    if (node && scalar::isSupported(node)) {
+    if (node && scalar::isSupported(node) && scalar::readsRows(node)) {
+      if (!scalar::reducesRows(node))
+        source = shapeSource(node.getInputs()[0]);
+    } else if (node && scalar::isSupported(node)) {
       Value only;
       bool single = true;
       for (Value operand : scalar::elementOperands(node))
@@ -163,7 +192,7 @@ private:
     if (!sameShape(from.shape, to.shape)) {
       // Taken for equal as long as nobody else needs what is computed: a result has the loop's
       // shape.
-      if (!mayBeSameShape(typeOf(from.shape), typeOf(to.shape)))
+      if (from.rows || to.rows || !mayBeSameShape(typeOf(from.shape), typeOf(to.shape)))
         return false;
       for (int member : from.members)
         if (isResult(member, from, to))
@@ -171,9 +200,31 @@ private:
     }
     // Members that may be smaller must not become results either.
     for (int member : to.members)
-      if (!sameShape(ops[member]->getResult(0), to.shape) && isResult(member, from, to))
+      if (!isRow[member] && !sameShape(ops[member]->getResult(0), to.shape) &&
+          isResult(member, from, to))
         return false;
     return ports(from, to) <= kMostPorts && !isCyclic(from, to);
+  }
+
+  /// Whether `to`, over one element a row, may be computed between the loops over the rows of
+  /// `from`.
+  bool mayJoinRows(const Group &from, const Group &to) {
+    return from.rows && !to.rows && isRowOf(typeOf(to.shape), typeOf(from.shape)) &&
+           llvm::all_of(to.members,
+                        [&](int member) {
+                          return isRowOf(typeOf(ops[member]->getResult(0)), typeOf(from.shape));
+                        }) &&
+           llvm::all_of(to.members, [&](int member) { return readsRowsAlone(member); }) &&
+           ports(from, to) <= kMostPorts && !isCyclic(from, to);
+  }
+  /// Whether all operands are known to have one element a row.
+  bool readsRowsAlone(int member) {
+    return llvm::all_of(scalar::elementOperands(cast<onnx::NodeOp>(ops[member])),
+                        [](Value operand) {
+                          RankedTensorType type = typeOf(operand);
+                          return scalar::constantElement(operand) || type.getRank() == 0 ||
+                                 type.getShape().back() == 1;
+                        });
   }
 
   static bool contains(const Group &group, int place) {
@@ -242,7 +293,15 @@ private:
     return false;
   }
 
+  void mergeRows(int from, int to) {
+    for (int member : groups[to].members)
+      isRow[member] = true;
+    groups[to].shape = groups[from].shape;
+    merge(from, to);
+  }
+
   void merge(int from, int to) {
+    groups[to].rows |= groups[from].rows;
     SmallVector<int> all;
     std::merge(groups[from].members.begin(), groups[from].members.end(), groups[to].members.begin(),
                groups[to].members.end(), std::back_inserter(all));
@@ -255,7 +314,7 @@ private:
   void outline(Group &group) {
     llvm::SmallSetVector<Value, 8> operands;
     SmallVector<onnx::NodeOp> nodes, results;
-    Group none;
+    Group none{};
     for (int member : group.members) {
       auto node = cast<onnx::NodeOp>(ops[member]);
       nodes.push_back(node);
@@ -315,11 +374,13 @@ private:
   }
 
   int64_t least;
+  bool withRows;
   std::vector<Operation *> ops;
   DenseMap<Operation *, int> place;
   std::vector<SmallVector<int>> reads;
   std::vector<bool> isConstant;
   DenseMap<Value, Value> sources; // see shapeSource
+  std::vector<bool> isRow;        // members with one element a row
   std::vector<int> groupOf;       // per op its group, -1 if it is in none
   std::vector<Group> groups;
 };
@@ -337,7 +398,7 @@ struct OutlineElementwisePass : uoe::impl::OutlineElementwisePassBase<OutlineEle
     });
     for (Block *block : blocks) {
       int64_t made = 0;
-      int64_t outlined = Outliner(*block, leastElements).run(made);
+      int64_t outlined = Outliner(*block, leastElements, rows).run(made);
       groups += made;
       operators += outlined;
       // A group stands where its last operator stood; readers of the others may stand before it.

@@ -1,4 +1,5 @@
 #include "passes/lower/ScalarBody.h"
+#include "dialects/rt/Rt.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/IR/ImplicitLocOpBuilder.h"
@@ -343,6 +344,44 @@ Value castElement(Element e) {
   return x.getType() == to ? x : Value(arith::TruncFOp::create(b, to, x));
 }
 
+// Rows.
+
+Value reduced(ImplicitLocOpBuilder &b, rtir::Reduction kind, Value x) {
+  return rtir::ReduceOp::create(b, x.getType(), kind, x);
+}
+Value meanOf(ImplicitLocOpBuilder &b, Value x) {
+  Value sum = reduced(b, rtir::Reduction::Add, x);
+  return arith::DivFOp::create(b, sum, rtir::RowLengthOp::create(b, x.getType()));
+}
+template <rtir::Reduction kind> Value reduction(Element e) {
+  return reduced(e.b, kind, e.in[0]);
+}
+Value mean(Element e) {
+  return meanOf(e.b, e.in[0]);
+}
+Value softmax(Element e) {
+  Value top = reduced(e.b, rtir::Reduction::Max, e.in[0]);
+  Value power = math::ExpOp::create(e.b, arith::SubFOp::create(e.b, e.in[0], top));
+  Value total = reduced(e.b, rtir::Reduction::Add, power);
+  Value share = arith::DivFOp::create(e.b, constant(e.b, e.type(), 1), total);
+  return arith::MulFOp::create(e.b, power, share);
+}
+/// x over the root of its mean square, scaled, and shifted if there is a bias.
+Value normalised(Element e, Value x) {
+  Value squares = meanOf(e.b, arith::MulFOp::create(e.b, x, x));
+  Value epsilon = constant(e.b, e.type(), e.node.real("epsilon", 1e-5f));
+  Value root = math::SqrtOp::create(e.b, arith::AddFOp::create(e.b, squares, epsilon));
+  Value inverse = arith::DivFOp::create(e.b, constant(e.b, e.type(), 1), root);
+  Value y = arith::MulFOp::create(e.b, arith::MulFOp::create(e.b, x, inverse), e.in[1]);
+  return e.in.size() > 2 ? Value(arith::AddFOp::create(e.b, y, e.in[2])) : y;
+}
+Value layerNorm(Element e) {
+  return normalised(e, arith::SubFOp::create(e.b, e.in[0], meanOf(e.b, e.in[0])));
+}
+Value rmsNorm(Element e) {
+  return normalised(e, e.in[0]);
+}
+
 struct Form {
   Form(Emit emit = nullptr, unsigned kinds = 0, unsigned least = 1, unsigned most = 1,
        StringRef attributes = "")
@@ -355,6 +394,7 @@ struct Form {
 
 Form formOf(onnx::NodeOp node) {
   constexpr unsigned kMany = 8;
+  constexpr StringLiteral kReduction = "axes keepdims noop_with_empty_axes";
   StringRef domain = node.getDomain();
   if (domain == "com.microsoft")
     return llvm::StringSwitch<Form>(node.getOpType())
@@ -405,6 +445,13 @@ Form formOf(onnx::NodeOp node) {
       .Case("Xor", {logic<arith::XOrIOp>, Bool, 2, 2})
       .Case("Not", {invert, Bool})
       .Case("IsNaN", {isNaN, F32})
+      .Case("Softmax", {softmax, F32, 1, 1, "axis"})
+      .Case("ReduceSum", {reduction<rtir::Reduction::Add>, F32, 1, 2, kReduction})
+      .Case("ReduceMax", {reduction<rtir::Reduction::Max>, F32, 1, 2, kReduction})
+      .Case("ReduceMin", {reduction<rtir::Reduction::Min>, F32, 1, 2, kReduction})
+      .Case("ReduceMean", {mean, F32, 1, 2, kReduction})
+      .Case("LayerNormalization", {layerNorm, F32, 2, 3, "axis epsilon stash_type"})
+      .Case("RMSNormalization", {rmsNorm, F32, 2, 2, "axis epsilon stash_type"})
       .Case("Where", {where, Any | Storage, 3, 3})
       .Case("Cast", {castElement, Any | Storage, 1, 1, "to saturate"})
       .Default({});
@@ -454,7 +501,52 @@ bool hasConstantParameters(onnx::NodeOp node, unsigned kind) {
   return true;
 }
 
+bool isLast(int64_t axis, int64_t rank) {
+  return axis == -1 || axis == rank - 1;
+}
+
+/// Operators over rows: of one axis, the last, and of more than one element a row as far as is
+/// known.
+bool hasRows(onnx::NodeOp node) {
+  auto inputs = node.getInputs();
+  auto type = cast<RankedTensorType>(inputs[0].getType());
+  if (type.getRank() == 0 || type.getShape().back() == 1)
+    return false;
+  if (!scalar::reducesRows(node)) {
+    // Before opset 13 Softmax takes all axes from one on.
+    if (node.is("Softmax") && onnx::opsetOf(node) < 13)
+      return false;
+    if (!isLast(node.integer("axis", -1), type.getRank()))
+      return false;
+    // Scale and bias of a row.
+    for (Value parameter : inputs.drop_front())
+      if (rankOf(parameter) != 1 ||
+          cast<RankedTensorType>(parameter.getType()).getShape() != type.getShape().take_back())
+        return false;
+    return node.integer("stash_type", 1) == 1;
+  }
+  if (node.integer("keepdims", 1) != 1)
+    return false;
+  SmallVector<int64_t> axes;
+  if (auto given = dyn_cast_or_null<DenseI64ArrayAttr>(node.attribute("axes")))
+    axes.assign(given.asArrayRef().begin(), given.asArrayRef().end());
+  else if (inputs.size() > 1)
+    if (auto axis = dyn_cast_or_null<IntegerAttr>(scalar::constantElement(inputs[1])))
+      axes.push_back(axis.getInt());
+  return axes.size() == 1 && isLast(axes.front(), type.getRank());
+}
+
 } // namespace
+
+bool scalar::reducesRows(onnx::NodeOp node) {
+  return node.is("ReduceSum") || node.is("ReduceMax") || node.is("ReduceMin") ||
+         node.is("ReduceMean");
+}
+
+bool scalar::readsRows(onnx::NodeOp node) {
+  return reducesRows(node) || node.is("Softmax") || node.is("LayerNormalization") ||
+         node.is("RMSNormalization");
+}
 
 TypedAttr scalar::constantElement(Value value) {
   auto elements = dyn_cast_or_null<DenseElementsAttr>(onnx::constantOf(value));
@@ -485,7 +577,7 @@ bool scalar::isSupported(onnx::NodeOp node) {
     Type element = elementOf(input);
     if (!element)
       return false;
-    if (node.is("Pow") && i == 1)
+    if ((node.is("Pow") || reducesRows(node)) && i == 1)
       continue;
     bool condition = node.is("Where") && i == 0;
     if (!(kindOf(element) & (condition ? unsigned(Bool) : form.kinds)))
@@ -499,12 +591,14 @@ bool scalar::isSupported(onnx::NodeOp node) {
   // Rounding a double to 16 bits through a float would round twice.
   if (node.is("Cast") && kindOf(result.getElementType()) == Storage && elementOf(inputs[0]).isF64())
     return false;
+  if (readsRows(node) && !hasRows(node))
+    return false;
   return hasConstantParameters(node, kindOf(elementOf(inputs[0])));
 }
 
 SmallVector<Value> scalar::elementOperands(onnx::NodeOp node) {
   auto inputs = node.getInputs();
-  if (node.is("Clip") || node.is("Pow"))
+  if (node.is("Clip") || node.is("Pow") || reducesRows(node))
     return {inputs[0]};
   return llvm::to_vector(inputs);
 }

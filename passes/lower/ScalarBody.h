@@ -11,8 +11,14 @@ mlir::TypedAttr constantElement(mlir::Value value);
 
 /// True for a node with one ranked result that `emit` has a form for: its operators, element types,
 /// attributes and constant parameters. Result elements depend on the operands' elements at the same
-/// place (after broadcasting) alone.
+/// place (after broadcasting), or where readsRows says so in the same row, alone.
 bool isSupported(onnx::NodeOp node);
+
+/// True for a supported node that reads whole rows, the last dimension: Softmax, reductions that
+/// keep it as 1, and normalisations.
+bool readsRows(onnx::NodeOp node);
+/// True for one whose result has one element a row.
+bool reducesRows(onnx::NodeOp node);
 
 /// The operands that are read element by element. Others are constant parameters (a Clip's bounds,
 /// an exponent) that `emit` reads from the node.

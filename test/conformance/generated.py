@@ -192,7 +192,7 @@ def random_graphs(uoe_run, count, seed, failures):
             onnx.save(model, folder / "model.onnx")
             label = f"graph {number} {graph.shape} {' '.join(n.op_type for n in graph.nodes)}"
             try:
-                expected = run(uoe_run, folder, folder / "model.onnx", graph.inputs, "a", ["--no-fuse"])
+                expected = run(uoe_run, folder, folder / "model.onnx", graph.inputs, "a", ["--no-generate"])
                 found = run(uoe_run, folder, folder / "model.onnx", graph.inputs, "b", [])
             except RuntimeError as error:
                 failures.append(f"{label}: {error}")
@@ -201,6 +201,83 @@ def random_graphs(uoe_run, count, seed, failures):
                         if (problem := difference(expected[key], found[key], 0 if exact else LOOSE))]
             if problems:
                 failures.append(f"{label}: {'; '.join(problems)}")
+            else:
+                passed += 1
+    return passed
+
+
+def row_graph(random):
+    """Chains of Softmax, reductions and normalisations over the last dimension, with arithmetic between: values and inputs."""
+    info = helper.make_tensor_value_info
+    length = int(random.choice([0, 1, 2, 3, 7, 15, 16, 17, 31, 32, 33, 64, 100, 300], p=[0.02] + [0.98 / 13] * 13))
+    lead = [int(random.choice([0, 1, 2, 3, 5, 40], p=[0.03, 0.2, 0.2, 0.2, 0.2, 0.17])) for _ in range(int(random.integers(0, 4)))]
+    names = [f"d{i}" for i in range(len(lead))] + (["n"] if random.random() < 0.5 else [length])
+    shape = [*lead, length]
+    wholes = {"x": shape, "y": shape}
+    rows = {"r": [*lead, 1]}
+    inputs = {"s": [length], "b": [length], **wholes, **rows}
+    values = {k: random.standard_normal(v).astype(np.float32) for k, v in inputs.items()}
+    if random.random() < 0.3 and values["x"].size:
+        values["x"].flat[int(random.integers(values["x"].size))] = random.choice([np.nan, np.inf, -np.inf])
+    whole, row, nodes = ["x", "y"], ["r"], []
+
+    def add(op, operands, to, **attributes):
+        nodes.append(helper.make_node(op, operands, [f"v{len(nodes)}"], f"v{len(nodes)}", **attributes))
+        to.append(nodes[-1].output[0])
+
+    late = lambda names: names[-1 - int(min(random.exponential(1.5), len(names) - 1))]
+    axis = lambda: -1 if random.random() < 0.5 else len(lead)
+    constants = []
+    while len(nodes) < 7:
+        form = int(random.integers(0, 9))
+        if form == 0:
+            add("Softmax", [late(whole)], whole, axis=axis())
+        elif form == 1:
+            op = str(random.choice(["ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin"]))
+            constants.append(numpy_helper.from_array(np.array([axis()], np.int64), f"a{len(constants)}"))
+            add(op, [late(whole), constants[-1].name], row)
+        elif form == 2:
+            add("LayerNormalization", [late(whole), "s"] + (["b"] if random.random() < 0.5 else []), whole, axis=axis())
+        elif form == 3:
+            add("RMSNormalization", [late(whole), "s"], whole, axis=axis())
+        elif form < 6:
+            add(str(random.choice(["Add", "Sub", "Mul"])), [late(whole), late(whole + ["b", "s"])], whole)
+        elif form == 6:
+            add(str(random.choice(["Add", "Sub", "Mul"])), [late(whole), late(row)], whole)
+        elif form == 7:
+            add(str(random.choice(["Add", "Mul"])), [late(row), late(row)], row)
+        else:
+            add(str(random.choice(["Tanh", "Sigmoid", "Abs"])), [late(whole)], whole)
+    read = {name for node in nodes for name in node.input}
+    outputs = [n.output[0] for n in nodes if n.output[0] not in read or random.random() < 0.15]
+    dims = {"s": names[-1:], "b": names[-1:], "x": names, "y": names, "r": [*names[:-1], 1]}
+    shapes = {n.output[0]: dims["r"] if n.output[0] in row else dims["x"] for n in nodes}
+    graph = helper.make_graph(nodes, "g", [info(k, FLOAT, dims[k]) for k in inputs], [info(k, FLOAT, shapes[k]) for k in outputs], constants)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 23)], ir_version=11), values, shape
+
+
+def random_rows(uoe_run, count, seed, failures):
+    passed = 0
+    for number in range(count):
+        model, values, shape = row_graph(np.random.default_rng([seed, 7, number]))
+        label = f"rows {number} {shape} {' '.join(n.op_type for n in model.graph.node)}"
+        with tempfile.TemporaryDirectory() as name:
+            folder = pathlib.Path(name)
+            onnx.save(model, folder / "model.onnx")
+            try:
+                expected = run(uoe_run, folder, folder / "model.onnx", values, "a", ["--no-fuse"])
+                found = run(uoe_run, folder, folder / "model.onnx", values, "b", [])
+            except RuntimeError as error:
+                failures.append(f"{label}: {error}")
+                continue
+            for key in expected:
+                a, b = expected[key].astype(np.float64), found[key].astype(np.float64)
+                with np.errstate(all="ignore"):
+                    size = np.abs(a[np.isfinite(a)]).max(initial=1e-3)
+                    good = a.shape == b.shape and np.all((a == b) | (np.isnan(a) & np.isnan(b)) | (np.abs(a - b) <= 2e-4 * size))
+                if not good:
+                    failures.append(f"{label}: {key}: {a.shape} {b.shape} {np.abs(a - b).max() / size if a.shape == b.shape else ''}")
+                    break
             else:
                 passed += 1
     return passed
@@ -249,6 +326,7 @@ def main():
     failures = []
     passed = functions(options.uoe_run, failures)
     passed += random_graphs(options.uoe_run, options.count, options.seed, failures)
+    passed += random_rows(options.uoe_run, options.count, options.seed, failures)
     for failure in failures:
         print("FAILED", failure)
     print(f"{passed} passed, {len(failures)} failed")

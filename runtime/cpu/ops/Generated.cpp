@@ -21,13 +21,16 @@ struct Loops {
   std::array<std::array<int64_t, kMostPorts>, kMostLoops> strides; // [loop][operand], in elements
 };
 
-Loops planLoops(const Shape &result, const std::vector<const Tensor *> &operands) {
+/// `rows` leaves the last dimension out: the loops are those over rows.
+Loops planLoops(const Shape &result, const std::vector<const Tensor *> &operands,
+                bool rows = false) {
   Loops loops;
   size_t count = operands.size();
   std::array<int64_t, kMostPorts> step;
   step.fill(1);
   for (size_t i = result.size(); i-- > 0;) {
-    int64_t dim = result[i];
+    bool inRow = rows && i + 1 == result.size();
+    int64_t dim = inRow ? 1 : result[i];
     loops.size *= dim;
     std::array<int64_t, kMostPorts> stride;
     for (size_t k = 0; k < count; ++k) {
@@ -117,9 +120,27 @@ struct Run {
         in[k] = from[k] + at.offsets[k] * fromBytes[k];
       for (size_t k = 0; k < results; ++k)
         out[k] = to[k] + begin * toBytes[k];
-      kernel.function(in.data(), steps, out.data(), n);
+      kernel.function(in.data(), steps, out.data(), n, nullptr);
       begin += n;
       at.advance(n);
+    }
+  }
+
+  /// Rows of n elements, each in one call. `steps` are those within a row.
+  void rows(int64_t begin, int64_t end, int64_t n, const int64_t *steps) const {
+    Cursor at(loops, operands, begin);
+    std::array<const void *, kMostPorts> in;
+    std::array<void *, kMostPorts> out;
+    std::vector<char> storage(static_cast<size_t>(kernel.scratchBytes * (n + 16) + 64));
+    auto address = reinterpret_cast<uintptr_t>(storage.data());
+    char *scratch = storage.data() + (64 - address % 64) % 64;
+    for (; begin < end; ++begin) {
+      for (size_t k = 0; k < operands; ++k)
+        in[k] = from[k] + at.offsets[k] * fromBytes[k];
+      for (size_t k = 0; k < results; ++k)
+        out[k] = to[k] + begin * (kernel.rowResults[k] ? 1 : n) * toBytes[k];
+      kernel.function(in.data(), steps, out.data(), n, scratch);
+      at.advance(1);
     }
   }
 
@@ -147,7 +168,7 @@ struct Run {
       }
       for (size_t k = 0; k < results; ++k)
         out[k] = to[k] + begin * toBytes[k];
-      kernel.function(in.data(), steps.data(), out.data(), count);
+      kernel.function(in.data(), steps.data(), out.data(), count, nullptr);
       begin += count;
     }
   }
@@ -200,17 +221,31 @@ void runGenerated(KernelCall &call) {
           nameOf(kernel.operands[k]), ", found ", nameOf(in[k]->dtype()));
     shape = broadcastShapes(shape, in[k]->shape());
   }
-  Loops loops = planLoops(shape, in);
+  check(!kernel.rows || !shape.empty(), "rows of a scalar are reduced");
+  Shape rowShape = shape;
+  if (kernel.rows)
+    rowShape.back() = 1;
+  Loops loops = planLoops(shape, in, kernel.rows);
   Run run{kernel, loops, operands, results, {}, {}, {}, {}};
   for (size_t k = 0; k < operands; ++k) {
     run.from[k] = static_cast<const char *>(in[k]->raw());
     run.fromBytes[k] = bitsOf(kernel.operands[k]) / 8;
   }
+  std::array<int64_t, kMostPorts> steps;
+  for (size_t k = 0; k < operands; ++k)
+    steps[k] = in[k]->rank() > 0 && in[k]->dim(-1) != 1;
   for (size_t k = 0; k < results; ++k) {
-    run.to[k] = static_cast<char *>(resultTensor(call, k, kernel.results[k], shape).raw());
+    const Shape &own = kernel.rows && kernel.rowResults[k] ? rowShape : shape;
+    run.to[k] = static_cast<char *>(resultTensor(call, k, kernel.results[k], own).raw());
     run.toBytes[k] = bitsOf(kernel.results[k]) / 8;
   }
   int64_t grain = std::max<int64_t>(1024, 4 * kElementGrain / std::max<int64_t>(1, kernel.cost));
+  if (kernel.rows) {
+    int64_t n = shape.back();
+    parallel(loops.size, std::max<int64_t>(1, grain / std::max<int64_t>(1, n)),
+             [&](int64_t begin, int64_t end) { run.rows(begin, end, n, steps.data()); });
+    return;
+  }
   bool isShort = loops.rank > 1 && loops.dims[loops.rank - 1] < kShortRun;
   parallel(loops.size, grain, [&](int64_t begin, int64_t end) {
     isShort ? run.gathered(begin, end) : run.direct(begin, end);

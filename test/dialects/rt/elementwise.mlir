@@ -20,6 +20,40 @@ func.func @chain(%x: tensor<?x8xf32>, %b: tensor<8xf32>) -> (tensor<?x8xf32>, te
 
 // -----
 
+// The row form: the deviation of each row, and the rows without their means.
+// CHECK-LABEL: func.func @rows
+func.func @rows(%x: tensor<?x?xf32>) -> (tensor<?x?xf32>, tensor<?x1xf32>) {
+  // CHECK: rt.reduce add %{{.*}} : f32
+  // CHECK: rt.row_length : f32
+  %y:2 = rt.elementwise(%x) : (tensor<?x?xf32>) -> (tensor<?x?xf32>, tensor<?x1xf32>) {
+  ^bb0(%a: f32):
+    %sum = rt.reduce add %a : f32
+    %n = rt.row_length : f32
+    %mean = arith.divf %sum, %n : f32
+    %d = arith.subf %a, %mean : f32
+    %square = arith.mulf %d, %d : f32
+    %squares = rt.reduce add %square : f32
+    %deviation = math.sqrt %squares : f32
+    rt.yield %d, %deviation : f32, f32
+  }
+  return %y#0, %y#1 : tensor<?x?xf32>, tensor<?x1xf32>
+}
+
+// -----
+
+// (C5)
+func.func @row_shape(%x: tensor<2x8xf32>) {
+  // expected-error @below {{has results of different shapes}}
+  %y:2 = rt.elementwise(%x) : (tensor<2x8xf32>) -> (tensor<2x8xf32>, tensor<2x8xf32>) {
+  ^bb0(%a: f32):
+    %sum = rt.reduce add %a : f32
+    rt.yield %a, %sum : f32, f32
+  }
+  return
+}
+
+// -----
+
 // (C1)
 func.func @arguments(%x: tensor<2xf32>) {
   // expected-error @below {{has 1 operands, but the body takes 2}}
@@ -82,7 +116,7 @@ func.func @yield_type(%x: tensor<2xf32>) {
 
 // (C3)
 func.func @foreign(%x: tensor<2xf32>) {
-  // expected-error @below {{has 'onnx.none' in its body; expected arith and math alone}}
+  // expected-error @below {{has 'onnx.none' in its body; expected ops of arith and math, rt.reduce and rt.row_length alone}}
   %y = rt.elementwise(%x) : (tensor<2xf32>) -> tensor<2xf32> {
   ^bb0(%a: f32):
     %n = onnx.none

@@ -90,4 +90,43 @@ module attributes {onnx.opset_import = {ai.onnx = 21 : i64}} {
     %6 = onnx.node "Mul"(%5, %two) : (tensor<512xf32>, tensor<f32>) -> tensor<512xf32>
     return %0, %2, %4, %6 : tensor<?xf32>, tensor<2xi64>, tensor<?xi64>, tensor<512xf32>
   }
+
+  // Operators over rows join their neighbours: the sum before a normalisation, which others read as well.
+  // CHECK-LABEL: func.func @norm
+  // CHECK: %[[Y:.*]]:2 = rt.elementwise
+  // CHECK: %[[SUM:.*]] = arith.addf
+  // CHECK: rt.reduce add %[[SUM]] : f32
+  // CHECK: rt.row_length
+  // CHECK: rt.reduce add
+  // CHECK: rt.yield %[[SUM]], %{{.*}} : f32, f32
+  // CHECK: return %[[Y]]#0, %[[Y]]#1
+  func.func @norm(%x: tensor<?x32xf32, #onnx.dims<"n", "">>, %s: tensor<32xf32>, %b: tensor<32xf32>) -> (tensor<?x32xf32, #onnx.dims<"n", "">>, tensor<?x32xf32, #onnx.dims<"n", "">>) {
+    %0 = onnx.node "Add"(%x, %b) : (tensor<?x32xf32, #onnx.dims<"n", "">>, tensor<32xf32>) -> tensor<?x32xf32, #onnx.dims<"n", "">>
+    %1 = onnx.node "LayerNormalization"(%0, %s, %b) {axis = -1 : i64, epsilon = 1.0e-5 : f32} : (tensor<?x32xf32, #onnx.dims<"n", "">>, tensor<32xf32>, tensor<32xf32>) -> tensor<?x32xf32, #onnx.dims<"n", "">>
+    return %0, %1 : tensor<?x32xf32, #onnx.dims<"n", "">>, tensor<?x32xf32, #onnx.dims<"n", "">>
+  }
+
+  // What is computed once a row stands between the loops over it.
+  // CHECK-LABEL: func.func @rows
+  // CHECK: %[[Y:.*]]:2 = rt.elementwise(%{{.*}}) : (tensor<?x32xf32, #{{.*}}>) -> (tensor<?x1xf32, #{{.*}}>, tensor<?x32xf32, #{{.*}}>)
+  // CHECK: %[[TOP:.*]] = rt.reduce max
+  // CHECK: %[[ABS:.*]] = math.absf %[[TOP]] : f32
+  // CHECK: %[[Q:.*]] = arith.divf %{{.*}}, %[[ABS]] : f32
+  // CHECK: rt.yield %[[ABS]], %[[Q]] : f32, f32
+  func.func @rows(%x: tensor<?x32xf32, #onnx.dims<"n", "">>) -> (tensor<?x1xf32, #onnx.dims<"n", "">>, tensor<?x32xf32, #onnx.dims<"n", "">>) {
+    %0 = onnx.node "ReduceMax"(%x) {axes = array<i64: 1>} : (tensor<?x32xf32, #onnx.dims<"n", "">>) -> tensor<?x1xf32, #onnx.dims<"n", "">>
+    %1 = onnx.node "Abs"(%0) : (tensor<?x1xf32, #onnx.dims<"n", "">>) -> tensor<?x1xf32, #onnx.dims<"n", "">>
+    %2 = onnx.node "Div"(%x, %1) : (tensor<?x32xf32, #onnx.dims<"n", "">>, tensor<?x1xf32, #onnx.dims<"n", "">>) -> tensor<?x32xf32, #onnx.dims<"n", "">>
+    return %1, %2 : tensor<?x1xf32, #onnx.dims<"n", "">>, tensor<?x32xf32, #onnx.dims<"n", "">>
+  }
+
+  // Rows of what may repeat are not reduced: the sum would count its elements several times.
+  // CHECK-LABEL: func.func @unknown_rows
+  // CHECK-NOT: rt.elementwise
+  // CHECK: return
+  func.func @unknown_rows(%x: tensor<?x?xf32>, %y: tensor<?x?xf32>) -> tensor<?x?xf32> {
+    %0 = onnx.node "Softmax"(%x) {axis = -1 : i64} : (tensor<?x?xf32>) -> tensor<?x?xf32>
+    %1 = onnx.node "Add"(%0, %y) : (tensor<?x?xf32>, tensor<?x?xf32>) -> tensor<?x?xf32>
+    return %1 : tensor<?x?xf32>
+  }
 }

@@ -7,7 +7,7 @@
 // RUN: uoe-run bench %s --runs 1 --min-time 0 --dim n=1000 --no-fuse | FileCheck %s --check-prefix NONE
 
 // Both layers share one function: the bodies are equal, and bytes hold the bits of bool.
-// CHECK: llvm.func @elementwise_0(%{{.*}}: !llvm.ptr, %{{.*}}: !llvm.ptr, %{{.*}}: !llvm.ptr, %{{.*}}: i64)
+// CHECK: llvm.func @elementwise_0(%{{.*}}: !llvm.ptr, %{{.*}}: !llvm.ptr, %{{.*}}: !llvm.ptr, %{{.*}}: i64, %{{.*}}: !llvm.ptr)
 // CHECK: llvm.load %{{.*}} {alignment = 4 : i64} : !llvm.ptr -> vector<16xf32>
 // CHECK: arith.mulf %{{.*}}, %{{.*}} : vector<16xf32>
 // CHECK: arith.addf
