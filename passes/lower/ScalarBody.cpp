@@ -505,12 +505,16 @@ bool isLast(int64_t axis, int64_t rank) {
   return axis == -1 || axis == rank - 1;
 }
 
-/// Operators over rows: of one axis, the last, and of more than one element a row as far as is
-/// known.
+/// Rows of a known, smaller length do not pay (docs/execution.md). Those of one element would be
+/// row values.
+constexpr int64_t kShortestRow = 32;
+
+/// Operators over rows: of one axis, the last.
 bool hasRows(onnx::NodeOp node) {
   auto inputs = node.getInputs();
   auto type = cast<RankedTensorType>(inputs[0].getType());
-  if (type.getRank() == 0 || type.getShape().back() == 1)
+  if (type.getRank() == 0 ||
+      (!ShapedType::isDynamic(type.getShape().back()) && type.getShape().back() < kShortestRow))
     return false;
   if (!scalar::reducesRows(node)) {
     // Before opset 13 Softmax takes all axes from one on.
