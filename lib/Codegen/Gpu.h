@@ -23,6 +23,9 @@ mlir::gpu::GPUModuleOp buildGpuModule(mlir::ModuleOp module);
 /// The kernels in the LLVM dialect with NVVM's operations.
 mlir::LogicalResult lowerToNvvm(mlir::gpu::GPUModuleOp kernels);
 
+/// What emitPtx needs of a context: the LLVM and NVVM dialects' translations.
+void registerPtxTranslations(mlir::DialectRegistry &registry);
+
 /// PTX of kernels in that form, for a chip ("sm_80"). Fails with a diagnostic.
 mlir::FailureOr<std::string> emitPtx(mlir::gpu::GPUModuleOp kernels, llvm::StringRef chip);
 

@@ -56,6 +56,13 @@ LogicalResult codegen::lowerToNvvm(gpu::GPUModuleOp kernels) {
   return applyFullConversion(kernels, target, std::move(patterns));
 }
 
+void codegen::registerPtxTranslations(DialectRegistry &registry) {
+  registerBuiltinDialectTranslation(registry);
+  registerGPUDialectTranslation(registry);
+  registerLLVMDialectTranslation(registry);
+  registerNVVMDialectTranslation(registry);
+}
+
 FailureOr<std::string> codegen::emitPtx(gpu::GPUModuleOp kernels, StringRef chip) {
   static std::once_flag once;
   std::call_once(once, [] {
@@ -64,11 +71,6 @@ FailureOr<std::string> codegen::emitPtx(gpu::GPUModuleOp kernels, StringRef chip
     llvm::InitializeAllTargetMCs();
     llvm::InitializeAllAsmPrinters();
   });
-  MLIRContext *context = kernels.getContext();
-  registerBuiltinDialectTranslation(*context);
-  registerGPUDialectTranslation(*context);
-  registerLLVMDialectTranslation(*context);
-  registerNVVMDialectTranslation(*context);
   llvm::LLVMContext llvmContext;
   std::unique_ptr<llvm::Module> module = translateModuleToLLVMIR(kernels, llvmContext);
   if (!module)

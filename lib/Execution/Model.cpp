@@ -3,6 +3,8 @@
 #include "dialects/rt/Rt.h"
 #include "dialects/uoe/Uoe.h"
 #include "lib/Onnx/Model.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/Parser/Parser.h"
 #include "llvm/Support/MemoryBuffer.h"
@@ -12,6 +14,10 @@ using namespace mlir;
 
 void uoe::loadModelDialects(MLIRContext &context) {
   context.loadDialect<func::FuncDialect, onnx::OnnxDialect, UoeDialect, rtir::RtDialect>();
+  // Of bodies of rt.elementwise, loaded where a model has some.
+  DialectRegistry registry;
+  registry.insert<arith::ArithDialect, math::MathDialect>();
+  context.appendDialectRegistry(registry);
 }
 
 bool uoe::isOnnxModel(StringRef path, StringRef bytes) {

@@ -23,6 +23,11 @@ namespace {
 struct EmitPtxPass : uoe::impl::EmitPtxPassBase<EmitPtxPass> {
   using EmitPtxPassBase::EmitPtxPassBase;
 
+  void getDependentDialects(DialectRegistry &registry) const override {
+    EmitPtxPassBase::getDependentDialects(registry);
+    codegen::registerPtxTranslations(registry);
+  }
+
   void runOnOperation() override {
     // On a copy: the module itself stays as it is.
     OwningOpRef<ModuleOp> copy = getOperation().clone();
