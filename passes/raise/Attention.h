@@ -28,6 +28,8 @@ struct AttentionMatch {
   /// If not empty, the permutation that makes the key [.., T, D] from `key`.
   llvm::SmallVector<int64_t> keyPermutation;
   double scale = 1.0, softcap = 0.0;
+  /// Factors that are equal for all keys, [.., 1]: the query's, beside `scale`.
+  llvm::SmallVector<mlir::Value> factors, divisors;
   bool booleanZero = false;
   llvm::SmallVector<ScoreTerm> terms;
   /// Heads, where the products are over [B·H, S, D]; 0 otherwise.

@@ -77,6 +77,10 @@ struct CanonicalizeOnnx : uoe::impl::CanonicalizeOnnxPassBase<CanonicalizeOnnx> 
         ++recognised;
       return result;
     }
+    if (Simplified result = recogniseMask(graph, node, *weights); result.changed) {
+      ++recognised;
+      return result;
+    }
     if (rotary)
       if (Simplified result = recogniseRotary(graph, node, *weights); result.changed) {
         ++recognised;

@@ -24,6 +24,7 @@ Simplified recogniseLayerNorm(Graph &graph, onnx::NodeOp root);
 Simplified recogniseActivation(Graph &graph, onnx::NodeOp root);
 Simplified recogniseSoftmax(Graph &graph, onnx::NodeOp root);
 Simplified recogniseRotary(Graph &graph, onnx::NodeOp root, WeightReader &weights);
+Simplified recogniseMask(Graph &graph, onnx::NodeOp root, WeightReader &weights);
 /// Gemm as MatMul and Add; reshapes that only merge leading axes move behind products and biases.
 Simplified canonicalLinear(Graph &graph, onnx::NodeOp root);
 /// Transpositions move towards the outputs past what treats elements or axes alike; 1x1

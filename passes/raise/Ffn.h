@@ -37,7 +37,14 @@ struct FfnOutcome {
   std::optional<FfnMatch> match;
   std::optional<Reason> reason;
 };
-FfnOutcome matchFfn(onnx::NodeOp node, Facts &facts);
+/// An expert of a mixture (`expert`) may be narrower than its input without joining a residual.
+FfnOutcome matchFfn(onnx::NodeOp node, Facts &facts, bool expert = false);
+
+/// The operands of uoe.ffn, as nodes at the builder's position.
+struct FfnOperands {
+  mlir::Value up, gate, down, biasUp, biasGate, biasDown;
+};
+FfnOperands makeOperands(mlir::OpBuilder &builder, mlir::Location loc, const FfnMatch &match);
 
 /// The branch of an FFN that `value` is, if it is (columns of) a linear map with constant weights.
 std::optional<FfnBranch> matchBranch(mlir::Value value, Facts &facts);

@@ -169,6 +169,22 @@ Value raise::through(Value value, bool regroup, Nodes *trail) {
   return value;
 }
 
+Value raise::regrouped(Value value, Nodes *trail) {
+  while (auto node = value.getDefiningOp<NodeOp>()) {
+    if (Value next = throughOnce(value, true, trail)) {
+      value = next;
+      continue;
+    }
+    if (!(node.is("Reshape") || node.is("Unsqueeze") || node.is("Squeeze") || node.is("Flatten") ||
+          node.is("Expand") || node.is("Tile")))
+      return value;
+    if (trail)
+      trail->insert(node);
+    value = node.input(0);
+  }
+  return value;
+}
+
 //===----------------------------------------------------------------------===//
 // Making nodes
 //===----------------------------------------------------------------------===//
@@ -393,6 +409,26 @@ static bool isFeedForward(Operation *op) {
   return isa<FfnOp, MoeOp>(op);
 }
 
+// The mixture whose shared expert the block is: a feed-forward block that every token has, reading
+// what the mixture reads. Null for others.
+static Operation *mixtureOf(Operation *op, ArrayRef<Operation *> ops) {
+  auto ffn = dyn_cast<FfnOp>(op);
+  if (!ffn)
+    return nullptr;
+  Value input = regrouped(ffn.getInput());
+  for (Operation *other : ops) {
+    bool reads = false;
+    if (isa<MoeOp>(other))
+      other->walk([&](Operation *inner) {
+        for (Value operand : inner->getOperands())
+          reads |= isFloat(operand) && regrouped(operand) == input;
+      });
+    if (reads)
+      return other;
+  }
+  return nullptr;
+}
+
 void raise::numberLayers(Operation *function) {
   // Each graph (and subgraph) counts for itself.
   llvm::MapVector<Block *, SmallVector<Operation *>> blocks;
@@ -406,7 +442,12 @@ void raise::numberLayers(Operation *function) {
   Builder builder(function->getContext());
   for (auto &[block, ops] : blocks) {
     int64_t attentions = llvm::count_if(ops, [](Operation *op) { return isa<AttentionOp>(op); });
-    int64_t ffns = static_cast<int64_t>(ops.size()) - attentions;
+    // A shared expert belongs to its mixture's layer and does not count as a block of its own.
+    llvm::SmallMapVector<Operation *, Operation *, 8> shared;
+    for (Operation *op : ops)
+      if (Operation *moe = mixtureOf(op, ops))
+        shared.insert({op, moe});
+    int64_t ffns = static_cast<int64_t>(ops.size() - shared.size()) - attentions;
     // Several of one kind to each of the other (cross-attention; stacked or half-step feed-forward
     // blocks) share its layer; otherwise a feed-forward block ends a layer.
     int64_t perLayerA = ffns == 0 || (attentions && ffns % attentions == 0) ? 1
@@ -415,19 +456,23 @@ void raise::numberLayers(Operation *function) {
     int64_t perLayerF = attentions && ffns % attentions == 0 ? ffns / attentions : 1;
     int64_t a = 0, f = 0;
     llvm::StringMap<int64_t> used;
-    for (Operation *op : ops) {
-      bool attention = isa<AttentionOp>(op);
-      int64_t layer =
-          attention ? (perLayerA ? a / perLayerA : f) : f / std::max<int64_t>(perLayerF, 1);
-      ++(attention ? a : f);
-      std::string name = "layer." + std::to_string(layer) +
-                         (attention        ? ".attention"
-                          : isa<MoeOp>(op) ? ".moe"
-                                           : ".ffn");
+    auto label = [&](Operation *op, int64_t layer, StringRef kind) {
+      std::string name = ("layer." + Twine(layer) + "." + kind).str();
       if (int64_t n = used[name]++)
         name += "." + std::to_string(n);
       op->setDiscardableAttr("layer", builder.getI64IntegerAttr(layer));
       op->setDiscardableAttr("name", builder.getStringAttr(name));
+    };
+    for (Operation *op : ops) {
+      if (shared.contains(op))
+        continue;
+      bool attention = isa<AttentionOp>(op);
+      int64_t layer =
+          attention ? (perLayerA ? a / perLayerA : f) : f / std::max<int64_t>(perLayerF, 1);
+      ++(attention ? a : f);
+      label(op, layer, attention ? "attention" : isa<MoeOp>(op) ? "moe" : "ffn");
     }
+    for (auto [op, moe] : shared)
+      label(op, moe->getAttrOfType<IntegerAttr>("layer").getInt(), "shared");
   }
 }

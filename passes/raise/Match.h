@@ -59,6 +59,10 @@ mlir::Value through(mlir::Value value, bool regroup, Nodes *trail = nullptr);
 /// One step of `through`: the operand that `value` equals, or null.
 mlir::Value throughOnce(mlir::Value value, bool regroup, Nodes *trail = nullptr);
 
+/// The value that `value` holds, perhaps with rows repeated: through everything that only regroups,
+/// repeats or reorders them.
+mlir::Value regrouped(mlir::Value value, Nodes *trail = nullptr);
+
 /// A product of two activations, in any spelling: alpha · lhs · rhs, rhs transposed in its last two
 /// dimensions if `transposed`. Operands are float tensors (before dynamic quantisation, after
 /// static dequantisation).

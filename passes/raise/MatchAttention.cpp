@@ -42,6 +42,22 @@ static std::optional<double> factorOf(NodeOp node, Facts &facts, Value &operand)
   return std::nullopt;
 }
 
+// The node multiplies its operand by a value that is the same for all keys (one for each head,
+// mostly): that value and the operand.
+static Value sharedFactor(NodeOp node, Value &operand) {
+  if (!node || node.getInputs().size() != 2 || !(node.is("Mul") || node.is("Div")))
+    return {};
+  for (unsigned i : {1, 0}) {
+    Value factor = node.input(i);
+    operand = node.input(1 - i);
+    if ((node.is("Div") && i == 0) || rankOf(operand) < 3 || rankOf(factor) < 1 ||
+        rankOf(factor) > rankOf(operand) || sizeOf(factor, -1) != 1 || sizeOf(operand, -1) == 1)
+      continue;
+    return factor;
+  }
+  return {};
+}
+
 static Value peelNot(Value condition, bool &negated) {
   while (auto node = condition.getDefiningOp<NodeOp>()) {
     if (node.is("Not"))
@@ -69,6 +85,11 @@ struct Scores {
     double scale = 1.0, softcap = 0.0;
     bool inTanh = false;
     SmallVector<ScoreTerm> terms;
+    SmallVector<Value> factors, divisors;
+    /// Puts a column beside the scores, or null.
+    NodeOp sink;
+    /// Fills what it hides with a value that what is added further out can undo, or null.
+    NodeOp shallow;
     Nodes nodes;
     int64_t heads = 0;
     int steps = 0;
@@ -107,12 +128,34 @@ struct Scores {
         value = operand;
         continue;
       }
+      if (Value factor = sharedFactor(node, operand)) {
+        state.nodes.insert(node);
+        (node.is("Div") ? state.divisors : state.factors).push_back(factor);
+        value = operand;
+        continue;
+      }
+      if (!state.factors.empty() || !state.divisors.empty()) {
+        // What follows would have to be multiplied too, and factors of other ranks laid out anew.
+        fail("scores: " + Twine(describe(node)) +
+                 " stands between the product and a factor of several values",
+             node);
+        return std::nullopt;
+      }
       if (node.is("Add") || node.is("Sub"))
         return sum(node, std::move(state));
       if (node.is("Where")) {
         state.nodes.insert(node);
         if (!masked(node, value, state))
           return std::nullopt;
+        continue;
+      }
+      if (node.is("Concat") && node.getInputs().size() == 2 && !state.sink &&
+          (node.integer("axis", 0) == -1 || node.integer("axis", 0) == rankOf(value) - 1) &&
+          (sizeOf(node.input(0), -1) == 1) != (sizeOf(node.input(1), -1) == 1)) {
+        // A sink: one more score for each row that takes part in the softmax alone.
+        state.sink = node;
+        state.nodes.insert(node);
+        value = node.input(sizeOf(node.input(0), -1) == 1 ? 1 : 0);
         continue;
       }
       if (node.is("Tanh")) {
@@ -157,6 +200,13 @@ struct Scores {
         fail("softcap: " + Twine(describe(node)) + " adds to the scores within it", node);
         return std::nullopt;
       }
+      // Softmax does not see what is added to all scores of a row alike.
+      if (sizeOf(node.input(1 - i), -1) == 1 && sizeOf(node.getResult(0), -1) != 1 &&
+          llvm::all_of(branch.terms, [](auto &t) { return t.kind == ScoreTerm::add; })) {
+        if (auto result = run(node.input(i), std::move(branch)))
+          return result;
+        continue;
+      }
       ScoreTerm term{ScoreTerm::add, node.input(1 - i)};
       term.factor = node.is("Sub") ? -branch.scale : branch.scale;
       term.rank = rankOf(node.getResult(0));
@@ -188,6 +238,10 @@ struct Scores {
       term.fill = *fill * state.scale;
       term.rank = rankOf(node.getResult(0));
       term.scores = node.getResult(0);
+      // Where a later mask hides all others, a row sees the filled scores after all: as they were
+      // filled, while a bias would tell them apart. A lower fill swallows the scores in a sum, too.
+      if (!state.terms.empty() && term.fill > -6e4)
+        state.shallow = node;
       state.terms.push_back(term);
       value = node.input(i);
       return true;
@@ -236,6 +290,8 @@ struct Scores {
 
 struct Probabilities {
   Facts &facts;
+  /// The last column is a sink's, which the values do not have.
+  bool sink = false;
   int budget = 64;
   /// Values that equal the probabilities, outermost last; guards and masks met on the way.
   SmallVector<Value> equal = {};
@@ -293,6 +349,11 @@ struct Probabilities {
                   op == "DequantizeLinear";
       bool passing = op == "QuantizeLinear" || node.is("DynamicQuantizeLinear") ||
                      node.is("MatMulInteger") || node.is("Mul") || node.is("QLinearMatMul");
+      if (sink && node.is("Slice") && node.input(0) == p) {
+        auto starts = facts.integers(node.input(1));
+        same |= starts && starts->size() == 1 && (*starts)[0] == 0 && rankOf(result) == rankOf(p) &&
+                sizeOf(p, -2) == sizeOf(result, -2);
+      }
       if ((same && isFloat(result) && step(node, result)) || (passing && pass(node, result)) ||
           (node.is("Cast") && !llvm::is_contained(equal, p) && pass(node, result)))
         return true;
@@ -498,6 +559,43 @@ static void unstackQueries(AttentionMatch &match, Facts &facts) {
   match.query = strip(query, match.scale, match.nodes, facts);
 }
 
+// True if a product of activations is a few nodes behind the value, or ahead of it with what comes
+// of the value on its left: what is between is no matter.
+static bool nearProduct(Value start, Facts &facts, bool ahead) {
+  SmallVector<Value> queue{start};
+  llvm::SmallDenseSet<Value, 32> seen{start};
+  auto visit = [&](Value value) {
+    if (value && seen.size() < 48 && !facts.isConstant(value) && isFloat(value) &&
+        seen.insert(value).second)
+      queue.push_back(value);
+  };
+  for (size_t i = 0; i < queue.size(); ++i) {
+    if (!ahead) {
+      if (matchProduct(queue[i], facts))
+        return true;
+      auto node = queue[i].getDefiningOp<NodeOp>();
+      if (!node || node.is("Softmax") || matchLinearCore(queue[i], facts))
+        continue;
+      for (Value operand : node.getInputs())
+        visit(operand);
+      continue;
+    }
+    for (Operation *user : queue[i].getUsers()) {
+      auto node = dyn_cast<NodeOp>(user);
+      if (!node || node.getNumResults() == 0 || matchLinearCore(node.getResult(0), facts))
+        continue;
+      if (auto product = matchProduct(node.getResult(0), facts)) {
+        if (seen.contains(product->lhs))
+          return true;
+        continue;
+      }
+      for (Value result : node.getResults())
+        visit(result);
+    }
+  }
+  return false;
+}
+
 AttentionOutcome raise::matchAttention(NodeOp softmax, Facts &facts) {
   AttentionOutcome outcome;
   Value p = softmax.getResult(0);
@@ -509,10 +607,11 @@ AttentionOutcome raise::matchAttention(NodeOp softmax, Facts &facts) {
   };
   Scores scores{facts};
   auto state = scores.run(softmax.input(0), {});
-  Probabilities probabilities{facts};
+  Probabilities probabilities{facts, state && state->sink};
   probabilities.equal.push_back(p);
   bool consumed = probabilities.run(p);
-  if (!state && !consumed)
+  if (!state && !consumed &&
+      !(nearProduct(softmax.input(0), facts, false) && nearProduct(p, facts, true)))
     return outcome;
   if (!state)
     return miss(scores.failure ? scores.failure->text
@@ -531,6 +630,8 @@ AttentionOutcome raise::matchAttention(NodeOp softmax, Facts &facts) {
   match.scale = state->scale;
   match.softcap = state->inTanh ? state->softcap : 0.0;
   match.terms = std::move(state->terms);
+  match.factors = std::move(state->factors);
+  match.divisors = std::move(state->divisors);
   match.heads = state->heads;
   match.booleanZero = probabilities.guarded;
   match.nodes = std::move(state->nodes);
@@ -540,6 +641,10 @@ AttentionOutcome raise::matchAttention(NodeOp softmax, Facts &facts) {
   if (match.output.transposed)
     return miss("values: " + Twine(describe(match.output.core)) + " transposes them",
                 match.output.core);
+  if (state->shallow)
+    match.opaque = describe(state->shallow) + " hides scores less than what is added to them may";
+  if (state->sink)
+    match.opaque = describe(state->sink) + " puts a sink beside the scores";
   if (match.output.alpha != 1.0)
     match.opaque = "the product with the values is scaled";
   for (auto &mask : probabilities.masks) {
@@ -619,6 +724,10 @@ AttentionOutcome raise::matchAttention(NodeOp softmax, Facts &facts) {
       match.nodes.insert(more.begin(), more.end());
     }
   }
+  for (Value factor : llvm::concat<Value>(match.factors, match.divisors))
+    if (productRank != 4 || rankOf(match.query) != 4 || rankOf(factor) > 4 ||
+        facts.isConstant(match.query))
+      match.opaque = "the scores have a factor of several values that the queries cannot take";
   outcome.match = std::move(match);
   return outcome;
 }

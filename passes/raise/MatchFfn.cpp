@@ -264,21 +264,102 @@ static bool joinsResidual(Value value, Facts &facts) {
   return false;
 }
 
-FfnOutcome raise::matchFfn(NodeOp node, Facts &facts) {
+//===----------------------------------------------------------------------===//
+// What looks like a block
+//===----------------------------------------------------------------------===//
+
+// The input of a map of channels that no matrix product spells: a convolution with a kernel of one
+// element.
+static Value pointwiseInput(NodeOp node, Facts &facts) {
+  if (!node || !node.is("Conv") || !node.input(1) || !facts.isConstant(node.input(1)))
+    return {};
+  for (int64_t axis = 2; axis < rankOf(node.input(1)); ++axis)
+    if (sizeOf(node.input(1), axis) != 1)
+      return {};
+  return rankOf(node.input(1)) > 2 ? node.input(0) : Value();
+}
+
+// True if a linear map is behind the value, through an activation and nodes of one operand that is
+// no constant (products of two on both sides). `odd` becomes the first node on the way that is not
+// elementwise.
+static bool followsActivation(Value value, Facts &facts, Operation *&odd, bool &active,
+                              int &budget) {
+  while (--budget > 0) {
+    auto node = value.getDefiningOp<NodeOp>();
+    if (!node || facts.isConstant(value) || node->getNumRegions() > 0)
+      return false;
+    if (matchLinearCore(value, facts) || pointwiseInput(node, facts))
+      return true;
+    StringRef op = node.getOpType();
+    static constexpr StringLiteral activations[] = {"Relu",      "Gelu",      "Sigmoid",
+                                                    "Tanh",      "Swish",     "Erf",
+                                                    "Softplus",  "LeakyRelu", "Elu",
+                                                    "HardSwish", "Mish",      "HardSigmoid",
+                                                    "Where",     "Clip",      "PRelu",
+                                                    "Celu",      "Selu",      "BiasGelu",
+                                                    "FastGelu",  "QuickGelu", "ThresholdedRelu"};
+    active |= llvm::is_contained(activations, op);
+    SmallVector<Value> data;
+    for (Value operand : node.getInputs())
+      if (operand && isFloat(operand) && !facts.isConstant(operand))
+        data.push_back(operand);
+    // A change of layout is the reason only if nothing else is.
+    auto layout = [](Operation *at) {
+      auto node = cast<NodeOp>(at);
+      return node.is("Reshape") || node.is("Transpose");
+    };
+    if ((!isElementwise(node) || node.is("Reshape")) && !llvm::is_contained(activations, op) &&
+        (!odd || layout(odd)))
+      odd = node;
+    if (data.empty() || op == "Softmax" || op.contains("Attention") || op.starts_with("Gather") ||
+        op == "Concat" || op.starts_with("Scatter"))
+      return false;
+    for (Value operand : ArrayRef(data).drop_front())
+      if (operand != data.front() && ((op != "Mul" && op != "Where") ||
+                                      !followsActivation(operand, facts, odd, active, budget)))
+        return false;
+    value = data.front();
+  }
+  return false;
+}
+
+// Why the node is no down-projection, if it is one of an unknown form.
+static std::optional<Reason> oddBlock(NodeOp node, Value hidden, Facts &facts) {
+  Operation *odd = nullptr;
+  bool active = false;
+  int budget = 48;
+  if (!followsActivation(hidden, facts, odd, active, budget) || !active)
+    return std::nullopt;
+  if (pointwiseInput(node, facts))
+    return Reason{"linear: " + describe(node) + " is a convolution over groups or positions", node};
+  if (odd)
+    return Reason{"activation: " + describe(odd) + " stands between the two linear maps", odd};
+  return Reason{"activation: the function before " + describe(node) + " is none that is known",
+                node};
+}
+
+FfnOutcome raise::matchFfn(NodeOp node, Facts &facts, bool expert) {
   FfnOutcome outcome;
   if (node.getNumResults() == 0)
     return outcome;
   auto down = matchLinearCore(node.getResult(0), facts);
-  if (!down)
+  if (!down) {
+    if (Value hidden = pointwiseInput(node, facts))
+      outcome.reason = oddBlock(node, hidden, facts);
     return outcome;
+  }
   Trace trace{facts, {}, {}, {}, std::nullopt, false};
   if (!trace.run(down->input)) {
     if (!trace.branches.empty() && trace.unknownOperator)
       outcome.reason = Reason{"activation: " + trace.failure->text, trace.failure->at};
+    else
+      outcome.reason = oddBlock(node, down->input, facts);
     return outcome;
   }
-  if (trace.branches.empty() || trace.branches.size() > 2)
+  if (trace.branches.empty() || trace.branches.size() > 2) {
+    outcome.reason = oddBlock(node, down->input, facts);
     return outcome;
+  }
   auto miss = [&](std::string text, Operation *at = nullptr) {
     outcome.reason = Reason{std::move(text), at ? at : node.getOperation()};
     return outcome;
@@ -356,7 +437,7 @@ FfnOutcome raise::matchFfn(NodeOp node, Facts &facts) {
   extendOutput(match, facts);
   if (!alignInput(match))
     return miss("shape: the leading dimensions of the input cannot be followed to the result");
-  if (hiddenSize <= d && !joinsResidual(match.root, facts))
+  if (hiddenSize <= d && !expert && !joinsResidual(match.root, facts))
     return miss("shape: " + std::to_string(d) + " to " + std::to_string(hiddenSize) +
                 " and back without a residual connection");
   outcome.match = std::move(match);

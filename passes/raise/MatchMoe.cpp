@@ -56,23 +56,6 @@ static Operation *extent(NodeOp topk, Nodes &nodes) {
 // Experts by index
 //===----------------------------------------------------------------------===//
 
-// Through everything that only regroups, repeats or reorders rows.
-static Value regrouped(Value value, Nodes *trail = nullptr) {
-  while (auto node = value.getDefiningOp<NodeOp>()) {
-    if (Value next = throughOnce(value, true, trail)) {
-      value = next;
-      continue;
-    }
-    if (!(node.is("Reshape") || node.is("Unsqueeze") || node.is("Squeeze") || node.is("Flatten") ||
-          node.is("Expand") || node.is("Tile")))
-      return value;
-    if (trail)
-      trail->insert(node);
-    value = node.input(0);
-  }
-  return value;
-}
-
 // The choice picks entries of a constant: Gather(c, choice) along axis 0, or GatherND(c, [..., 1]).
 static NodeOp pickedConstant(Value value, int64_t rank, Nodes &within, Facts &facts, Nodes &trail,
                              bool &transposed) {
@@ -213,8 +196,8 @@ struct Gating {
 };
 
 // How the weights come from the logits. TopK chooses among `softmax(logits)`, `sigmoid(logits)` or
-// the logits themselves.
-static std::optional<Gating> gatingOf(NodeOp topk, Value &logits, Nodes &nodes) {
+// the logits themselves. `weights` becomes the value that holds them.
+static std::optional<Gating> gatingOf(NodeOp topk, Value &logits, Value &weights, Nodes &nodes) {
   Value chosenFrom = through(topk.input(0), true, &nodes), values = topk->getResult(0);
   auto squash = chosenFrom.getDefiningOp<NodeOp>();
   bool softmax = squash && squash.is("Softmax"), sigmoid = squash && squash.is("Sigmoid");
@@ -232,11 +215,14 @@ static std::optional<Gating> gatingOf(NodeOp topk, Value &logits, Nodes &nodes) 
       if (!node)
         continue;
       // Softmax over the chosen logits is softmax over all, divided by the sum of the chosen.
-      if (node.is("Softmax") && !gating)
+      if (node.is("Softmax") && !gating) {
+        weights = node.getResult(0);
         return Gating{Scoring::softmax, true};
+      }
       if (node.is("Div") && node.input(0) == values) {
         Value sum = node.input(1);
         while (auto inner = sum.getDefiningOp<NodeOp>()) {
+          weights = node.getResult(0);
           if (inner.is("ReduceSum") && inner.input(0) == values)
             return gating ? std::optional(Gating{gating->scoring, true}) : std::nullopt;
           if (!(inner.is("Add") || inner.is("Max") || inner.is("Clip") || inner.is("Cast")))
@@ -251,6 +237,7 @@ static std::optional<Gating> gatingOf(NodeOp topk, Value &logits, Nodes &nodes) 
       break;
     values = next->getResult(0);
   }
+  weights = values;
   return gating;
 }
 
@@ -259,12 +246,16 @@ static std::optional<Gating> gatingOf(NodeOp topk, Value &logits, Nodes &nodes) 
 //===----------------------------------------------------------------------===//
 
 // Finds the operands; a reason if it cannot.
-static std::string operands(MoeMatch &match, Nodes &within, Facts &facts) {
-  auto gating = gatingOf(match.topk, match.scores, match.nodes);
+static std::string operands(MoeMatch &match, ArrayRef<FfnMatch> blocks, Nodes &within,
+                            Facts &facts) {
+  Value weights;
+  auto gating = gatingOf(match.topk, match.scores, weights, match.nodes);
   if (!gating)
     return "the weights of the chosen experts are not a function of their scores that is known";
   match.scoring = gating->scoring;
   match.normalized = gating->normalized;
+  if (!blocks.empty())
+    return matchDispatch(match, blocks, weights, within, facts, match.input);
   SmallVector<std::pair<NodeOp, StackedBranch>> products;
   for (Operation *op : within)
     if (auto node = dyn_cast<NodeOp>(op); node && node.is("MatMul"))
@@ -325,7 +316,103 @@ static std::string operands(MoeMatch &match, Nodes &within, Facts &facts) {
   return "no chain of two products with chosen matrices";
 }
 
+//===----------------------------------------------------------------------===//
+// All experts for all tokens
+//===----------------------------------------------------------------------===//
+
+// Collects what makes `value` of `source`; true if a product with a constant matrix for each of the
+// experts is among it.
+static bool collectExperts(Value value, Value source, int64_t experts, Facts &facts, Nodes &nodes) {
+  SmallVector<Value> queue{value};
+  bool product = false;
+  for (size_t i = 0; i < queue.size() && i < 256; ++i) {
+    auto node = queue[i].getDefiningOp<NodeOp>();
+    if (!node || through(queue[i], true) == source || facts.isConstant(queue[i]) ||
+        !nodes.insert(node))
+      continue;
+    for (Value operand : node.getInputs()) {
+      product |= node.is("MatMul") && rankOf(operand) == 3 && sizeOf(operand, 0) == experts &&
+                 facts.isConstant(operand);
+      if (isFloat(operand))
+        queue.push_back(operand);
+    }
+  }
+  return product;
+}
+
+// The gates, 0 for the experts that were not chosen, weigh the results of all experts, and a sum
+// over the experts follows. The sum, or null.
+static Operation *weighedSum(Operation *gates, Value source, int64_t experts, Facts &facts,
+                             Nodes &nodes) {
+  Value value = gates->getResult(0);
+  bool weighed = false;
+  for (int steps = 0; steps < 12 && value.hasOneUse(); ++steps) {
+    auto user = dyn_cast<NodeOp>(*value.user_begin());
+    if (!user || user->getNumResults() != 1 || user->getBlock() != gates->getBlock())
+      return nullptr;
+    nodes.insert(user);
+    if (user.is("Mul") && !weighed) {
+      Value other = user.input(0) == value ? user.input(1) : user.input(0);
+      weighed = collectExperts(other, source, experts, facts, nodes);
+      if (!weighed)
+        return nullptr;
+    } else if (user.is("ReduceSum") && weighed) {
+      return user;
+    } else if (!(user.is("Reshape") || user.is("Transpose") || user.is("Unsqueeze") ||
+                 user.is("Squeeze") || user.is("Cast") || user.is("Identity"))) {
+      return nullptr;
+    }
+    value = user.getResult(0);
+  }
+  return nullptr;
+}
+
+// The block, as its spelling alone.
+static std::optional<MoeMatch> denseMixture(NodeOp topk, int64_t k, Operation *end,
+                                            const Nodes &within, Facts &facts) {
+  MoeMatch match;
+  match.topk = topk;
+  match.k = k;
+  match.nodes.insert(within.begin(), within.end());
+  Value weights;
+  auto gating = gatingOf(topk, match.scores, weights, match.nodes);
+  auto router = matchLinear(match.scores, facts);
+  if (!router || !isa<NodeOp>(end) || end->getNumResults() != 1)
+    return std::nullopt;
+  match.input = through(router->input, true);
+  Operation *sum = weighedSum(end, match.input, sizeOf(topk.input(0), -1), facts, match.nodes);
+  if (!sum)
+    return std::nullopt;
+  if (gating) {
+    match.scoring = gating->scoring;
+    match.normalized = gating->normalized;
+  }
+  match.root = sum->getResult(0);
+  match.opaque = "all experts run on all tokens";
+  return match;
+}
+
+// Experts chosen one at a time, as sparse mixers do, are seen and not raised.
+static MoeOutcome oneAtATime(NodeOp argmax, Facts &facts) {
+  MoeOutcome outcome;
+  Nodes within;
+  extent(argmax, within);
+  int64_t picked = llvm::count_if(within, [&](Operation *op) {
+    auto node = dyn_cast<NodeOp>(op);
+    return node && (node.is("Gather") || node.is("GatherND")) && rankOf(node.input(0)) >= 3 &&
+           facts.isConstant(node.input(0));
+  });
+  if (picked >= 2)
+    outcome.reason =
+        Reason{"choice: by " + describe(argmax) +
+                   ", one expert after the other; only the k highest scores have a form",
+               argmax};
+  return outcome;
+}
+
 MoeOutcome raise::matchMoe(NodeOp topk, Facts &facts) {
+  if (topk.is("ArgMax"))
+    return oneAtATime(topk, facts);
   MoeOutcome outcome;
   auto k = facts.integers(topk.input(1));
   int64_t rank = rankOf(topk.input(0)), axis = topk.integer("axis", -1);
@@ -337,6 +424,7 @@ MoeOutcome raise::matchMoe(NodeOp topk, Facts &facts) {
   int64_t picked = 0, blocks = 0;
   Operation *evidence = nullptr;
   Nodes traced;
+  std::vector<FfnMatch> experts;
   for (Operation *op : within) {
     auto node = dyn_cast<NodeOp>(op);
     if (!node)
@@ -347,7 +435,8 @@ MoeOutcome raise::matchMoe(NodeOp topk, Facts &facts) {
       evidence = evidence ? evidence : op;
     }
     if (end && node->getNumResults() > 0) {
-      if (auto ffn = matchFfn(node, facts).match) {
+      if (auto ffn = matchFfn(node, facts, true).match) {
+        experts.push_back(std::move(*ffn));
         ++blocks;
         evidence = evidence ? evidence : op;
       }
@@ -364,8 +453,19 @@ MoeOutcome raise::matchMoe(NodeOp topk, Facts &facts) {
       }
     }
   }
-  if (picked < 2 && blocks < 2)
+  if (picked < 2 && blocks < 2) {
+    if (!end)
+      return outcome;
+    outcome.match = denseMixture(topk, (*k)[0], end, within, facts);
+    int64_t maps = llvm::count_if(within, [&](Operation *op) {
+      return op->getNumResults() && matchLinearCore(op->getResult(0), facts);
+    });
+    if (!outcome.match && maps > 1)
+      outcome.reason = Reason{"experts: the choice decides what " + std::to_string(maps) +
+                                  " linear maps read, in no form that is known",
+                              topk};
     return outcome;
+  }
   if (!end) {
     outcome.reason =
         Reason{"extent: no node through which all of the choice's effects go", evidence};
@@ -375,10 +475,11 @@ MoeOutcome raise::matchMoe(NodeOp topk, Facts &facts) {
   match.topk = topk;
   match.k = (*k)[0];
   match.root = end->getResult(0);
-  if (picked >= 2)
-    match.opaque = operands(match, within, facts);
+  if (picked >= 2 || !experts.empty())
+    match.opaque =
+        operands(match, picked >= 2 ? ArrayRef<FfnMatch>() : ArrayRef(experts), within, facts);
   else
-    match.opaque = "experts are spelled one by one";
+    match.opaque = "experts are spelled one by one, for a choice that was fixed";
   match.nodes.insert(within.begin(), within.end());
   match.nodes.insert(traced.begin(), traced.end());
   // The choice's effects may join before the sum over the chosen: where they are weighted.

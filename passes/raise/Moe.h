@@ -1,6 +1,7 @@
 // Recognition of mixtures of experts that a model came with.
 #pragma once
 #include "passes/raise/Ffn.h"
+#include <vector>
 
 namespace uoe::raise {
 
@@ -25,6 +26,9 @@ struct MoeMatch {
   mlir::Value input, scores;
   StackedBranch up, down;
   std::optional<StackedBranch> gate;
+  /// Experts that the model spells one after the other, by their numbers; `up`, `gate` and `down`
+  /// are then not set.
+  std::vector<FfnMatch> experts;
   mlir::Value root;
   Nodes nodes;
   /// Why the operands cannot be given; the block is then its spelling alone.
@@ -36,9 +40,17 @@ struct MoeOutcome {
   std::optional<Reason> reason;
 };
 
-/// Outcome for one TopK: a match, a reason if its choice selects among constant matrices, or
-/// neither.
+/// Outcome for one TopK (or ArgMax): a match, a reason if its choice selects among constant
+/// matrices, or neither.
 MoeOutcome matchMoe(onnx::NodeOp topk, Facts &facts);
+
+/// Finds the experts of a mixture spelled one after the other: for each expert the tokens that
+/// chose it are looked up, sent through a feed-forward block, weighted, and added into their rows.
+/// `blocks` are the feed-forward blocks within, `gates` the weights of the chosen [T, k], `scores`
+/// the number of experts. Sets `match.experts` and `tokens`, the rows that the experts read; a
+/// reason if some step is another.
+std::string matchDispatch(MoeMatch &match, mlir::ArrayRef<FfnMatch> blocks, mlir::Value gates,
+                          const Nodes &within, Facts &facts, mlir::Value &tokens);
 
 /// True for an operator that holds a mixture of experts.
 bool isFusedMoe(onnx::NodeOp node);

@@ -124,6 +124,10 @@ struct Raiser {
     Value query, key, value, bias;
     if (match.opaque.empty() && element) {
       query = operand(builder, loc, match, match.query, element);
+      for (Value factor : match.factors)
+        query = makeBinary(builder, loc, "Mul", query, makeCast(builder, loc, factor, element));
+      for (Value divisor : match.divisors)
+        query = makeBinary(builder, loc, "Div", query, makeCast(builder, loc, divisor, element));
       key = match.key;
       if (!match.keyPermutation.empty())
         key = makeTranspose(builder, loc, key, match.keyPermutation);

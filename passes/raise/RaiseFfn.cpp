@@ -12,14 +12,11 @@ using namespace uoe;
 using namespace uoe::raise;
 using onnx::NodeOp;
 
-static void raiseOne(FfnMatch &match) {
-  Operation *last = match.root.getDefiningOp();
-  OpBuilder builder(last);
-  Location loc = blockLoc(last);
-  auto weight = [&](FfnBranch &branch) {
+FfnOperands raise::makeOperands(OpBuilder &builder, Location loc, const FfnMatch &match) {
+  auto weight = [&](const FfnBranch &branch) {
     return makeSlice(builder, loc, branch.linear.weight(builder), 1, branch.start, branch.size);
   };
-  auto bias = [&](FfnBranch &branch) {
+  auto bias = [&](const FfnBranch &branch) {
     // The branch's own bias covers all columns of a packed product; a fused activation's only its
     // own.
     Value own = makeBias(builder, loc, branch.linear, {}, branch.start, branch.size);
@@ -28,18 +25,29 @@ static void raiseOne(FfnMatch &match) {
     Value extra = makeBias(builder, loc, Linear(), branch.extraBias, 0, branch.size);
     return own ? makeNode(builder, loc, "Add", {own, extra}, own.getType()) : extra;
   };
-  Value up = weight(match.up), biasUp = bias(match.up), gate, biasGate;
+  FfnOperands made;
+  made.up = weight(match.up);
+  made.biasUp = bias(match.up);
   if (match.gate) {
-    gate = weight(*match.gate);
-    biasGate = bias(*match.gate);
+    made.gate = weight(*match.gate);
+    made.biasGate = bias(*match.gate);
   }
-  Value down = makeScaled(builder, loc, match.down.weight(builder), match.factor);
-  Value biasDown = makeBias(builder, loc, match.down, match.downBiases, 0, match.down.out);
+  made.down = makeScaled(builder, loc, match.down.weight(builder), match.factor);
+  made.biasDown = makeBias(builder, loc, match.down, match.downBiases, 0, match.down.out);
+  return made;
+}
+
+static void raiseOne(FfnMatch &match) {
+  Operation *last = match.root.getDefiningOp();
+  OpBuilder builder(last);
+  Location loc = blockLoc(last);
+  FfnOperands made = makeOperands(builder, loc, match);
   if (match.flattens)
     match.input =
         makeReshape(builder, loc, match.input, {ShapedType::kDynamic, match.up.linear.in});
-  auto ffn = FfnOp::create(builder, loc, match.root.getType(), match.activation, match.input, up,
-                           gate, down, biasUp, biasGate, biasDown);
+  auto ffn =
+      FfnOp::create(builder, loc, match.root.getType(), match.activation, match.input, made.up,
+                    made.gate, made.down, made.biasUp, made.biasGate, made.biasDown);
   outline(movable(match.nodes, match.root), match.root, ffn.getSpelling(), ffn->getResults());
 }
 

@@ -22,12 +22,42 @@ static Value biasOf(OpBuilder &builder, Location loc, const StackedBranch &branc
   return branch.bias ? makeSlice(builder, loc, branch.bias, 1, branch.start, branch.size) : Value();
 }
 
+// Experts that are spelled one after the other, stacked.
+static FfnOperands stacked(OpBuilder &builder, Location loc, ArrayRef<FfnMatch> experts) {
+  SmallVector<FfnOperands> all;
+  for (const FfnMatch &expert : experts)
+    all.push_back(makeOperands(builder, loc, expert));
+  auto stack = [&](Value FfnOperands::*member) {
+    SmallVector<Value> parts;
+    for (FfnOperands &one : all) {
+      if (!(one.*member))
+        return Value();
+      parts.push_back(makeUnsqueeze(builder, loc, one.*member, 0));
+    }
+    auto part = cast<RankedTensorType>(parts.front().getType());
+    SmallVector<int64_t> shape(part.getShape());
+    shape[0] = static_cast<int64_t>(parts.size());
+    return makeNode(builder, loc, "Concat", parts,
+                    RankedTensorType::get(shape, part.getElementType()),
+                    builder.getNamedAttr("axis", builder.getI64IntegerAttr(0)));
+  };
+  return {stack(&FfnOperands::up),       stack(&FfnOperands::gate),
+          stack(&FfnOperands::down),     stack(&FfnOperands::biasUp),
+          stack(&FfnOperands::biasGate), stack(&FfnOperands::biasDown)};
+}
+
 static void raiseOne(MoeMatch &match) {
   Operation *last = match.root.getDefiningOp();
   OpBuilder builder(last);
   Location loc = blockLoc(last);
   Value input, scores, up, gate, down, biasUp, biasGate, biasDown;
-  if (match.opaque.empty()) {
+  if (match.opaque.empty() && !match.experts.empty()) {
+    input = match.input;
+    scores = match.scores;
+    FfnOperands made = stacked(builder, loc, match.experts);
+    up = made.up, gate = made.gate, down = made.down;
+    biasUp = made.biasUp, biasGate = made.biasGate, biasDown = made.biasDown;
+  } else if (match.opaque.empty()) {
     input = match.input;
     scores = match.scores;
     up = matrixOf(builder, loc, match.up);
@@ -70,7 +100,8 @@ struct RaiseMoePass : uoe::impl::RaiseMoePassBase<RaiseMoePass> {
     getOperation().walk<WalkOrder::PreOrder>([&](Operation *op) {
       if (isa<FfnOp, AttentionOp, MoeOp>(op))
         return WalkResult::skip();
-      if (auto node = dyn_cast<NodeOp>(op); node && (node.is("TopK") || isFusedMoe(node)))
+      if (auto node = dyn_cast<NodeOp>(op);
+          node && (node.is("TopK") || node.is("ArgMax") || isFusedMoe(node)))
         nodes.push_back(node);
       return WalkResult::advance();
     });

@@ -89,6 +89,8 @@ static llvm::json::Object json(Operation *op) {
       op->getRegion(0).empty() ? 0 : op->getRegion(0).front().getOperations().size() - 1);
   if (auto ffn = dyn_cast<FfnOp>(op)) {
     object["kind"] = "ffn";
+    if (nameOf(op).contains(".shared"))
+      object["shared"] = true; // a mixture's expert that every token has
     object["activation"] = stringifyActivation(ffn.getActivation());
     object["gated"] = ffn.getGate() != nullptr;
     object["biases"] = ffn.getBiasUp() || ffn.getBiasGate() || ffn.getBiasDown();
@@ -152,7 +154,7 @@ struct RaiseReportPass : uoe::impl::RaiseReportPassBase<RaiseReportPass> {
           missed.push_back({"attention", op, *outcome.reason});
         else if (outcome.match)
           missed.push_back({"attention", op, Reason{"not raised yet; run raise-attention", op}});
-      } else if (node.is("TopK")) {
+      } else if (node.is("TopK") || node.is("ArgMax")) {
         MoeOutcome outcome = matchMoe(node, facts);
         if (outcome.reason)
           missed.push_back({"moe", op, *outcome.reason});

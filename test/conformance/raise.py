@@ -7,7 +7,8 @@
 
 Expected: as many layers as the table below says (2 unless it does), each with one feed-forward block or mixture, and one attention (two in a
 decoder with cross-attention). Models outside the table are held to: layers without a gap, each with one
-feed-forward block or mixture (--ffn-per-layer) and one or two attentions.
+feed-forward block or mixture (--ffn-per-layer) and one or two attentions. An expert that all tokens share with
+a mixture belongs to the mixture and is not counted.
 """
 import argparse
 import collections
@@ -56,7 +57,8 @@ def check_counts(name, report, known, per_layer):
     if not known:
         by_layer = collections.defaultdict(collections.Counter)
         for block in report["blocks"]:
-            by_layer[block["layer"]]["attention" if block["kind"] == "attention" else "ffn"] += 1
+            kind = "shared" if block.get("shared") else "attention" if block["kind"] == "attention" else "ffn"
+            by_layer[block["layer"]][kind] += 1
         if not by_layer or sorted(by_layer) != list(range(len(by_layer))):
             return f"layers {sorted(by_layer)}"
         for layer, count in by_layer.items():

@@ -267,3 +267,64 @@ module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
     return %o : tensor<?x2x?x8xf32>
   }
 }
+
+// -----
+
+// A factor for each head (a learned temperature) is the queries'.
+// CHECK-LABEL: func.func @temperature
+// CHECK: %[[Q:.*]] = onnx.node "Mul"(%arg0, %arg3) attributes {uoe.operand} : (tensor<?x4x?x8xf32>, tensor<4x1x1xf32>)
+// CHECK: uoe.attention %[[Q]], %arg1, %arg2 bias(%arg4)
+module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
+  func.func @temperature(%q: tensor<?x4x?x8xf32>, %k: tensor<?x4x?x8xf32>, %v: tensor<?x4x?x8xf32>, %t: tensor<4x1x1xf32>, %m: tensor<?x1x?x?xf32>) -> tensor<?x4x?x8xf32> {
+    %kt = onnx.node "Transpose"(%k) {perm = array<i64: 0, 1, 3, 2>} : (tensor<?x4x?x8xf32>) -> tensor<?x4x8x?xf32>
+    %s = onnx.node "MatMul"(%q, %kt) : (tensor<?x4x?x8xf32>, tensor<?x4x8x?xf32>) -> tensor<?x4x?x?xf32>
+    %w = onnx.node "Mul"(%s, %t) : (tensor<?x4x?x?xf32>, tensor<4x1x1xf32>) -> tensor<?x4x?x?xf32>
+    %b = onnx.node "Add"(%w, %m) : (tensor<?x4x?x?xf32>, tensor<?x1x?x?xf32>) -> tensor<?x4x?x?xf32>
+    %p = onnx.node "Softmax"(%b) {axis = -1 : i64} : (tensor<?x4x?x?xf32>) -> tensor<?x4x?x?xf32>
+    %y = onnx.node "MatMul"(%p, %v) : (tensor<?x4x?x?xf32>, tensor<?x4x?x8xf32>) -> tensor<?x4x?x8xf32>
+    return %y : tensor<?x4x?x8xf32>
+  }
+}
+
+// -----
+
+// A sink: one more score for each row, whose probability is dropped. The block is its spelling alone. What is subtracted from all scores of a row,
+// the largest one, does not matter to the softmax.
+// CHECK-LABEL: func.func @sink
+// CHECK: uoe.attention attributes {layer = 0 : i64, name = "layer.0.attention"} spelled {
+// CHECK: "Concat"
+// CHECK: "ReduceMax"
+// CHECK: uoe.yield
+// REASON: layer.0.attention: spelling only
+module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
+  func.func @sink(%q: tensor<2x4x3x8xf32>, %k: tensor<2x4x3x8xf32>, %v: tensor<2x4x3x8xf32>, %sink: tensor<2x4x3x1xf32>) -> tensor<2x4x3x8xf32> {
+    %zero = onnx.node "Constant"() {value = dense<0> : tensor<1xi64>} : () -> tensor<1xi64>
+    %end = onnx.node "Constant"() {value = dense<-1> : tensor<1xi64>} : () -> tensor<1xi64>
+    %kt = onnx.node "Transpose"(%k) {perm = array<i64: 0, 1, 3, 2>} : (tensor<2x4x3x8xf32>) -> tensor<2x4x8x3xf32>
+    %s = onnx.node "MatMul"(%q, %kt) : (tensor<2x4x3x8xf32>, tensor<2x4x8x3xf32>) -> tensor<2x4x3x3xf32>
+    %c = onnx.node "Concat"(%s, %sink) {axis = -1 : i64} : (tensor<2x4x3x3xf32>, tensor<2x4x3x1xf32>) -> tensor<2x4x3x4xf32>
+    %max = onnx.node "ReduceMax"(%c, %end) {keepdims = 1 : i64} : (tensor<2x4x3x4xf32>, tensor<1xi64>) -> tensor<2x4x3x1xf32>
+    %d = onnx.node "Sub"(%c, %max) : (tensor<2x4x3x4xf32>, tensor<2x4x3x1xf32>) -> tensor<2x4x3x4xf32>
+    %p = onnx.node "Softmax"(%d) {axis = -1 : i64} : (tensor<2x4x3x4xf32>) -> tensor<2x4x3x4xf32>
+    %r = onnx.node "Slice"(%p, %zero, %end, %end) : (tensor<2x4x3x4xf32>, tensor<1xi64>, tensor<1xi64>, tensor<1xi64>) -> tensor<2x4x3x3xf32>
+    %y = onnx.node "MatMul"(%r, %v) : (tensor<2x4x3x3xf32>, tensor<2x4x3x8xf32>) -> tensor<2x4x3x8xf32>
+    return %y : tensor<2x4x3x8xf32>
+  }
+}
+
+// -----
+
+// Whatever stands between two products is named, on both sides of the softmax.
+// CHECK-LABEL: func.func @sine
+// CHECK-NOT: uoe.attention
+// REASON: missed attention at Softmax 'p': scores: Sin 'odd' stands between the product and the softmax
+module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
+  func.func @sine(%q: tensor<?x4x?x8xf32>, %k: tensor<?x4x8x?xf32>, %v: tensor<?x4x?x8xf32>) -> tensor<?x4x?x8xf32> {
+    %s = onnx.node "MatMul"(%q, %k) : (tensor<?x4x?x8xf32>, tensor<?x4x8x?xf32>) -> tensor<?x4x?x?xf32>
+    %o = onnx.node "Sin"(%s) fields {name = "odd"} : (tensor<?x4x?x?xf32>) -> tensor<?x4x?x?xf32>
+    %p = onnx.node "Softmax"(%o) {axis = -1 : i64} fields {name = "p"} : (tensor<?x4x?x?xf32>) -> tensor<?x4x?x?xf32>
+    %c = onnx.node "Cos"(%p) : (tensor<?x4x?x?xf32>) -> tensor<?x4x?x?xf32>
+    %y = onnx.node "MatMul"(%c, %v) : (tensor<?x4x?x?xf32>, tensor<?x4x?x8xf32>) -> tensor<?x4x?x8xf32>
+    return %y : tensor<?x4x?x8xf32>
+  }
+}
