@@ -395,27 +395,107 @@ static Simplified rotateFirst(Graph &graph, NodeOp root) {
 // Products
 //===----------------------------------------------------------------------===//
 
-/// A convolution over a sequence whose kernel is one element is a matrix for each position.
-static Simplified pointwise(Graph &graph, NodeOp root) {
-  Value x = root.input(0), kernel = root.input(1), bias = root.input(2);
-  if (!x || !kernel || graph.rank(x) != 3 || graph.rank(kernel) != 3 ||
-      root.integer("group", 1) != 1 || graph.size(kernel, 2) != 1 ||
-      !isConstantExpression(graph, kernel) || (bias && !isConstantExpression(graph, bias)))
-    return Simplified::none();
+/// True for a convolution that is a matrix for each position: a kernel of one element, no groups.
+static bool isPointwise(Graph &graph, NodeOp node) {
+  if (!node || !node.is("Conv") || node.integer("group", 1) != 1)
+    return false;
+  Value x = node.input(0), kernel = node.input(1), bias = node.input(2);
+  int64_t rank = x ? graph.rank(x) : -1;
+  if (rank < 3 || !kernel || graph.rank(kernel) != rank || !isConstantExpression(graph, kernel) ||
+      (bias && !isConstantExpression(graph, bias)))
+    return false;
+  for (int64_t axis = 2; axis < rank; ++axis)
+    if (graph.size(kernel, axis) != 1)
+      return false;
   auto all = [&](StringRef name, int64_t value) {
-    auto list = dyn_cast_or_null<DenseI64ArrayAttr>(root.attribute(name));
+    auto list = dyn_cast_or_null<DenseI64ArrayAttr>(node.attribute(name));
     return !list || llvm::all_of(list.asArrayRef(), [&](int64_t i) { return i == value; });
   };
   // With a kernel of one element, any automatic padding is none.
-  if (!all("strides", 1) || !all("pads", 0))
+  return all("strides", 1) && all("pads", 0);
+}
+
+/// True if one convolution of that kind and another have an activation between them: a
+/// feed-forward block on images. Others of a convolutional network stay as they are.
+static bool inBlock(Graph &graph, NodeOp conv) {
+  auto onlyData = [&](NodeOp node) {
+    Value data;
+    for (Value operand : node.getInputs()) {
+      if (isa<NoneType>(operand.getType()) || isConstantExpression(graph, operand) ||
+          operand == data)
+        continue;
+      if (data)
+        return Value();
+      data = operand;
+    }
+    return data;
+  };
+  auto isActivation = [](NodeOp node) {
+    return !(node.is("Add") || node.is("Sub") || node.is("Mul") || node.is("Div") ||
+             node.is("Cast") || node.is("Identity"));
+  };
+  // The other may be a matrix by now, and transpositions have moved.
+  bool active = false;
+  Value behind = conv.input(0);
+  for (int steps = 0; steps < 12; ++steps) {
+    auto node = behind.getDefiningOp<NodeOp>();
+    if (!node)
+      break;
+    if (isPointwise(graph, node) ||
+        (node.is("MatMul") && isConstantExpression(graph, node.input(1)))) {
+      if (active)
+        return true;
+      break;
+    }
+    bool layout = node.is("Transpose");
+    if (!layout && !isElementwise(node))
+      break;
+    active |= !layout && isActivation(node);
+    behind = layout ? node.input(0) : onlyData(node);
+    if (!behind)
+      break;
+  }
+  active = false;
+  Value ahead = conv.getResult(0);
+  for (int steps = 0; steps < 12 && ahead.hasOneUse(); ++steps) {
+    auto node = dyn_cast<NodeOp>(*ahead.user_begin());
+    if (!node)
+      break;
+    if (node.input(0) == ahead &&
+        (isPointwise(graph, node) ||
+         (node.is("MatMul") && isConstantExpression(graph, node.input(1)))))
+      return active;
+    bool layout = node.is("Transpose");
+    if (!layout && (!isElementwise(node) || onlyData(node) != ahead))
+      break;
+    active |= !layout && isActivation(node);
+    ahead = node.getResult(0);
+  }
+  return false;
+}
+
+/// Over a sequence always, over images in feed-forward blocks: a matrix product.
+static Simplified pointwise(Graph &graph, NodeOp root) {
+  if (!isPointwise(graph, root))
     return Simplified::none();
-  Value rows = transposed(graph, root, x, {0, 2, 1});
-  Value matrix = graph.make(root, "Squeeze", {kernel, graph.integers(root, {2})});
+  Value x = root.input(0), kernel = root.input(1), bias = root.input(2);
+  int64_t rank = graph.rank(x);
+  if (rank > 3 && !inBlock(graph, root))
+    return Simplified::none();
+  SmallVector<int64_t> last{0}, first{0, rank - 1}, ones;
+  for (int64_t axis = 2; axis < rank; ++axis) {
+    last.push_back(axis);
+    first.push_back(axis - 1);
+    ones.push_back(axis);
+  }
+  last.push_back(1);
+  Value rows = transposed(graph, root, x, last);
+  Value matrix = graph.make(root, "Squeeze", {kernel, graph.integers(root, ones)});
   matrix = transposed(graph, root, matrix, {1, 0});
   Value product = graph.make(root, "MatMul", {rows, matrix});
   if (bias)
     product = graph.make(root, "Add", {product, bias});
-  return Simplified::with(transposed(graph, root, product, {0, 2, 1}));
+  return Simplified::with(transposed(graph, root, product, first));
 }
 
 /// [B, S, H, D] as [B, S·H, D] times [B, D, T]: all heads of a position with the one key or value

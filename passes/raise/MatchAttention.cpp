@@ -574,7 +574,8 @@ static bool nearProduct(Value start, Facts &facts, bool ahead) {
       if (matchProduct(queue[i], facts))
         return true;
       auto node = queue[i].getDefiningOp<NodeOp>();
-      if (!node || node.is("Softmax") || matchLinearCore(queue[i], facts))
+      // A linear map of scores (talking heads) is between, one of rows of tokens is not.
+      if (!node || node.is("Softmax") || (rankOf(queue[i]) < 4 && matchLinearCore(queue[i], facts)))
         continue;
       for (Value operand : node.getInputs())
         visit(operand);
@@ -582,7 +583,8 @@ static bool nearProduct(Value start, Facts &facts, bool ahead) {
     }
     for (Operation *user : queue[i].getUsers()) {
       auto node = dyn_cast<NodeOp>(user);
-      if (!node || node.getNumResults() == 0 || matchLinearCore(node.getResult(0), facts))
+      if (!node || node.getNumResults() == 0 ||
+          (rankOf(node.getResult(0)) < 4 && matchLinearCore(node.getResult(0), facts)))
         continue;
       if (auto product = matchProduct(node.getResult(0), facts)) {
         if (seen.contains(product->lhs))

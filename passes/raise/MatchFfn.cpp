@@ -330,10 +330,12 @@ static std::optional<Reason> oddBlock(NodeOp node, Value hidden, Facts &facts) {
   int budget = 48;
   if (!followsActivation(hidden, facts, odd, active, budget) || !active)
     return std::nullopt;
-  if (pointwiseInput(node, facts))
-    return Reason{"linear: " + describe(node) + " is a convolution over groups or positions", node};
+  if (node.integer("group", 1) != 1)
+    return Reason{"linear: " + describe(node) + " is a convolution in groups", node};
   if (odd)
     return Reason{"activation: " + describe(odd) + " stands between the two linear maps", odd};
+  if (pointwiseInput(node, facts))
+    return Reason{"linear: " + describe(node) + " is a convolution", node};
   return Reason{"activation: the function before " + describe(node) + " is none that is known",
                 node};
 }

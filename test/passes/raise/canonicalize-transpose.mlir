@@ -169,3 +169,32 @@ module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
     return %4 : !onnx.any
   }
 }
+
+// -----
+
+// 1x1 convolutions over images are matrices where they are a feed-forward block: two with an activation between. The transpositions between them cancel.
+// CHECK-LABEL: func.func @image_block
+// CHECK: %[[ROWS:.*]] = onnx.node "Transpose"(%arg0) {perm = array<i64: 0, 2, 3, 1>}
+// CHECK: %[[UP:.*]] = onnx.node "MatMul"(%[[ROWS]], %{{.*}}) : (tensor<?x4x4x3xf32>, tensor<3x6xf32>) -> tensor<?x4x4x6xf32>
+// CHECK: %[[ACT:.*]] = onnx.node "Relu"(%[[UP]])
+// CHECK: %[[DOWN:.*]] = onnx.node "MatMul"(%[[ACT]], %{{.*}}) : (tensor<?x4x4x6xf32>, tensor<6x3xf32>) -> tensor<?x4x4x3xf32>
+// CHECK: %[[OUT:.*]] = onnx.node "Transpose"(%[[DOWN]]) {perm = array<i64: 0, 3, 1, 2>}
+// CHECK: return %[[OUT]]
+// CHECK-LABEL: func.func @image_alone
+// CHECK: onnx.node "Conv"
+module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
+  func.func @image_block(%x: tensor<?x3x4x4xf32>) -> tensor<?x3x4x4xf32> {
+    %up = onnx.node "Constant"() {value = dense<0.5> : tensor<6x3x1x1xf32>} : () -> tensor<6x3x1x1xf32>
+    %down = onnx.node "Constant"() {value = dense<0.25> : tensor<3x6x1x1xf32>} : () -> tensor<3x6x1x1xf32>
+    %h = onnx.node "Conv"(%x, %up) {kernel_shape = array<i64: 1, 1>} : (tensor<?x3x4x4xf32>, tensor<6x3x1x1xf32>) -> tensor<?x6x4x4xf32>
+    %a = onnx.node "Relu"(%h) : (tensor<?x6x4x4xf32>) -> tensor<?x6x4x4xf32>
+    %y = onnx.node "Conv"(%a, %down) {kernel_shape = array<i64: 1, 1>} : (tensor<?x6x4x4xf32>, tensor<3x6x1x1xf32>) -> tensor<?x3x4x4xf32>
+    return %y : tensor<?x3x4x4xf32>
+  }
+  func.func @image_alone(%x: tensor<?x3x4x4xf32>) -> tensor<?x6x4x4xf32> {
+    %up = onnx.node "Constant"() {value = dense<0.5> : tensor<6x3x1x1xf32>} : () -> tensor<6x3x1x1xf32>
+    %h = onnx.node "Conv"(%x, %up) {kernel_shape = array<i64: 1, 1>} : (tensor<?x3x4x4xf32>, tensor<6x3x1x1xf32>) -> tensor<?x6x4x4xf32>
+    %a = onnx.node "Relu"(%h) : (tensor<?x6x4x4xf32>) -> tensor<?x6x4x4xf32>
+    return %a : tensor<?x6x4x4xf32>
+  }
+}

@@ -25,7 +25,7 @@ module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
 
 // 1x1 convolutions in groups (SqueezeBERT).
 // CHECK: raised: 0 feed-forward
-// CHECK-NEXT: missed ffn at Conv 'down': linear: Conv 'down' is a convolution over groups or positions
+// CHECK-NEXT: missed ffn at Conv 'down': linear: Conv 'down' is a convolution in groups
 module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
   func.func @groups(%x: tensor<?x8x?xf32>) -> tensor<?x8x?xf32> {
     %u = onnx.node "Constant"() {value = dense<0.5> : tensor<16x4x1xf32>} : () -> tensor<16x4x1xf32>
