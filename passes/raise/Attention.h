@@ -30,6 +30,10 @@ struct AttentionMatch {
   double scale = 1.0, softcap = 0.0;
   /// Factors that are equal for all keys, [.., 1]: the query's, beside `scale`.
   llvm::SmallVector<mlir::Value> factors, divisors;
+  /// One more score for each row, [.., 1], times `sinkFactor`: it takes its share of the softmax
+  /// and has no value. Null if there is none.
+  mlir::Value sink;
+  double sinkFactor = 1.0;
   bool booleanZero = false;
   llvm::SmallVector<ScoreTerm> terms;
   /// Heads, where the products are over [B·H, S, D]; 0 otherwise.

@@ -88,6 +88,9 @@ struct Scores {
     SmallVector<Value> factors, divisors;
     /// Puts a column beside the scores, or null.
     NodeOp sink;
+    /// What the scores beside it are multiplied by further out; 0 if more than that is done to
+    /// both.
+    double sinkFactor = 1.0;
     /// Fills what it hides with a value that what is added further out can undo, or null.
     NodeOp shallow;
     Nodes nodes;
@@ -154,6 +157,7 @@ struct Scores {
           (sizeOf(node.input(0), -1) == 1) != (sizeOf(node.input(1), -1) == 1)) {
         // A sink: one more score for each row that takes part in the softmax alone.
         state.sink = node;
+        state.sinkFactor = state.terms.empty() && !state.inTanh ? state.scale : 0.0;
         state.nodes.insert(node);
         value = node.input(sizeOf(node.input(0), -1) == 1 ? 1 : 0);
         continue;
@@ -645,8 +649,12 @@ AttentionOutcome raise::matchAttention(NodeOp softmax, Facts &facts) {
                 match.output.core);
   if (state->shallow)
     match.opaque = describe(state->shallow) + " hides scores less than what is added to them may";
-  if (state->sink)
-    match.opaque = describe(state->sink) + " puts a sink beside the scores";
+  if (state->sink) {
+    match.sink = state->sink.input(1);
+    match.sinkFactor = state->sinkFactor;
+    if (sizeOf(match.sink, -1) != 1 || rankOf(match.sink) != 4 || state->sinkFactor == 0.0)
+      match.opaque = describe(state->sink) + " puts a sink beside the scores";
+  }
   if (match.output.alpha != 1.0)
     match.opaque = "the product with the values is scaled";
   for (auto &mask : probabilities.masks) {
@@ -726,6 +734,9 @@ AttentionOutcome raise::matchAttention(NodeOp softmax, Facts &facts) {
       match.nodes.insert(more.begin(), more.end());
     }
   }
+  if (match.sink && (productRank != 4 || (sizeOf(match.sink, 1) != 1 &&
+                                          sizeOf(match.sink, 1) != sizeOf(match.query, 1))))
+    match.opaque = "a sink's heads are not the queries'";
   for (Value factor : llvm::concat<Value>(match.factors, match.divisors))
     if (productRank != 4 || rankOf(match.query) != 4 || rankOf(factor) > 4 ||
         facts.isConstant(match.query))

@@ -107,6 +107,57 @@ struct Raiser {
     return known = atRank4(builder, loc, match, term, mask);
   }
 
+  // Sizes [start, end) of a tensor.
+  Value sizes(OpBuilder &builder, Location loc, Value value, int64_t start, int64_t end) {
+    return makeNode(builder, loc, "Shape", value,
+                    RankedTensorType::get({end - start}, builder.getI64Type()),
+                    {builder.getNamedAttr("end", builder.getI64IntegerAttr(end)),
+                     builder.getNamedAttr("start", builder.getI64IntegerAttr(start))});
+  }
+
+  Value concat(OpBuilder &builder, Location loc, ArrayRef<Value> parts, int64_t axis) {
+    auto first = cast<RankedTensorType>(parts.front().getType());
+    SmallVector<int64_t> shape(first.getShape());
+    for (Value part : parts.drop_front()) {
+      int64_t more = sizeOf(part, axis);
+      shape[axis] = ShapedType::isDynamic(shape[axis]) || ShapedType::isDynamic(more)
+                        ? ShapedType::kDynamic
+                        : shape[axis] + more;
+    }
+    return makeNode(builder, loc, "Concat", parts,
+                    RankedTensorType::get(shape, first.getElementType()),
+                    builder.getNamedAttr("axis", builder.getI64IntegerAttr(axis)));
+  }
+
+  Value expand(OpBuilder &builder, Location loc, Value value, Value shape,
+               ArrayRef<int64_t> result) {
+    return makeNode(builder, loc, "Expand", {value, shape},
+                    RankedTensorType::get(result, elementOf(value)));
+  }
+
+  // A sink as one more key and value of zeros, whose score the bias gives.
+  void addSink(OpBuilder &builder, Location loc, const AttentionMatch &match, Type element,
+               Value query, Value &key, Value &value, Value &bias) {
+    Value one = makeIntegers(builder, loc, {1}), zero = makeScalar(builder, loc, element, 0.0);
+    Value rows = sizes(builder, loc, query, 0, 3);
+    SmallVector<int64_t> full{sizeOf(query, 0), sizeOf(query, 1), sizeOf(query, 2), sizeOf(key, 2)};
+    Value scores = expand(builder, loc, bias ? bias : zero,
+                          concat(builder, loc, {rows, sizes(builder, loc, key, 2, 3)}, 0), full);
+    full[3] = 1;
+    Value sink =
+        makeCast(builder, loc, makeScaled(builder, loc, match.sink, match.sinkFactor), element);
+    sink = expand(builder, loc, sink, concat(builder, loc, {rows, one}, 0), full);
+    bias = concat(builder, loc, {scores, sink}, 3);
+    for (Value *operand : {&key, &value}) {
+      Value shape = concat(
+          builder, loc,
+          {sizes(builder, loc, *operand, 0, 2), one, sizes(builder, loc, *operand, 3, 4)}, 0);
+      Value row = expand(builder, loc, zero, shape,
+                         {sizeOf(*operand, 0), sizeOf(*operand, 1), 1, sizeOf(*operand, 3)});
+      *operand = concat(builder, loc, {*operand, row}, 2);
+    }
+  }
+
   // An operand as [B, H, S, D] in the products' element type.
   Value operand(OpBuilder &builder, Location loc, const AttentionMatch &match, Value value,
                 Type element) {
@@ -148,6 +199,8 @@ struct Raiser {
         match.opaque = "query, key and value do not agree in heads, batch or length";
       else if (!makeBias(builder, loc, match, element, bias))
         match.opaque = "a mask or bias cannot be laid out as [B, H, S, T]";
+      else if (match.sink)
+        addSink(builder, loc, match, element, query, key, value, bias);
       if (!match.opaque.empty())
         query = key = value = bias = Value();
     }
