@@ -120,8 +120,8 @@ def RaiseAttentionPass : Pass<"raise-attention", "::mlir::ModuleOp"> {
 def RaiseMoePass : Pass<"raise-moe", "::mlir::ModuleOp"> {
   let summary = "mixtures of experts that the model came with become uoe.moe";
   let description = [{
-    A TopK over experts whose choice picks constant stacked matrices, or feeds feed-forward blocks one by one, up to the sum over the chosen;
-    or a fused operator. Matched nodes move unchanged into the block's spelling. Run before `raise-ffn`, which would find single experts.
+    A TopK over experts whose choice picks constant stacked matrices, feeds feed-forward blocks one by one, or weighs the results of all of them,
+    up to the sum over the chosen; or a fused operator. Experts spelled one by one are stacked if each token reaches those it chose, with their weights. Matched nodes move unchanged into the block's spelling. Run before `raise-ffn`, which would find single experts.
   }];
   let options = [Option<"remarks", "remarks", "bool", "false", "a remark for each candidate that is not a block, with the reason">];
   let statistics = [Statistic<"numRaised", "blocks-raised", "mixtures found">];

@@ -717,7 +717,10 @@ AttentionOutcome raise::matchAttention(NodeOp softmax, Facts &facts) {
   } else if (productRank != 4) {
     match.opaque = "the products have rank " + std::to_string(productRank);
   } else {
+    Value stacked = match.query;
     unstackQueries(match, facts);
+    if (match.query != stacked && (match.sink || !match.factors.empty() || !match.divisors.empty()))
+      match.opaque = "grouped queries are stacked beside a sink or a factor of several values";
     for (const ScoreTerm &term : match.terms)
       if (int64_t heads = sizeOf(match.query, 1);
           rankOf(term.scores) == 4 && !ShapedType::isDynamic(heads) &&

@@ -116,7 +116,9 @@ struct Dispatch {
     case Meaning::weight:
       return m;
     case Meaning::gates:
-      if (m.axes == "TK" && (rank == 1 || (rank == 2 && sizeOf(node.getResult(0), 1) == 1)))
+      if (m.axes != "TK")
+        return {};
+      if (rank == 1 || (rank == 2 && sizeOf(node.getResult(0), 1) == 1))
         m.kind = Meaning::flat;
       else if (rank != 2 || sizeOf(node.getResult(0), 1) != k)
         return {};
@@ -322,7 +324,8 @@ struct Dispatch {
           return a;
         }
         if (a.kind == Meaning::result && b.kind == Meaning::weight && a.agrees(b) &&
-            sizeOf(node.input(1 - i), -1) == 1) {
+            sizeOf(node.input(1 - i), -1) == 1 &&
+            rankOf(node.input(1 - i)) == rankOf(node.input(i))) {
           a.kind = Meaning::weighted;
           return a;
         }

@@ -107,55 +107,53 @@ struct Raiser {
     return known = atRank4(builder, loc, match, term, mask);
   }
 
-  // Sizes [start, end) of a tensor.
-  Value sizes(OpBuilder &builder, Location loc, Value value, int64_t start, int64_t end) {
-    return makeNode(builder, loc, "Shape", value,
-                    RankedTensorType::get({end - start}, builder.getI64Type()),
-                    {builder.getNamedAttr("end", builder.getI64IntegerAttr(end)),
-                     builder.getNamedAttr("start", builder.getI64IntegerAttr(start))});
+  // One more entry of the given value at the end of an axis.
+  Value pad(OpBuilder &builder, Location loc, Value value, int64_t axis, double entry) {
+    int64_t rank = rankOf(value);
+    SmallVector<int64_t> shape(cast<RankedTensorType>(value.getType()).getShape()),
+        pads(2 * rank, 0);
+    if (!ShapedType::isDynamic(shape[axis]))
+      ++shape[axis];
+    pads[rank + axis] = 1;
+    return makeNode(builder, loc, "Pad",
+                    {value, makeIntegers(builder, loc, pads),
+                     makeScalar(builder, loc, elementOf(value), entry)},
+                    RankedTensorType::get(shape, elementOf(value)));
   }
 
-  Value concat(OpBuilder &builder, Location loc, ArrayRef<Value> parts, int64_t axis) {
-    auto first = cast<RankedTensorType>(parts.front().getType());
-    SmallVector<int64_t> shape(first.getShape());
-    for (Value part : parts.drop_front()) {
-      int64_t more = sizeOf(part, axis);
-      shape[axis] = ShapedType::isDynamic(shape[axis]) || ShapedType::isDynamic(more)
-                        ? ShapedType::kDynamic
-                        : shape[axis] + more;
+  // A sink as one more key and value of zeros, whose score the bias gives: [.., T] becomes
+  // [.., T + 1]. False if the bias is one number for all keys.
+  bool addSink(OpBuilder &builder, Location loc, const AttentionMatch &match, Type element,
+               Value &key, Value &value, Value &bias) {
+    if (bias && (rankOf(bias) < 1 || sizeOf(bias, -1) == 1))
+      return false;
+    // True for the last key.
+    int64_t keys = sizeOf(key, 2);
+    Value zero = makeScalar(builder, loc, element, 0.0);
+    Value count =
+        makeNode(builder, loc, "Shape", key, RankedTensorType::get({1}, builder.getI64Type()),
+                 {builder.getNamedAttr("end", builder.getI64IntegerAttr(3)),
+                  builder.getNamedAttr("start", builder.getI64IntegerAttr(2))});
+    Value others =
+        makeNode(builder, loc, "Expand", {zero, count}, RankedTensorType::get({keys}, element));
+    Value last = makeCast(builder, loc, pad(builder, loc, others, 0, 1.0), builder.getI1Type());
+    Value sink = match.sink;
+    while (auto node = sink.getDefiningOp<NodeOp>()) {
+      if (!node.is("Expand") || rankOf(node.input(0)) != 4 || sizeOf(node.input(0), -1) != 1)
+        break;
+      sink = node.input(0);
     }
-    return makeNode(builder, loc, "Concat", parts,
-                    RankedTensorType::get(shape, first.getElementType()),
-                    builder.getNamedAttr("axis", builder.getI64IntegerAttr(axis)));
-  }
-
-  Value expand(OpBuilder &builder, Location loc, Value value, Value shape,
-               ArrayRef<int64_t> result) {
-    return makeNode(builder, loc, "Expand", {value, shape},
-                    RankedTensorType::get(result, elementOf(value)));
-  }
-
-  // A sink as one more key and value of zeros, whose score the bias gives.
-  void addSink(OpBuilder &builder, Location loc, const AttentionMatch &match, Type element,
-               Value query, Value &key, Value &value, Value &bias) {
-    Value one = makeIntegers(builder, loc, {1}), zero = makeScalar(builder, loc, element, 0.0);
-    Value rows = sizes(builder, loc, query, 0, 3);
-    SmallVector<int64_t> full{sizeOf(query, 0), sizeOf(query, 1), sizeOf(query, 2), sizeOf(key, 2)};
-    Value scores = expand(builder, loc, bias ? bias : zero,
-                          concat(builder, loc, {rows, sizes(builder, loc, key, 2, 3)}, 0), full);
-    full[3] = 1;
-    Value sink =
-        makeCast(builder, loc, makeScaled(builder, loc, match.sink, match.sinkFactor), element);
-    sink = expand(builder, loc, sink, concat(builder, loc, {rows, one}, 0), full);
-    bias = concat(builder, loc, {scores, sink}, 3);
-    for (Value *operand : {&key, &value}) {
-      Value shape = concat(
-          builder, loc,
-          {sizes(builder, loc, *operand, 0, 2), one, sizes(builder, loc, *operand, 3, 4)}, 0);
-      Value row = expand(builder, loc, zero, shape,
-                         {sizeOf(*operand, 0), sizeOf(*operand, 1), 1, sizeOf(*operand, 3)});
-      *operand = concat(builder, loc, {*operand, row}, 2);
-    }
+    sink = makeCast(builder, loc, makeScaled(builder, loc, sink, match.sinkFactor), element);
+    SmallVector<int64_t> shape(cast<RankedTensorType>(sink.getType()).getShape());
+    shape.back() = ShapedType::isDynamic(keys) ? keys : keys + 1;
+    sink =
+        makeNode(builder, loc, "Where", {last, sink, zero}, RankedTensorType::get(shape, element));
+    bias =
+        bias ? makeBinary(builder, loc, "Add", pad(builder, loc, bias, rankOf(bias) - 1, 0.0), sink)
+             : sink;
+    key = pad(builder, loc, key, 2, 0.0);
+    value = pad(builder, loc, value, 2, 0.0);
+    return true;
   }
 
   // An operand as [B, H, S, D] in the products' element type.
@@ -199,8 +197,8 @@ struct Raiser {
         match.opaque = "query, key and value do not agree in heads, batch or length";
       else if (!makeBias(builder, loc, match, element, bias))
         match.opaque = "a mask or bias cannot be laid out as [B, H, S, T]";
-      else if (match.sink)
-        addSink(builder, loc, match, element, query, key, value, bias);
+      else if (match.sink && !addSink(builder, loc, match, element, key, value, bias))
+        match.opaque = "a bias beside a sink is the same for all keys";
       if (!match.opaque.empty())
         query = key = value = bias = Value();
     }

@@ -291,9 +291,10 @@ module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
 // A sink: one more score for each row, whose probability is dropped. It is one more key and value of zeros, whose score the bias gives. What is
 // subtracted from all scores of a row, the largest one, does not matter to the softmax.
 // CHECK-LABEL: func.func @sink
-// CHECK: %[[BIAS:.*]] = onnx.node "Concat"(%{{.*}}, %{{.*}}) {axis = 3 : i64} attributes {uoe.operand} : (tensor<2x4x3x3xf32>, tensor<2x4x3x1xf32>) -> tensor<2x4x3x4xf32>
-// CHECK: %[[K:.*]] = onnx.node "Concat"(%arg1, %{{.*}}) {axis = 2 : i64} attributes {uoe.operand} : (tensor<2x4x3x8xf32>, tensor<2x4x1x8xf32>) -> tensor<2x4x4x8xf32>
-// CHECK: %[[V:.*]] = onnx.node "Concat"(%arg2, %{{.*}}) {axis = 2 : i64} attributes {uoe.operand}
+// CHECK: %[[LAST:.*]] = onnx.node "Cast"(%{{.*}}) {to = 9 : i64} attributes {uoe.operand} : (tensor<4xf32>) -> tensor<4xi1>
+// CHECK: %[[BIAS:.*]] = onnx.node "Where"(%[[LAST]], %arg3, %{{.*}}) attributes {uoe.operand} : {{.*}} -> tensor<2x4x3x4xf32>
+// CHECK: %[[K:.*]] = onnx.node "Pad"(%arg1, %{{.*}}) attributes {uoe.operand} : {{.*}} -> tensor<2x4x4x8xf32>
+// CHECK: %[[V:.*]] = onnx.node "Pad"(%arg2, %{{.*}}) attributes {uoe.operand}
 // CHECK: uoe.attention %arg0, %[[K]], %[[V]] bias(%[[BIAS]]) attributes {layer = 0 : i64, name = "layer.0.attention"} spelled {
 // CHECK: "ReduceMax"
 // CHECK: uoe.yield
