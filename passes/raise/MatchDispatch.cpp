@@ -118,7 +118,7 @@ struct Dispatch {
     case Meaning::gates:
       if (m.axes != "TK")
         return {};
-      if (rank == 1 || (rank == 2 && sizeOf(node.getResult(0), 1) == 1))
+      if (rank == 1 || (rank == 2 && sizeOf(node.getResult(0), 1) == 1 && k != 1))
         m.kind = Meaning::flat;
       else if (rank != 2 || sizeOf(node.getResult(0), 1) != k)
         return {};
@@ -269,7 +269,10 @@ struct Dispatch {
       int64_t axis = node.integer("axis", 0);
       if (auto index = integer(node.input(1)))
         return entry(m, axis, *index, rankOf(node.input(1)) == 1);
-      if (m.kind == Meaning::flat && axis == 0 && second.kind == Meaning::slot) {
+      bool one = m.kind == Meaning::gates && k == 1 && m.axes == "TK";
+      bool slots = second.kind == Meaning::slot ||
+                   (k == 1 && second.kind == Meaning::place && second.axes == "T");
+      if ((m.kind == Meaning::flat || one) && axis == 0 && slots) {
         second.kind = Meaning::weight;
         return second;
       }
@@ -335,7 +338,9 @@ struct Dispatch {
     if (node.is("Add")) {
       for (unsigned i : {0, 1}) {
         Meaning a = of(node.input(i)), b = of(node.input(1 - i));
-        if (a.kind == Meaning::scaled && b.kind == Meaning::place && b.axes == "K" && a.agrees(b)) {
+        bool scaled =
+            a.kind == Meaning::scaled || (k == 1 && a.kind == Meaning::place && a.axes == "T");
+        if (scaled && b.kind == Meaning::place && b.axes == "K" && a.agrees(b)) {
           a.kind = Meaning::slot;
           return a;
         }

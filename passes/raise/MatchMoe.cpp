@@ -331,10 +331,9 @@ static bool collectExperts(Value value, Value source, int64_t experts, Facts &fa
         !nodes.insert(node))
       continue;
     for (Value operand : node.getInputs()) {
-      product |= node.is("MatMul") && rankOf(operand) == 3 && sizeOf(operand, 0) == experts &&
-                 facts.isConstant(operand);
-      if (isFloat(operand))
-        queue.push_back(operand);
+      product |= node.getOpType().contains("MatMul") && rankOf(operand) == 3 &&
+                 sizeOf(operand, 0) == experts && facts.isConstant(operand);
+      queue.push_back(operand);
     }
   }
   return product;

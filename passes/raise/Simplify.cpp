@@ -34,7 +34,25 @@ static std::optional<double> single(Graph &graph, Value value) {
   return count && *count == 1 ? graph.scalarOf(value) : std::nullopt;
 }
 
+/// An operand that is repeated to the other's shape broadcasts to it as it was.
+static bool broadcastAnyway(Graph &graph, NodeOp node) {
+  if (node.getInputs().size() != 2)
+    return false;
+  for (unsigned i : {0, 1}) {
+    Value operand = node.input(i), other = node.input(1 - i);
+    auto expand = operand ? operand.getDefiningOp<NodeOp>() : NodeOp();
+    if (!expand || !expand.is("Expand") || !other || graph.rank(expand.input(0)) < 0 ||
+        !graph.sameShape(operand, other))
+      continue;
+    node->setOperand(i, expand.input(0));
+    return true;
+  }
+  return false;
+}
+
 static Simplified arithmetic(Graph &graph, NodeOp node) {
+  if (broadcastAnyway(graph, node))
+    return Simplified::inPlace();
   bool commutes = node.is("Add") || node.is("Mul");
   if (commutes && constantRight(graph, node))
     return Simplified::inPlace();

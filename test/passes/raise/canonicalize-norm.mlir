@@ -122,3 +122,21 @@ module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
     return %y, %w : !onnx.any, !onnx.any
   }
 }
+
+// -----
+
+// A length repeated to the shape of what it divides broadcasts to it as it is.
+// CHECK-LABEL: func.func @unit_vectors
+// CHECK: %[[L:.*]] = onnx.node "ReduceL2"(%arg0
+// CHECK-NOT: "Expand"
+// CHECK: onnx.node "Div"(%arg0, %[[L]]) : (tensor<?x4xf32{{.*}}>, tensor<?x1xf32{{.*}}>) -> tensor<?x4xf32
+module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
+  func.func @unit_vectors(%x: tensor<?x4xf32, #onnx.dims<"n", "">>) -> !onnx.any {
+    %last = onnx.node "Constant"() {value = dense<-1> : tensor<1xi64>} : () -> tensor<1xi64>
+    %l = onnx.node "ReduceL2"(%x, %last) {keepdims = 1 : i64} : (tensor<?x4xf32, #onnx.dims<"n", "">>, tensor<1xi64>) -> !onnx.any
+    %s = onnx.node "Shape"(%x) : (tensor<?x4xf32, #onnx.dims<"n", "">>) -> !onnx.any
+    %e = onnx.node "Expand"(%l, %s) : (!onnx.any, !onnx.any) -> !onnx.any
+    %y = onnx.node "Div"(%x, %e) : (tensor<?x4xf32, #onnx.dims<"n", "">>, !onnx.any) -> !onnx.any
+    return %y : !onnx.any
+  }
+}
