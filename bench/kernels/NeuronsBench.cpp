@@ -3,6 +3,7 @@
 #include "Measure.h"
 #include "runtime/cpu/fast/Neurons.h"
 #include "runtime/cpu/fast/Router.h"
+#include <algorithm>
 #include <cstdio>
 
 namespace uoe::bench {
@@ -27,15 +28,18 @@ void benchNeurons() {
   PackedFfn dense(source, Activation::Relu);
   PackedNeurons neurons(source, Activation::Relu, starts);
   for (int64_t tokens : {1, 2, 4, 8, 16, 64, 256, 1024}) {
-    auto x = randoms(tokens * d, 3), scores = randoms(tokens * hidden, 4);
-    std::vector<float> y(x.size());
-    double all = seconds([&] { ffn(dense, x.data(), d, tokens, y.data(), d); });
+    // On lines of the cache, as tensors are.
+    auto values = randoms(tokens * d, 3), scores = randoms(tokens * hidden, 4);
+    Buffer memory(values.size() * sizeof(float));
+    float *x = memory.as<float>();
+    std::copy(values.begin(), values.end(), x);
+    std::vector<float> y(values.size());
+    double all = seconds([&] { ffn(dense, x, d, tokens, y.data(), d); });
     for (double share : {0.05, 0.1, 0.2, 0.3, 0.5}) {
       Choice choice = chooseAbove(scores.data(), tokens, hidden, {float(1 - 2 * share)});
       auto time = [&](NeuronProducts products) {
-        return seconds([&] {
-          experts(neurons, x.data(), d, tokens, choice.routing(), y.data(), d, {}, products);
-        });
+        return seconds(
+            [&] { experts(neurons, x, d, tokens, choice.routing(), y.data(), d, {}, products); });
       };
       double pairs = time(NeuronProducts::Pairs), masked = time(NeuronProducts::Dense);
       std::printf("%6ld %6.2f %10.3f %10.3f %10.3f %6.2f\n", long(tokens), share, 1e3 * all,
