@@ -507,7 +507,7 @@ bool isLast(int64_t axis, int64_t rank) {
 
 /// Rows of a known, smaller length do not pay (docs/execution.md). Those of one element would be
 /// row values.
-constexpr int64_t kShortestRow = 32;
+constexpr int64_t kShortestRow = 128;
 
 /// Operators over rows: of one axis, the last.
 bool hasRows(onnx::NodeOp node) {

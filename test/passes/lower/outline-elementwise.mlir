@@ -100,24 +100,34 @@ module attributes {onnx.opset_import = {ai.onnx = 21 : i64}} {
   // CHECK: rt.reduce add
   // CHECK: rt.yield %[[SUM]], %{{.*}} : f32, f32
   // CHECK: return %[[Y]]#0, %[[Y]]#1
-  func.func @norm(%x: tensor<?x32xf32, #onnx.dims<"n", "">>, %s: tensor<32xf32>, %b: tensor<32xf32>) -> (tensor<?x32xf32, #onnx.dims<"n", "">>, tensor<?x32xf32, #onnx.dims<"n", "">>) {
-    %0 = onnx.node "Add"(%x, %b) : (tensor<?x32xf32, #onnx.dims<"n", "">>, tensor<32xf32>) -> tensor<?x32xf32, #onnx.dims<"n", "">>
-    %1 = onnx.node "LayerNormalization"(%0, %s, %b) {axis = -1 : i64, epsilon = 1.0e-5 : f32} : (tensor<?x32xf32, #onnx.dims<"n", "">>, tensor<32xf32>, tensor<32xf32>) -> tensor<?x32xf32, #onnx.dims<"n", "">>
-    return %0, %1 : tensor<?x32xf32, #onnx.dims<"n", "">>, tensor<?x32xf32, #onnx.dims<"n", "">>
+  func.func @norm(%x: tensor<?x384xf32, #onnx.dims<"n", "">>, %s: tensor<384xf32>, %b: tensor<384xf32>) -> (tensor<?x384xf32, #onnx.dims<"n", "">>, tensor<?x384xf32, #onnx.dims<"n", "">>) {
+    %0 = onnx.node "Add"(%x, %b) : (tensor<?x384xf32, #onnx.dims<"n", "">>, tensor<384xf32>) -> tensor<?x384xf32, #onnx.dims<"n", "">>
+    %1 = onnx.node "LayerNormalization"(%0, %s, %b) {axis = -1 : i64, epsilon = 1.0e-5 : f32} : (tensor<?x384xf32, #onnx.dims<"n", "">>, tensor<384xf32>, tensor<384xf32>) -> tensor<?x384xf32, #onnx.dims<"n", "">>
+    return %0, %1 : tensor<?x384xf32, #onnx.dims<"n", "">>, tensor<?x384xf32, #onnx.dims<"n", "">>
   }
 
   // What is computed once a row stands between the loops over it.
   // CHECK-LABEL: func.func @rows
-  // CHECK: %[[Y:.*]]:2 = rt.elementwise(%{{.*}}) : (tensor<?x32xf32, #{{.*}}>) -> (tensor<?x1xf32, #{{.*}}>, tensor<?x32xf32, #{{.*}}>)
+  // CHECK: %[[Y:.*]]:2 = rt.elementwise(%{{.*}}) : (tensor<?x384xf32, #{{.*}}>) -> (tensor<?x1xf32, #{{.*}}>, tensor<?x384xf32, #{{.*}}>)
   // CHECK: %[[TOP:.*]] = rt.reduce max
   // CHECK: %[[ABS:.*]] = math.absf %[[TOP]] : f32
   // CHECK: %[[Q:.*]] = arith.divf %{{.*}}, %[[ABS]] : f32
   // CHECK: rt.yield %[[ABS]], %[[Q]] : f32, f32
-  func.func @rows(%x: tensor<?x32xf32, #onnx.dims<"n", "">>) -> (tensor<?x1xf32, #onnx.dims<"n", "">>, tensor<?x32xf32, #onnx.dims<"n", "">>) {
-    %0 = onnx.node "ReduceMax"(%x) {axes = array<i64: 1>} : (tensor<?x32xf32, #onnx.dims<"n", "">>) -> tensor<?x1xf32, #onnx.dims<"n", "">>
+  func.func @rows(%x: tensor<?x384xf32, #onnx.dims<"n", "">>) -> (tensor<?x1xf32, #onnx.dims<"n", "">>, tensor<?x384xf32, #onnx.dims<"n", "">>) {
+    %0 = onnx.node "ReduceMax"(%x) {axes = array<i64: 1>} : (tensor<?x384xf32, #onnx.dims<"n", "">>) -> tensor<?x1xf32, #onnx.dims<"n", "">>
     %1 = onnx.node "Abs"(%0) : (tensor<?x1xf32, #onnx.dims<"n", "">>) -> tensor<?x1xf32, #onnx.dims<"n", "">>
-    %2 = onnx.node "Div"(%x, %1) : (tensor<?x32xf32, #onnx.dims<"n", "">>, tensor<?x1xf32, #onnx.dims<"n", "">>) -> tensor<?x32xf32, #onnx.dims<"n", "">>
-    return %1, %2 : tensor<?x1xf32, #onnx.dims<"n", "">>, tensor<?x32xf32, #onnx.dims<"n", "">>
+    %2 = onnx.node "Div"(%x, %1) : (tensor<?x384xf32, #onnx.dims<"n", "">>, tensor<?x1xf32, #onnx.dims<"n", "">>) -> tensor<?x384xf32, #onnx.dims<"n", "">>
+    return %1, %2 : tensor<?x1xf32, #onnx.dims<"n", "">>, tensor<?x384xf32, #onnx.dims<"n", "">>
+  }
+
+  // Rows that are known to be short cost more than they save.
+  // CHECK-LABEL: func.func @short_rows
+  // CHECK-NOT: rt.elementwise
+  // CHECK: return
+  func.func @short_rows(%x: tensor<?x8xf32, #onnx.dims<"n", "">>, %y: tensor<?x8xf32, #onnx.dims<"n", "">>) -> tensor<?x8xf32, #onnx.dims<"n", "">> {
+    %0 = onnx.node "Add"(%x, %y) : (tensor<?x8xf32, #onnx.dims<"n", "">>, tensor<?x8xf32, #onnx.dims<"n", "">>) -> tensor<?x8xf32, #onnx.dims<"n", "">>
+    %1 = onnx.node "Softmax"(%0) {axis = -1 : i64} : (tensor<?x8xf32, #onnx.dims<"n", "">>) -> tensor<?x8xf32, #onnx.dims<"n", "">>
+    return %1 : tensor<?x8xf32, #onnx.dims<"n", "">>
   }
 
   // Rows of what may repeat are not reduced: the sum would count its elements several times.
