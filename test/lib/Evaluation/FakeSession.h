@@ -59,6 +59,8 @@ public:
     return model(values);
   }
   double compileSeconds() const override { return 0; }
+  double codegenSeconds() const override { return 0; }
+  size_t generatedKernels() const override { return 0; }
   size_t weightBytes() const override { return 0; }
   void setProfiling(bool) override {}
   std::vector<KindTime> profile() const override { return {}; }
