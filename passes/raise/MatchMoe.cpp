@@ -391,21 +391,39 @@ static std::optional<MoeMatch> denseMixture(NodeOp topk, int64_t k, Operation *e
   return match;
 }
 
-// Experts chosen one at a time, as sparse mixers do, are seen and not raised.
+// Experts chosen one at a time, by ArgMax (sparse mixers choose twice): the block is its spelling
+// alone.
 static MoeOutcome oneAtATime(NodeOp argmax, Facts &facts) {
   MoeOutcome outcome;
+  int64_t rank = rankOf(argmax.input(0)), axis = argmax.integer("axis", 0);
+  if (axis != -1 && axis != rank - 1)
+    return outcome;
   Nodes within;
-  extent(argmax, within);
-  int64_t picked = llvm::count_if(within, [&](Operation *op) {
+  Operation *end = extent(argmax, within);
+  int64_t picked = 0, choices = 0, blocks = 0;
+  for (Operation *op : within) {
     auto node = dyn_cast<NodeOp>(op);
-    return node && (node.is("Gather") || node.is("GatherND")) && rankOf(node.input(0)) >= 3 &&
-           facts.isConstant(node.input(0));
-  });
-  if (picked >= 2)
-    outcome.reason =
-        Reason{"choice: by " + describe(argmax) +
-                   ", one expert after the other; only the k highest scores have a form",
-               argmax};
+    if (!node || node->getNumResults() == 0)
+      continue;
+    choices += node.is("ArgMax");
+    picked += (node.is("Gather") || node.is("GatherND")) && rankOf(node.input(0)) >= 3 &&
+              facts.isConstant(node.input(0));
+    if (end)
+      blocks += matchFfn(node, facts, true).match.has_value();
+  }
+  if (picked < 2 && blocks < 2)
+    return outcome;
+  if (!end || end->getNumResults() != 1 || !isFloat(end->getResult(0))) {
+    outcome.reason = Reason{"extent: no node through which all of the choice's effects go", argmax};
+    return outcome;
+  }
+  MoeMatch match;
+  match.topk = argmax;
+  match.k = choices;
+  match.root = end->getResult(0);
+  match.nodes.insert(within.begin(), within.end());
+  match.opaque = "experts are chosen by " + describe(argmax) + ", one after the other";
+  outcome.match = std::move(match);
   return outcome;
 }
 

@@ -39,9 +39,9 @@ module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
 
 // -----
 
-// Experts that ArgMax chooses (a sparse mixer).
-// CHECK: raised: 0 feed-forward
-// CHECK-NEXT: missed moe at ArgMax 'best': choice: by ArgMax 'best', one expert after the other; only the k highest scores have a form
+// Experts that ArgMax chooses (a sparse mixer): the mixture is its spelling alone.
+// CHECK: raised: 0 feed-forward, 0 attention, 1 mixtures of experts; missed candidates: 0
+// CHECK-NEXT: layer.0.moe: top 1
 module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
   func.func @best(%x: tensor<?x8xf32>) -> tensor<?x1x8xf32> {
     %r = onnx.node "Constant"() {value = dense<0.5> : tensor<8x4xf32>} : () -> tensor<8x4xf32>
