@@ -65,8 +65,8 @@ enum class ExpertBody {
 };
 ExpertBody classify(ExpertsOp experts);
 
-/// True if a row of the body's result depends on the same row of the first shared operand alone; the
-/// other operands are the same for all rows.
+/// True if a row of the body's result depends on the same row of the first shared operand alone;
+/// the other operands are the same for all rows.
 bool isRowwise(ExpertsOp experts);
 
 /// True for Σ_e weight_e · tensor_e with the tensors as they lie in the operand, [experts,
