@@ -11,14 +11,10 @@ namespace {
 constexpr struct {
   Activation activation;
   const char *name;
-} kNames[] = {{Activation::Relu, "relu"},
-              {Activation::ReluSquared, "relu_squared"},
-              {Activation::GeluErf, "gelu"},
-              {Activation::GeluTanh, "gelu_tanh"},
-              {Activation::Silu, "silu"},
-              {Activation::QuickGelu, "quick_gelu"},
-              {Activation::Sigmoid, "sigmoid"},
-              {Activation::Tanh, "tanh"},
+} kNames[] = {{Activation::Relu, "relu"},        {Activation::ReluSquared, "relu_squared"},
+              {Activation::GeluErf, "gelu"},     {Activation::GeluTanh, "gelu_tanh"},
+              {Activation::Silu, "silu"},        {Activation::QuickGelu, "quick_gelu"},
+              {Activation::Sigmoid, "sigmoid"},  {Activation::Tanh, "tanh"},
               {Activation::Identity, "identity"}};
 
 std::string shapeOf(MatrixView m) {
