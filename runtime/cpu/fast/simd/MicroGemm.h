@@ -74,7 +74,8 @@ UOE_INLINE void tileOnce(int64_t k, A a, const B *b, int64_t bk, int64_t bp, flo
   for (; i + 4 <= k; i += 4, b += 4 * bk) {
     UOE_UNROLL for (int j = 0; j < 4; ++j) {
       if constexpr (Rows > 4 && A::streams) {
-        UOE_UNROLL for (int p = 0; p < Panels; ++p) __builtin_prefetch(b + (Panels + p) * bp + j * bk, 0, 2);
+        UOE_UNROLL for (int p = 0; p < Panels; ++p)
+            __builtin_prefetch(b + (Panels + p) * bp + j * bk, 0, 2);
       }
       step<Rows, Panels>(acc, a, i + j, b + j * bk, bp);
     }
