@@ -102,7 +102,7 @@ Value Slicer::cut(Value value, AxisSlice where) {
   int64_t extent = where.before * groups * where.each;
   if (where.offset != 0 ||
       (type.getDimSize(where.axis) != extent && !type.isDynamicDim(where.axis)))
-    value = made(makeSlice(outer, loc, value, where.axis, where.offset, extent));
+    value = made(makeSlice(outer, loc, value, where.axis, std::exchange(where.offset, 0), extent));
   if (where.before == 1 && where.each == 1)
     return addSliced(value, where.axis);
   SmallVector<int64_t> shape, spelled, back;
@@ -122,8 +122,7 @@ Value Slicer::cut(Value value, AxisSlice where) {
       back.push_back(axis < where.axis ? 0 : dim);
       if (axis > where.axis) {
         if (ShapedType::isDynamic(dim))
-          return stop("an operand that is not constant has several heads per group before axes of "
-                      "unknown size");
+          return cutLast(value, where);
         spelled.push_back(dim);
       }
     }
@@ -134,6 +133,32 @@ Value Slicer::cut(Value value, AxisSlice where) {
   Value part = addSliced(made(node), where.axis + (where.before > 1));
   return makeNode(inner, loc, "Reshape", {part, makeIntegers(inner, loc, back)},
                   restricted(value, where));
+}
+
+// With the axis last, a Reshape can copy the sizes that are not known.
+Value Slicer::cutLast(Value value, AxisSlice where) {
+  auto type = cast<RankedTensorType>(value.getType());
+  int64_t rank = type.getRank();
+  SmallVector<int64_t> order, back(rank), shape;
+  for (int64_t i = 0; i < rank; ++i)
+    if (i != where.axis)
+      order.push_back(i);
+  order.push_back(where.axis);
+  for (auto [place, axis] : llvm::enumerate(order)) {
+    back[axis] = static_cast<int64_t>(place);
+    shape.push_back(type.getDimSize(axis));
+  }
+  auto permuted = [](OpBuilder &builder, Location at, Value x, ArrayRef<int64_t> perm,
+                     RankedTensorType result) {
+    return makeNode(builder, at, "Transpose", {x}, result,
+                    {builder.getNamedAttr("perm", builder.getDenseI64ArrayAttr(perm))});
+  };
+  Value turned =
+      made(permuted(outer, loc, value, order, RankedTensorType::get(shape, type.getElementType())));
+  where.axis = rank - 1;
+  Value part = cut(turned, where);
+  where.axis = order.back();
+  return part ? permuted(inner, loc, part, back, restricted(value, where)) : Value();
 }
 
 Value Slicer::sliceBroadcast(Value value, AxisSlice where, int64_t rank) {

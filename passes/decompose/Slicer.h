@@ -92,6 +92,7 @@ private:
   mlir::Value stopAt(onnx::NodeOp node, const llvm::Twine &why);
   mlir::Value mix(onnx::NodeOp node, mlir::Value value, AxisSlice where);
   onnx::NodeOp copyOnStages(onnx::NodeOp node, AxisSlice where);
+  mlir::Value cutLast(mlir::Value value, AxisSlice where);
   mlir::Value inOldOrder(mlir::OpBuilder &builder, mlir::Value value, int64_t each);
   mlir::Value addSliced(mlir::Value value, int64_t axis);
 

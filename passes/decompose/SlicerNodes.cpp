@@ -102,6 +102,26 @@ Value Slicer::sliceNode(NodeOp node, Value value, AxisSlice where) {
       return stopAt(node, "rotates something else than [batch, heads, length, channels]");
     return follow(node, value, where, where);
   }
+  if (standard && op == "Pad") {
+    // Before and after each axis; none along the groups.
+    auto pads = facts.integers(node.input(1));
+    auto axes = node.input(3) ? facts.integers(node.input(3)) : std::nullopt;
+    int64_t count = pads ? static_cast<int64_t>(pads->size() / 2) : 0;
+    bool apart = pads && (!node.input(3) || axes);
+    for (int64_t i = 0; apart && i < count; ++i)
+      if ((axes ? positive((*axes)[i], rank) : i) == where.axis)
+        apart = (*pads)[i] == 0 && (*pads)[i + count] == 0;
+    if (!apart)
+      return stopAt(node, "pads what the experts split, or by sizes that are not known");
+    return follow(node, value, where, where);
+  }
+  if (standard && op.starts_with("Reduce")) {
+    auto axes = node.input(1) ? facts.integers(node.input(1)) : std::nullopt;
+    if (!axes || node.integer("keepdims", 1) == 0 ||
+        llvm::any_of(*axes, [&](int64_t axis) { return positive(axis, rank) == where.axis; }))
+      return stopAt(node, "mixes what the experts would compute apart");
+    return follow(node, value, where, where);
+  }
   if (standard && llvm::is_contained({"RMSNormalization", "LayerNormalization",
                                       "SimplifiedLayerNormalization", "LpNormalization", "Softmax"},
                                      op)) {
@@ -182,7 +202,39 @@ std::optional<int64_t> Slicer::axisBehind(NodeOp node, int64_t axis) {
   return std::nullopt;
 }
 
+// The axes of size 1 by which `from` differs from `to`, where nothing else sets them apart.
+static std::optional<SmallVector<int64_t>> dropped(RankedTensorType from, RankedTensorType to) {
+  SmallVector<int64_t> axes;
+  int64_t j = 0, unnamed = 0;
+  for (int64_t i = 0; i < from.getRank(); ++i) {
+    if (j < to.getRank() && from.getDimSize(i) == to.getDimSize(j)) {
+      // Sizes that are not known agree by name, or, if it is one pair, since the others do.
+      StringRef name = onnx::dimName(from, i);
+      if (from.isDynamicDim(i) && (name.empty() || name != onnx::dimName(to, j)))
+        ++unnamed;
+      ++j;
+    } else if (from.getDimSize(i) == 1) {
+      axes.push_back(i);
+    } else {
+      return std::nullopt;
+    }
+  }
+  return j == to.getRank() && unnamed <= 1 && !axes.empty() ? std::optional(axes) : std::nullopt;
+}
+
 Value Slicer::sliceRegrouping(NodeOp node, Value value, AxisSlice where) {
+  auto fine = dyn_cast<RankedTensorType>(node.input(0).getType());
+  auto coarse = dyn_cast<RankedTensorType>(value.getType());
+  if (node.is("Reshape") && fine && coarse)
+    if (auto axes = dropped(fine, coarse)) {
+      AxisSlice in = where;
+      for (int64_t axis : *axes)
+        in.axis += axis <= in.axis;
+      Value x = slice(node.input(0), in);
+      return x ? makeNode(inner, loc, "Squeeze", {x, makeIntegers(inner, loc, *axes)},
+                          restricted(value, where))
+               : Value();
+    }
   if (auto axis = axisBehind(node, where.axis)) {
     AxisSlice in = where;
     in.axis = *axis;

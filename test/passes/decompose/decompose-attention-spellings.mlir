@@ -121,3 +121,61 @@ module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
     return %7 : tensor<?x?x8xf32>
   }
 }
+
+// -----
+
+// Four query heads on two key heads, of unit length; keys and values with one more of zeros (sinks, gpt-oss), the value's batch behind an axis of
+// one element. The bias differs by heads before axes of unknown size: heads come last to be taken apart.
+// CHECK-LABEL: func.func @sinks
+// CHECK-SAME: %[[B:[a-z0-9]*]]: tensor<?x4x?x?xf32
+// CHECK: %[[T:.*]] = onnx.node "Transpose"(%[[B]]) {perm = array<i64: 0, 2, 3, 1>}
+// CHECK: %[[V:.*]] = onnx.node "Reshape"(%[[T]], {{.*}} -> tensor<?x?x?x2x2xf32>
+// CHECK: uoe.experts({{.*}}) sliced({{.*}}%[[V]]{{.*}}) axes [{{.*}}] sizes [2 x 1] combine sum
+// CHECK: "ReduceL2"({{.*}} -> tensor<?x2x?x1xf32
+// CHECK: "Pad"({{.*}} -> tensor<?x1x?x4xf32
+// CHECK: "Squeeze"({{.*}} -> tensor<?x1x?x4xf32
+// CHECK: uoe.attention {{.*}} bias({{.*}}) {{.*}}tensor<?x2x?x4xf32
+module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
+  onnx.initializer @q : tensor<8x16xf32> = dense<0.25> : tensor<8x16xf32>
+  onnx.initializer @k : tensor<8x8xf32> = dense<0.125> : tensor<8x8xf32>
+  onnx.initializer @v : tensor<8x8xf32> = dense<0.75> : tensor<8x8xf32>
+  onnx.initializer @o : tensor<16x8xf32> = dense<0.5> : tensor<16x8xf32>
+  func.func @sinks(%x: tensor<?x?x8xf32, #onnx.dims<"b", "s", "">>, %bias: tensor<?x4x?x?xf32, #onnx.dims<"b", "", "s", "t">>) -> tensor<?x?x8xf32> {
+    %wq = onnx.weight @q : tensor<8x16xf32>
+    %wk = onnx.weight @k : tensor<8x8xf32>
+    %wv = onnx.weight @v : tensor<8x8xf32>
+    %o = onnx.weight @o : tensor<16x8xf32>
+    %four = onnx.node "Constant"() {value = dense<[0, 0, 4, 4]> : tensor<4xi64>} : () -> tensor<4xi64>
+    %two = onnx.node "Constant"() {value = dense<[0, 0, 2, 4]> : tensor<4xi64>} : () -> tensor<4xi64>
+    %flat = onnx.node "Constant"() {value = dense<[0, 0, 16]> : tensor<3xi64>} : () -> tensor<3xi64>
+    %last = onnx.node "Constant"() {value = dense<-1> : tensor<1xi64>} : () -> tensor<1xi64>
+    %lead = onnx.node "Constant"() {value = dense<0> : tensor<1xi64>} : () -> tensor<1xi64>
+    %pads = onnx.node "Constant"() {value = dense<[0, 0, 0, 0, 0, 0, 1, 0]> : tensor<8xi64>} : () -> tensor<8xi64>
+    %drop = onnx.node "Constant"() {value = dense<[-1, 2, 0, 4]> : tensor<4xi64>} : () -> tensor<4xi64>
+    %batch = onnx.node "Shape"(%x) {end = 1 : i64} : (tensor<?x?x8xf32, #onnx.dims<"b", "s", "">>) -> tensor<1xi64>
+    %length = onnx.node "Shape"(%x) {start = 1 : i64, end = 2 : i64} : (tensor<?x?x8xf32, #onnx.dims<"b", "s", "">>) -> tensor<1xi64>
+    %heads = onnx.node "Constant"() {value = dense<2> : tensor<1xi64>} : () -> tensor<1xi64>
+    %size = onnx.node "Constant"() {value = dense<4> : tensor<1xi64>} : () -> tensor<1xi64>
+    %shape = onnx.node "Concat"(%batch, %heads, %length, %size) {axis = 0 : i64} : (tensor<1xi64>, tensor<1xi64>, tensor<1xi64>, tensor<1xi64>) -> tensor<4xi64>
+    %0 = onnx.node "MatMul"(%x, %wq) : (tensor<?x?x8xf32, #onnx.dims<"b", "s", "">>, tensor<8x16xf32>) -> tensor<?x?x16xf32>
+    %1 = onnx.node "Reshape"(%0, %four) : (tensor<?x?x16xf32>, tensor<4xi64>) -> tensor<?x?x4x4xf32>
+    %2 = onnx.node "Transpose"(%1) {perm = array<i64: 0, 2, 1, 3>} : (tensor<?x?x4x4xf32>) -> tensor<?x4x?x4xf32>
+    %3 = onnx.node "ReduceL2"(%2, %last) {keepdims = 1 : i64} : (tensor<?x4x?x4xf32>, tensor<1xi64>) -> tensor<?x4x?x1xf32>
+    %q = onnx.node "Div"(%2, %3) : (tensor<?x4x?x4xf32>, tensor<?x4x?x1xf32>) -> tensor<?x4x?x4xf32>
+    %4 = onnx.node "MatMul"(%x, %wk) : (tensor<?x?x8xf32, #onnx.dims<"b", "s", "">>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
+    %5 = onnx.node "Reshape"(%4, %two) : (tensor<?x?x8xf32>, tensor<4xi64>) -> tensor<?x?x2x4xf32>
+    %6 = onnx.node "Transpose"(%5) {perm = array<i64: 0, 2, 1, 3>} : (tensor<?x?x2x4xf32>) -> tensor<?x2x?x4xf32>
+    %k = onnx.node "Pad"(%6, %pads) : (tensor<?x2x?x4xf32>, tensor<8xi64>) -> tensor<?x2x?x4xf32>
+    %7 = onnx.node "MatMul"(%x, %wv) : (tensor<?x?x8xf32, #onnx.dims<"b", "s", "">>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
+    %8 = onnx.node "Reshape"(%7, %two) : (tensor<?x?x8xf32>, tensor<4xi64>) -> tensor<?x?x2x4xf32>
+    %9 = onnx.node "Transpose"(%8) {perm = array<i64: 0, 2, 1, 3>} : (tensor<?x?x2x4xf32>) -> tensor<?x2x?x4xf32>
+    %10 = onnx.node "Unsqueeze"(%9, %lead) : (tensor<?x2x?x4xf32>, tensor<1xi64>) -> tensor<1x?x2x?x4xf32>
+    %11 = onnx.node "Reshape"(%10, %shape) : (tensor<1x?x2x?x4xf32>, tensor<4xi64>) -> tensor<?x2x?x4xf32>
+    %v = onnx.node "Pad"(%11, %pads) : (tensor<?x2x?x4xf32>, tensor<8xi64>) -> tensor<?x2x?x4xf32>
+    %y = uoe.attention %q, %k, %v bias(%bias) attributes {scale = 0.5 : f32} : (tensor<?x4x?x4xf32>, tensor<?x2x?x4xf32>, tensor<?x2x?x4xf32>) bias tensor<?x4x?x?xf32, #onnx.dims<"b", "", "s", "t">> -> tensor<?x4x?x4xf32>
+    %12 = onnx.node "Transpose"(%y) {perm = array<i64: 0, 2, 1, 3>} : (tensor<?x4x?x4xf32>) -> tensor<?x?x4x4xf32>
+    %13 = onnx.node "Reshape"(%12, %flat) : (tensor<?x?x4x4xf32>, tensor<3xi64>) -> tensor<?x?x16xf32>
+    %14 = onnx.node "MatMul"(%13, %o) : (tensor<?x?x16xf32>, tensor<16x8xf32>) -> tensor<?x?x8xf32>
+    return %14 : tensor<?x?x8xf32>
+  }
+}
