@@ -259,8 +259,10 @@ ConvolvedSize convolvedSizeOf(const rt::Program &program, int slot) {
     if (!reads || node.op == "Shape" || node.op == "Size")
       continue;
     reached.insert(step.outputs.begin(), step.outputs.end());
-    const rt::Tensor *weight = node.constants.size() > 1 ? node.constants[1] : nullptr;
-    if (node.op == "Conv" && weight && weight->rank() > 2) {
+    size_t kernel = node.op == "QLinearConv" ? 3 : 1;
+    const rt::Tensor *weight = node.constants.size() > kernel ? node.constants[kernel] : nullptr;
+    bool convolves = node.op == "Conv" || node.op == "ConvInteger" || node.op == "QLinearConv";
+    if (convolves && weight && weight->rank() > 2) {
       if (strides.empty())
         size.channels = weight->dim(1) * node.integer("group", 1);
       width = weight->dim(0);
