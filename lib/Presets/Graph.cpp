@@ -9,7 +9,6 @@ using namespace uoe;
 using namespace uoe::presets;
 
 /// Of one weight, which is in memory while it is made: 16 GiB.
-static constexpr double kMostElements = 1ULL << 32;
 
 Graph::Graph(MLIRContext *context, StringRef name, uint64_t seed, bool weights)
     : b(context), loc(b.getUnknownLoc()), module(ModuleOp::create(loc)), top(context), seed(seed),
@@ -60,18 +59,7 @@ Value Graph::store(const std::string &name, ArrayRef<int64_t> shape, ArrayRef<fl
 Value Graph::weight(const std::string &name, ArrayRef<int64_t> shape, double deviation) {
   if (!weights)
     return filled(name, shape, 0);
-  // In floating point: sizes that can't be held need not be representable.
-  double count = 1;
-  for (int64_t size : shape)
-    count *= static_cast<double>(size);
-  if (count > kMostElements) {
-    if (good)
-      emitError(loc) << "--build: the weight '" << prefix << name << "' would have " << count
-                     << " elements, more than " << kMostElements << ": lower its --dims";
-    good = false;
-    return filled(name, shape, 0);
-  }
-  std::vector<float> data(static_cast<size_t>(count));
+  std::vector<float> data(static_cast<size_t>(ShapedType::getNumElements(shape)));
   fillUniform(prefix + name, seed, deviation, data);
   return store(name, shape, data);
 }

@@ -2,6 +2,7 @@
 #include "lib/Presets/Blocks.h"
 #include "lib/Report/Number.h"
 #include "llvm/ADT/StringExtras.h"
+#include "llvm/Support/FormatVariadic.h"
 #include <cmath>
 
 using namespace mlir;
@@ -761,6 +762,23 @@ static std::string conflict(const Sizes &d) {
   return "";
 }
 
+// Before any weight is made: empty, or which of them is too large.
+static std::string tooLarge(ModuleOp structure) {
+  constexpr double most = 1ULL << 32;
+  std::string wrong;
+  structure.walk([&](onnx::InitializerOp weight) {
+    double count = 1; // in floating point: sizes that can't be held need not be representable
+    for (int64_t size : cast<RankedTensorType>(weight.getType()).getShape())
+      count *= static_cast<double>(size);
+    if (count > most)
+      wrong =
+          llvm::formatv("the weight '{0}' would have {1:e} elements, more than {2:e}: lower its "
+                        "--dims",
+                        weight.getSymName(), count, most);
+  });
+  return wrong;
+}
+
 OwningOpRef<ModuleOp> presets::build(StringRef name, const Options &options, MLIRContext *context) {
   auto refuse = [&](const Twine &why) {
     emitError(UnknownLoc::get(context)) << "--build " << name << ": " << why;
@@ -780,6 +798,12 @@ OwningOpRef<ModuleOp> presets::build(StringRef name, const Options &options, MLI
   if (std::string wrong = conflict(sizes); !wrong.empty())
     return refuse(wrong);
   context->loadDialect<onnx::OnnxDialect, UoeDialect, func::FuncDialect>();
+  if (options.weights) {
+    Graph structure(context, name, options.seed, /*weights=*/false);
+    OwningOpRef<ModuleOp> zeros = structure.finish(preset->build(structure, sizes));
+    if (std::string wrong = zeros ? tooLarge(*zeros) : ""; !wrong.empty())
+      return refuse(wrong);
+  }
   Graph graph(context, name, options.seed, options.weights);
   return graph.finish(preset->build(graph, sizes));
 }
