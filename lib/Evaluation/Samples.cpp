@@ -107,13 +107,15 @@ int64_t Samples::rowsOf(const std::vector<Run> &runs) {
 static const PortInfo &soleFloatInput(const Session &session, const std::string &file) {
   const PortInfo *found = nullptr;
   std::string names;
+  int count = 0;
   for (const PortInfo &port : session.inputs())
     if (isFloat(port.dtype) && roleOf(port) == Role::Other) {
       names += (found ? ", '" : "'") + port.name + "'";
       found = &port;
+      ++count;
     }
   rt::check(found, "'", file, "' holds floats, and the model has no input of floats");
-  rt::check(names.find(',') == std::string::npos, "'", file,
+  rt::check(count == 1, "'", file,
             "' holds floats for one input, and the model has several: ", names,
             "; give them by name in a .npz file");
   return *found;

@@ -18,9 +18,11 @@ template <size_t N> struct BroadcastPlan {
   std::array<std::array<int64_t, kMostLoops>, N> strides; // in elements; 0 where an operand repeats
 };
 
-/// Plans reading `operands` in the order of `result`, to which each must broadcast.
+/// Plans reading the first `count` of `operands` in the order of `result`, to which each must
+/// broadcast. An axis of size 1 in `result` is left out of the loops, whatever operands have there.
 template <size_t N>
-BroadcastPlan<N> planBroadcast(const Shape &result, const std::array<const Shape *, N> &operands) {
+BroadcastPlan<N> planBroadcast(const Shape &result, const std::array<const Shape *, N> &operands,
+                               size_t count = N) {
   BroadcastPlan<N> plan;
   std::array<int64_t, N> step;
   step.fill(1);
@@ -29,7 +31,7 @@ BroadcastPlan<N> planBroadcast(const Shape &result, const std::array<const Shape
     int64_t dim = result[i];
     plan.size *= dim;
     std::array<int64_t, N> stride;
-    for (size_t k = 0; k < N; ++k) {
+    for (size_t k = 0; k < count; ++k) {
       const Shape &shape = *operands[k];
       size_t missing = result.size() - shape.size();
       int64_t own = i < missing ? 1 : shape[i - missing];
@@ -39,7 +41,7 @@ BroadcastPlan<N> planBroadcast(const Shape &result, const std::array<const Shape
     if (dim == 1)
       continue;
     bool merge = plan.rank > 0;
-    for (size_t k = 0; k < N && merge; ++k)
+    for (size_t k = 0; k < count && merge; ++k)
       merge = stride[k] == plan.strides[k][plan.rank - 1] * plan.dims[plan.rank - 1];
     if (merge) {
       plan.dims[plan.rank - 1] *= dim;
@@ -48,19 +50,19 @@ BroadcastPlan<N> planBroadcast(const Shape &result, const std::array<const Shape
     check(plan.rank < kMostLoops, "broadcasting to ", toString(result), " needs more than ",
           kMostLoops, " loops");
     plan.dims[plan.rank] = dim;
-    for (size_t k = 0; k < N; ++k)
+    for (size_t k = 0; k < count; ++k)
       plan.strides[k][plan.rank] = stride[k];
     ++plan.rank;
   }
   if (plan.rank == 0) {
     plan.rank = 1;
     plan.dims[0] = 1;
-    for (size_t k = 0; k < N; ++k)
+    for (size_t k = 0; k < count; ++k)
       plan.strides[k][0] = 0;
   }
   std::reverse(plan.dims.begin(), plan.dims.begin() + plan.rank);
-  for (auto &strides : plan.strides)
-    std::reverse(strides.begin(), strides.begin() + plan.rank);
+  for (size_t k = 0; k < count; ++k)
+    std::reverse(plan.strides[k].begin(), plan.strides[k].begin() + plan.rank);
   return plan;
 }
 

@@ -13,58 +13,7 @@ constexpr size_t kMostPorts = 32;
 constexpr int64_t kShortRun = 64;
 constexpr int64_t kBlock = 256;
 
-/// Reading operands in the order of the result: collapsed to the fewest loops, the innermost last.
-struct Loops {
-  int rank = 0;
-  int64_t size = 1;
-  std::array<int64_t, kMostLoops> dims;
-  std::array<std::array<int64_t, kMostPorts>, kMostLoops> strides; // [loop][operand], in elements
-};
-
-/// `rows` leaves the last dimension out: the loops are those over rows.
-Loops planLoops(const Shape &result, const std::vector<const Tensor *> &operands,
-                bool rows = false) {
-  Loops loops;
-  size_t count = operands.size();
-  std::array<int64_t, kMostPorts> step;
-  step.fill(1);
-  for (size_t i = result.size(); i-- > 0;) {
-    bool inRow = rows && i + 1 == result.size();
-    int64_t dim = inRow ? 1 : result[i];
-    loops.size *= dim;
-    std::array<int64_t, kMostPorts> stride;
-    for (size_t k = 0; k < count; ++k) {
-      const Shape &shape = operands[k]->shape();
-      size_t missing = result.size() - shape.size();
-      int64_t own = i < missing ? 1 : shape[i - missing];
-      stride[k] = own == 1 ? 0 : step[k];
-      step[k] *= own;
-    }
-    if (dim == 1)
-      continue;
-    int last = loops.rank - 1;
-    bool merge = loops.rank > 0;
-    for (size_t k = 0; k < count && merge; ++k)
-      merge = stride[k] == loops.strides[last][k] * loops.dims[last];
-    if (merge) {
-      loops.dims[last] *= dim;
-      continue;
-    }
-    check(loops.rank < kMostLoops, "broadcasting to ", toString(result), " needs more than ",
-          kMostLoops, " loops");
-    loops.dims[loops.rank] = dim;
-    loops.strides[loops.rank] = stride;
-    ++loops.rank;
-  }
-  if (loops.rank == 0) {
-    loops.rank = 1;
-    loops.dims[0] = 1;
-    loops.strides[0].fill(0);
-  }
-  std::reverse(loops.dims.begin(), loops.dims.begin() + loops.rank);
-  std::reverse(loops.strides.begin(), loops.strides.begin() + loops.rank);
-  return loops;
-}
+using Loops = BroadcastPlan<kMostPorts>;
 
 /// A place in the loops, with each operand's offset there.
 struct Cursor {
@@ -79,7 +28,7 @@ struct Cursor {
       index[d] = begin % loops.dims[d];
       begin /= loops.dims[d];
       for (size_t k = 0; k < operands; ++k)
-        offsets[k] += index[d] * loops.strides[d][k];
+        offsets[k] += index[d] * loops.strides[k][d];
     }
   }
   /// Elements to the end of the innermost loop.
@@ -89,12 +38,12 @@ struct Cursor {
     int d = loops.rank - 1;
     index[d] += n;
     for (size_t k = 0; k < operands; ++k)
-      offsets[k] += n * loops.strides[d][k];
+      offsets[k] += n * loops.strides[k][d];
     for (; d > 0 && index[d] == loops.dims[d]; --d) {
       index[d] = 0;
       ++index[d - 1];
       for (size_t k = 0; k < operands; ++k)
-        offsets[k] += loops.strides[d - 1][k] - loops.dims[d] * loops.strides[d][k];
+        offsets[k] += loops.strides[k][d - 1] - loops.dims[d] * loops.strides[k][d];
     }
   }
 };
@@ -107,11 +56,11 @@ struct Run {
   std::array<const char *, kMostPorts> from;
   std::array<char *, kMostPorts> to;
   std::array<int64_t, kMostPorts> fromBytes, toBytes; // of an element
+  std::array<int64_t, kMostPorts> steps; // of operands within a row, or else the innermost loop
 
   /// Runs that are long enough are handed to the kernel where they lie.
   void direct(int64_t begin, int64_t end) const {
     Cursor at(loops, operands, begin);
-    const int64_t *steps = loops.strides[loops.rank - 1].data();
     std::array<const void *, kMostPorts> in;
     std::array<void *, kMostPorts> out;
     while (begin < end) {
@@ -120,14 +69,14 @@ struct Run {
         in[k] = from[k] + at.offsets[k] * fromBytes[k];
       for (size_t k = 0; k < results; ++k)
         out[k] = to[k] + begin * toBytes[k];
-      kernel.function(in.data(), steps, out.data(), n, nullptr);
+      kernel.function(in.data(), steps.data(), out.data(), n, nullptr);
       begin += n;
       at.advance(n);
     }
   }
 
-  /// Rows of n elements, each in one call. `steps` are those within a row.
-  void rows(int64_t begin, int64_t end, int64_t n, const int64_t *steps) const {
+  /// Rows of n elements, each in one call.
+  void rows(int64_t begin, int64_t end, int64_t n) const {
     Cursor at(loops, operands, begin);
     std::array<const void *, kMostPorts> in;
     std::array<void *, kMostPorts> out;
@@ -139,7 +88,7 @@ struct Run {
         in[k] = from[k] + at.offsets[k] * fromBytes[k];
       for (size_t k = 0; k < results; ++k)
         out[k] = to[k] + begin * (kernel.rowResults[k] ? 1 : n) * toBytes[k];
-      kernel.function(in.data(), steps, out.data(), n, scratch);
+      kernel.function(in.data(), steps.data(), out.data(), n, scratch);
       at.advance(1);
     }
   }
@@ -147,28 +96,27 @@ struct Run {
   /// Short runs: operands are copied side by side, a block at a time.
   void gathered(int64_t begin, int64_t end) const {
     Cursor at(loops, operands, begin);
-    const auto &inner = loops.strides[loops.rank - 1];
     alignas(64) char blocks[kMostPorts][8 * kBlock];
-    std::array<int64_t, kMostPorts> steps;
+    std::array<int64_t, kMostPorts> adjacent;
     std::array<const void *, kMostPorts> in;
     std::array<void *, kMostPorts> out;
     for (size_t k = 0; k < operands; ++k) {
       in[k] = blocks[k];
-      steps[k] = 1;
+      adjacent[k] = 1;
     }
     while (begin < end) {
       int64_t count = std::min(kBlock, end - begin);
       for (int64_t done = 0; done < count;) {
         int64_t n = std::min(at.left(), count - done);
         for (size_t k = 0; k < operands; ++k)
-          gather(from[k] + at.offsets[k] * fromBytes[k], inner[k], fromBytes[k],
+          gather(from[k] + at.offsets[k] * fromBytes[k], steps[k], fromBytes[k],
                  blocks[k] + done * fromBytes[k], n);
         done += n;
         at.advance(n);
       }
       for (size_t k = 0; k < results; ++k)
         out[k] = to[k] + begin * toBytes[k];
-      kernel.function(in.data(), steps.data(), out.data(), count, nullptr);
+      kernel.function(in.data(), adjacent.data(), out.data(), count, nullptr);
       begin += count;
     }
   }
@@ -225,15 +173,17 @@ void runGenerated(KernelCall &call) {
   Shape rowShape = shape;
   if (kernel.rows)
     rowShape.back() = 1;
-  Loops loops = planLoops(shape, in, kernel.rows);
-  Run run{kernel, loops, operands, results, {}, {}, {}, {}};
+  std::array<const Shape *, kMostPorts> shapes;
+  for (size_t k = 0; k < operands; ++k)
+    shapes[k] = &in[k]->shape();
+  Loops loops = planBroadcast(kernel.rows ? rowShape : shape, shapes, operands);
+  Run run{kernel, loops, operands, results, {}, {}, {}, {}, {}};
   for (size_t k = 0; k < operands; ++k) {
     run.from[k] = static_cast<const char *>(in[k]->raw());
     run.fromBytes[k] = bitsOf(kernel.operands[k]) / 8;
+    run.steps[k] =
+        kernel.rows ? in[k]->rank() > 0 && in[k]->dim(-1) != 1 : loops.strides[k][loops.rank - 1];
   }
-  std::array<int64_t, kMostPorts> steps;
-  for (size_t k = 0; k < operands; ++k)
-    steps[k] = in[k]->rank() > 0 && in[k]->dim(-1) != 1;
   for (size_t k = 0; k < results; ++k) {
     const Shape &own = kernel.rows && kernel.rowResults[k] ? rowShape : shape;
     run.to[k] = static_cast<char *>(resultTensor(call, k, kernel.results[k], own).raw());
@@ -243,7 +193,7 @@ void runGenerated(KernelCall &call) {
   if (kernel.rows) {
     int64_t n = shape.back();
     parallel(loops.size, std::max<int64_t>(1, grain / std::max<int64_t>(1, n)),
-             [&](int64_t begin, int64_t end) { run.rows(begin, end, n, steps.data()); });
+             [&](int64_t begin, int64_t end) { run.rows(begin, end, n); });
     return;
   }
   bool isShort = loops.rank > 1 && loops.dims[loops.rank - 1] < kShortRun;
