@@ -29,7 +29,7 @@ def stage_of(kind):
     """The stage of a kind of operation in a profile. Permuting tokens is part of the fused experts, which read rows where they lie."""
     if kind in ("Route", "uoe.Route"):
         return "select"
-    if kind in ("Experts", "Ffn", "Products", "uoe.Experts", "uoe.Ffn", "uoe.Products"):
+    if kind in ("Experts", "Ffn", "Products", "uoe.Experts", "uoe.Ffn", "uoe.Products", "uoe.GatheredAttention"):
         return "experts"
     if kind in ("Add", "uoe.AddRows", "uoe.Merge"):
         return "combine"

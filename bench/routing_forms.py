@@ -330,6 +330,60 @@ def switch_head(d=1024, heads=4, n=10, size=128, k=2):
     return Layer(d, weights, text, "    " + ffn("y", "identity", d, total, False), lambda x: (len(x) * work, len(x) * 2 * d * total))
 
 
+def smha(d=1024, heads=8, k=4, share=0.5):
+    """Attention heads that pick half of the tokens each (Union of Experts' SMHA), k = heads / 2, causal; dense: all heads on all tokens."""
+    size = d // heads
+    weights = Weights()
+    weights.add("w", d, heads)
+    for name in "qkvo":
+        weights.add(name, d, d)
+    xs, whole = tensor("?", "?", d), tensor(d, d)
+    square = "onnx.node \"MatMul\""
+
+    def attention(x, names, width, count, bias, bias_type, indent):
+        """Text of %y = attention of `count` heads, [d, width] matrices `names`; for one head the body of an expert."""
+        rows, four = tensor("?", "?", width), tensor("?", count, "?", width // count)
+        part, back = tensor(d, width), tensor(width, d)
+        text = f"{indent}%shape = onnx.node \"Constant\"() {{value = dense<[0, 0, {count}, {width // count}]> : tensor<4xi64>}} : () -> tensor<4xi64>\n"
+        split, swap = tensor("?", "?", count, width // count), "{perm = array<i64: 0, 2, 1, 3>}"
+        for name, matrix in zip("qkv", names):
+            text += f"{indent}%{name}2 = {square}({x}, {matrix}) : ({xs}, {part}) -> {rows}\n"
+            text += f"{indent}%{name}3 = onnx.node \"Reshape\"(%{name}2, %shape) : ({rows}, tensor<4xi64>) -> {split}\n"
+            text += f"{indent}%{name}4 = onnx.node \"Transpose\"(%{name}3) {swap} : ({split}) -> {four}\n"
+        scale = (width // count) ** -0.5
+        text += (f"{indent}%a4 = uoe.attention %q4, %k4, %v4{bias} attributes {{scale = {scale:e} : f32, boolean_zero, causal}} : "
+                 f"({four}, {four}, {four}){bias_type} -> {four}\n")
+        text += f"{indent}%a3 = onnx.node \"Transpose\"(%a4) {swap} : ({four}) -> {split}\n"
+        text += f"{indent}%flat = onnx.node \"Constant\"() {{value = dense<[0, 0, {width}]> : tensor<3xi64>}} : () -> tensor<3xi64>\n"
+        text += f"{indent}%a2 = onnx.node \"Reshape\"(%a3, %flat) : ({split}, tensor<3xi64>) -> {rows}\n"
+        return text + f"{indent}%y = {square}(%a2, {names[3]}) : ({rows}, {back}) -> {xs}\n"
+
+    flags, mask = "tensor<?x?xi1>", "tensor<?x1x1x?xi1>"
+    body = attention("%h", ["%qi", "%ki", "%vi", "%oi"], size, 1, " bias(%allowed)", f" bias {mask}", "      ")
+    part, back = tensor(d, size), tensor(size, d)
+    text = score("s", "linear", [("w", (d, heads))], d, heads)
+    text += select("token_topk", f"k = {k} : i64, {SOFTMAX}, {RENORMALISED}, capacity_share = {share} : f32", heads)
+    text += (f"    %y = uoe.experts(%x) sliced(%q, %k, %v, %o) axes [1, 1, 1, 0] sizes [{heads} x {size}] routing(%r) gathered combine sum {{\n"
+             f"    ^bb0(%h: {xs}, %qi: {part}, %ki: {part}, %vi: {part}, %oi: {back}, %valid: {flags}):\n"
+             f"      %axes = onnx.node \"Constant\"() {{value = dense<[1, 2]> : tensor<2xi64>}} : () -> tensor<2xi64>\n"
+             f"      %allowed = onnx.node \"Unsqueeze\"(%valid, %axes) : ({flags}, tensor<2xi64>) -> {mask}\n{body}"
+             f"      uoe.yield %y : {xs}\n    }} : shared {xs} sliced {whole}, {whole}, {whole}, {whole} routing !uoe.routing<{heads}> -> {xs}\n")
+    dense = attention("%x", ["%q", "%k", "%v", "%o"], d, heads, "", "", "    ")
+
+    def work(x):
+        gates = softmax(x @ weights["w"])
+        chosen = gates >= np.sort(gates, -1)[:, -k][:, None]
+        takers = np.minimum(chosen.sum(0), max(1, int(share * len(x))))
+
+        def pairs(n):
+            return n * (n + 1) / 2
+
+        return (len(x) * d * heads + 4 * d * size * takers.sum() + 2 * size * pairs(takers).sum(),
+                4 * len(x) * d * d + 2 * d * pairs(len(x)))
+
+    return Layer(d, weights, text, dense, work)
+
+
 FORMS = {
     "mixtral": ("top-2 of 8, softmax renormalised, SwiGLU 8 x 512", mixtral),
     "sigma-moe": ("sigmoid, top-12 of 155 x 128, d = 412, ReLU", sigma_moe),
@@ -343,5 +397,6 @@ FORMS = {
     "neurons": ("4096 single neurons by a router of rank 64, a tenth of them on", neurons),
     "slots": ("MoE++: top-2 of 8 x 512, copy, constant and zero", slots),
     "switch-head": ("SwitchHead: 4 heads, top-2 of 10 value matrices 1024 x 128 and of 10 output matrices", switch_head),
+    "smha": ("8 heads of 128, top-4, capacity L/2, places left blank, causal attention on a head's own tokens", smha),
     "merged": ("WEMoE: one 1024 x 1024 matrix, 4 task matrices merged for each sample", merged),
 }

@@ -1,5 +1,6 @@
 // Verifier of uoe.experts.
 #include "dialects/uoe/Verify.h"
+#include "llvm/ADT/SmallSet.h"
 
 using namespace mlir;
 using namespace uoe;
@@ -20,11 +21,14 @@ static RankedTensorType sliceType(ExpertsOp op, RankedTensorType whole, int64_t 
 }
 
 // The type of a shared operand's tokens that an expert sees.
-static RankedTensorType sharedType(ExpertsOp op, RankedTensorType whole) {
+static RankedTensorType sharedType(ExpertsOp op, int64_t i) {
+  RankedTensorType whole = ranked(op.getShared()[i]);
   if (!op.getGathered())
     return whole;
   SmallVector<int64_t> shape(whole.getShape());
   shape[1] = ShapedType::kDynamic;
+  if (op.isPair(i))
+    shape[2] = ShapedType::kDynamic;
   return RankedTensorType::get(shape, whole.getElementType());
 }
 
@@ -39,8 +43,9 @@ static LogicalResult verifyBody(ExpertsOp op) {
   if (count != operands && !(op.getGathered() && count == operands + 1))
     return op.emitOpError("needs one body argument per operand, found ") << count;
   auto arguments = block.getArguments();
-  for (auto [value, arg] : llvm::zip(op.getShared(), arguments))
-    if (RankedTensorType type = sharedType(op, ranked(value)); !sameShape(arg.getType(), type))
+  for (auto [i, arg] : llvm::enumerate(arguments.take_front(op.getShared().size())))
+    if (RankedTensorType type = sharedType(op, static_cast<int64_t>(i));
+        !sameShape(arg.getType(), type))
       return op.emitOpError("passes ") << type << " to a body argument of type " << arg.getType();
   for (auto [value, axis, arg] :
        llvm::zip(op.getSliced(), op.getAxes(), arguments.drop_front(op.getShared().size())))
@@ -61,7 +66,23 @@ void ExpertsOp::build(OpBuilder &builder, OperationState &state, Type output, Va
                       ArrayRef<int64_t> sizes, Combine combine) {
   build(builder, state, output, shared, sliced, routing, skip, builder.getDenseI64ArrayAttr(axes),
         builder.getDenseI64ArrayAttr(sizes), CombineAttr::get(builder.getContext(), combine),
-        UnitAttr(), DenseI64ArrayAttr(), DenseI64ArrayAttr());
+        UnitAttr(), DenseI64ArrayAttr(), DenseI64ArrayAttr(), DenseI64ArrayAttr(),
+        DenseI64ArrayAttr());
+}
+
+// `listed`, the attribute `name`: numbers of shared operands of gathered experts.
+static LogicalResult verifyListed(ExpertsOp op, StringRef name,
+                                  std::optional<ArrayRef<int64_t>> listed) {
+  if (!listed)
+    return success();
+  if (!op.getGathered())
+    return op.emitOpError("has ") << name << ", which needs gathered tokens";
+  llvm::SmallSet<int64_t, 8> seen;
+  for (int64_t i : *listed)
+    if (i < 0 || i >= static_cast<int64_t>(op.getShared().size()) || !seen.insert(i).second)
+      return op.emitOpError("lists ") << i << " in " << name << ", which numbers its "
+                                      << op.getShared().size() << " shared operands, each once";
+  return success();
 }
 
 LogicalResult ExpertsOp::verify() {
@@ -125,6 +146,21 @@ LogicalResult ExpertsOp::verify() {
     if (!getRouting() || getCombine() != Combine::sum || getGathered())
       return emitOpError("has shard, which needs a routing, combine sum, and no gathered tokens");
   }
+  // (C12)
+  if (failed(verifyListed(*this, "pairs", getPairs())))
+    return failure();
+  if (std::optional<ArrayRef<int64_t>> pairs = getPairs())
+    for (int64_t i : *pairs)
+      if (auto type = ranked(getShared()[i]);
+          type.getRank() < 3 || !agree(type.getDimSize(1), type.getDimSize(2)))
+        return emitOpError("has something for each pair of tokens, which is [batch, tokens, "
+                           "tokens, ...], found ")
+               << type;
+  // (C13)
+  if (failed(verifyListed(*this, "compacted", getCompacted())))
+    return failure();
+  if (getCompacted() && getCompacted()->size() == getShared().size())
+    return emitOpError("has compacted operands only, and no tokens to gather");
   // (C4)
   if (failed(verifyBody(*this)))
     return failure();

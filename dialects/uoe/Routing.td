@@ -153,6 +153,9 @@ def Uoe_ExpertsOp : Uoe_Op<"experts", [AttrSizedOperandSegments, RecursiveMemory
 
     `gathered` is for experts whose tokens see each other (attention): expert e runs once per sample on the tokens that chose it, gathered along
     axis 1 of every shared operand in ascending order, and its result, times the weights, is added to these tokens' rows. The body may have one more argument, `valid` [B, c] of i1: false where padding `masked` left a place blank; results there are dropped.
+    A shared operand whose first dimension is 1 is the same for all samples. Those that `pairs` lists by number hold something for each pair of tokens, [B, L, L, ...] (a mask), and are
+    gathered along axes 1 and 2. Of those that `compacted` lists, tables by position, an expert gets the first c rows (pairs: rows and columns): its tokens have the positions
+    0 .. c - 1, as in the released language modelling code of Union of Experts, and not their own.
 
     `shard` [experts] places the experts on ranks, the processes or devices that share the work: expert e, with its slices, lives on rank shard[e]. It is a placement
     and changes no number. Tokens' rows go to the ranks of their experts and the results come back, which needs experts whose results are added up row by row.
@@ -172,6 +175,8 @@ def Uoe_ExpertsOp : Uoe_Op<"experts", [AttrSizedOperandSegments, RecursiveMemory
     - (C9) merge needs a routing and no shared operands.
     - (C10) shard has a rank for each expert, none negative.
     - (C11) shard needs a routing and `combine sum`, and is not for gathered experts.
+    - (C12) pairs lists shared operands of gathered experts, each once, of rank 3 or more, whose axes 1 and 2 are of one size, where known.
+    - (C13) compacted lists shared operands of gathered experts, each once, and not all of them.
 
     Example:
     ```mlir
@@ -184,12 +189,13 @@ def Uoe_ExpertsOp : Uoe_Op<"experts", [AttrSizedOperandSegments, RecursiveMemory
   }];
   let arguments = (ins Variadic<AnyRankedTensor>:$shared, Variadic<AnyRankedTensor>:$sliced, Optional<Uoe_RoutingType>:$routing,
                        Optional<AnyRankedTensor>:$skip, DefaultValuedAttr<DenseI64ArrayAttr, "{}">:$axes, DenseI64ArrayAttr:$sizes, Uoe_Combine:$combine,
-                       UnitAttr:$gathered, OptionalAttr<DenseI64ArrayAttr>:$slots, OptionalAttr<DenseI64ArrayAttr>:$shard);
+                       UnitAttr:$gathered, OptionalAttr<DenseI64ArrayAttr>:$slots, OptionalAttr<DenseI64ArrayAttr>:$shard,
+                       OptionalAttr<DenseI64ArrayAttr>:$pairs, OptionalAttr<DenseI64ArrayAttr>:$compacted);
   let results = (outs AnyRankedTensor:$output);
   let regions = (region AnyRegion:$body);
   let assemblyFormat = [{
     `(` $shared `)` (`sliced` `(` $sliced^ `)` `axes` $axes)? `sizes` custom<Sizes>($sizes) (`routing` `(` $routing^ `)`)?
-    (`slots` custom<Slots>($slots)^)? (`shard` custom<Slots>($shard)^)? (`skip` `(` $skip^ `)`)? (`gathered` $gathered^)? `combine` $combine
+    (`slots` custom<Slots>($slots)^)? (`shard` custom<Slots>($shard)^)? (`skip` `(` $skip^ `)`)? (`gathered` $gathered^ (`pairs` custom<Slots>($pairs)^)? (`compacted` custom<Slots>($compacted)^)?)? `combine` $combine
     attr-dict-with-keyword $body
     `:` (`shared` type($shared)^)? (`sliced` type($sliced)^)? (`routing` type($routing)^)? (`skip` type($skip)^)? `->` type($output)
   }];
@@ -200,6 +206,10 @@ def Uoe_ExpertsOp : Uoe_Op<"experts", [AttrSizedOperandSegments, RecursiveMemory
   let hasVerifier = 1;
   let extraClassDeclaration = [{
     int64_t numExperts() { return static_cast<int64_t>(getSizes().size()); }
+    /// True if shared operand i holds something for each pair of tokens.
+    bool isPair(int64_t i) { return getPairs() && ::llvm::is_contained(*getPairs(), i); }
+    /// True if an expert gets the first rows of shared operand i, whatever its tokens are.
+    bool isCompacted(int64_t i) { return getCompacted() && ::llvm::is_contained(*getCompacted(), i); }
     /// True if the body takes the flags of valid places after its operands.
     bool takesValid() {
       return getBody().front().getNumArguments() == getShared().size() + getSliced().size() + 1;

@@ -4,6 +4,7 @@
 #include "mlir/IR/Dominance.h"
 #include "mlir/IR/IRMapping.h"
 #include "passes/Passes.h"
+#include "passes/lower/AttentionExperts.h"
 #include "passes/lower/Heads.h"
 #include "passes/lower/Reference.h"
 #include <map>
@@ -180,6 +181,8 @@ struct LowerUoeToRtPass : uoe::impl::LowerUoeToRtPassBase<LowerUoeToRtPass> {
   void lower(ExpertsOp op) {
     if (!op.getRouting())
       return;
+    if (AttentionExperts heads = matchAttentionExperts(op))
+      return lower(op, heads);
     if (classify(op) == ExpertBody::Rows)
       return lowerCascade(op);
     if (classify(op) == ExpertBody::Product)
@@ -227,6 +230,46 @@ struct LowerUoeToRtPass : uoe::impl::LowerUoeToRtPassBase<LowerUoeToRtPass> {
                                 Value(),
                                 op.getSkip()};
     finish(op, "Experts", operands, params);
+  }
+
+  // Heads on their own tokens.
+  void lower(ExpertsOp op, AttentionExperts &heads) {
+    auto select = op.getRouting().getDefiningOp<SelectOp>();
+    Value weights[] = {heads.q, heads.k, heads.v, heads.o, heads.biasQ, heads.biasK, heads.biasV};
+    for (Value weight : weights)
+      if (weight && (!isF32(weight) || !isWeight(weight)))
+        return;
+    for (Value value : {heads.x, heads.cosines, heads.sines})
+      if (!isF32(value))
+        return;
+    if (heads.bias && !isF32(heads.bias) && !elementTypeOf(heads.bias).isInteger(1))
+      return;
+    const Lists *lists = select ? routeOf(select) : nullptr;
+    if (!lists)
+      return;
+    AttentionOp attention = heads.attention;
+    Builder builder(op.getContext());
+    SmallVector<NamedAttribute> params{
+        builder.getNamedAttr("scale", attention.getScaleAttr()),
+        named("causal", attention.getCausal()),
+        named("window", attention.getWindow()),
+        builder.getNamedAttr("softcap", attention.getSoftcapAttr()),
+        named("boolean_zero", attention.getBooleanZero()),
+        named("experts", op.numExperts()),
+        named("heads", heads.heads),
+        named("kv_heads", heads.kvHeads),
+    };
+    if (heads.cosines) {
+      params.push_back(named("rotated", heads.rotated));
+      params.push_back(named("interleaved", heads.interleaved));
+      params.push_back(named("compacted_tables", heads.compactedTables));
+    }
+    if (heads.bias)
+      params.push_back(named("compacted_bias", heads.compactedBias));
+    finish(op, "GatheredAttention",
+           {heads.x, lists->offsets, lists->ids, lists->weights, heads.q, heads.k, heads.v, heads.o,
+            heads.biasQ, heads.biasK, heads.biasV, heads.cosines, heads.sines, heads.bias},
+           params);
   }
 
   // The op, and an addition to its result, as a call.

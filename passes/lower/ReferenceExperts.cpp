@@ -2,6 +2,7 @@
 // tokens, merged weights, loops over depth.
 #include "mlir/IR/IRMapping.h"
 #include "passes/lower/Reference.h"
+#include <numeric>
 
 using namespace mlir;
 using namespace uoe;
@@ -37,6 +38,17 @@ static SmallVector<int64_t> slotsOf(ExpertsOp op, int64_t experts) {
   return slots;
 }
 
+// x [batch, a, b, ...] as [batch, b, a, ...].
+static Value swapTokens(NodeBuilder &b, Value x, int64_t rank) {
+  SmallVector<int64_t> perm(rank);
+  std::iota(perm.begin(), perm.end(), 0);
+  std::swap(perm[1], perm[2]);
+  MLIRContext *context = x.getContext();
+  return b.node(
+      "Transpose", {x},
+      {NamedAttribute(StringAttr::get(context, "perm"), DenseI64ArrayAttr::get(context, perm))});
+}
+
 FailureOr<Value> reference::gathered(NodeBuilder &b, ExpertsOp op, const Routing &routing,
                                      function_ref<Value(ValueRange)> body) {
   Value like = op.getShared()[0];
@@ -49,8 +61,15 @@ FailureOr<Value> reference::gathered(NodeBuilder &b, ExpertsOp op, const Routing
   Type i1 = IntegerType::get(context, 1), i64 = IntegerType::get(context, 64);
   Type element = elementTypeOf(like);
   Value zero = b.scalar(0, like);
-  Value shape = b.node("Shape", {like}, {}, i64);
-  Value rows = b.slice(shape, 0, 0, 2), length = dimension(b, like, 1);
+  // Of the routing: operands may be the same for all samples.
+  Value rows = b.slice(b.node("Shape", {routing.chosen}, {}, i64), 0, 0, 2);
+  Value batch = b.slice(rows, 0, 0, 1), length = b.slice(rows, 0, 1, 2);
+  SmallVector<Value> whole(op.getShared());
+  for (Value &x : whole)
+    if (auto type = cast<RankedTensorType>(x.getType()); type.getDimSize(0) == 1) {
+      SmallVector<int64_t> ones(type.getRank() - 1, 1);
+      x = b.node("Expand", {x, b.node("Concat", {batch, b.ints(ones)}, {b.attr("axis", 0)}, i64)});
+    }
   Value sum =
       b.node("Expand", {zero, b.node("Concat", {rows, b.ints({width})}, {b.attr("axis", 0)}, i64)});
   auto number = [&](Value flags) {
@@ -76,9 +95,26 @@ FailureOr<Value> reference::gathered(NodeBuilder &b, ExpertsOp op, const Routing
     valid = b.node("Less", {sorted[0], length}, {}, i1);
     index = b.node("Mod", {sorted[0], b.node("Max", {length, b.ints({1})}, {}, i64)}, {}, i64);
     Value points = b.node("Unsqueeze", {index, b.ints({2})});
+    auto gather = [&](Value x) {
+      return b.node("GatherND", {x, points}, {b.attr("batch_dims", 1)});
+    };
     SmallVector<Value> shared;
-    for (Value x : op.getShared())
-      shared.push_back(b.node("GatherND", {x, points}, {b.attr("batch_dims", 1)}));
+    for (auto [i, x] : llvm::enumerate(whole)) {
+      const auto number = static_cast<int64_t>(i);
+      if (op.isCompacted(number)) {
+        Value places = dimension(b, index, 1);
+        auto first = [&](Value of, int64_t axis) {
+          return b.node("Slice", {of, b.ints({0}), places, b.ints({axis})});
+        };
+        shared.push_back(op.isPair(number) ? first(first(x, 1), 2) : first(x, 1));
+      } else if (op.isPair(number)) {
+        // Rows, then columns as rows.
+        auto rank = cast<RankedTensorType>(op.getShared()[i].getType()).getRank();
+        shared.push_back(swapTokens(b, gather(swapTokens(b, gather(x), rank)), rank));
+      } else {
+        shared.push_back(gather(x));
+      }
+    }
     SmallVector<Value> operands = expertOperands(b, op, shared, expert);
     if (op.takesValid())
       operands.push_back(valid);
@@ -94,9 +130,8 @@ FailureOr<Value> reference::gathered(NodeBuilder &b, ExpertsOp op, const Routing
     if (b.opset() >= 18) {
       // Rows by (sample, token).
       NamedAttribute add(StringAttr::get(context, "reduction"), StringAttr::get(context, "add"));
-      Value samples =
-          b.node("Range", {b.scalarInt(0), b.node("Squeeze", {dimension(b, like, 0), b.ints({0})}),
-                           b.scalarInt(1)});
+      Value samples = b.node(
+          "Range", {b.scalarInt(0), b.node("Squeeze", {batch, b.ints({0})}), b.scalarInt(1)});
       samples = b.node("Unsqueeze", {samples, b.ints({1, 2})});
       samples = b.node("Expand", {samples, b.node("Shape", {points}, {}, i64)});
       Value where = b.node("Concat", {samples, points}, {b.attr("axis", 2)});

@@ -266,6 +266,214 @@ module attributes {onnx.opset_import = {ai.onnx = 20 : i64}} {
 
 // -----
 
+// Two query heads to a key head stay together. Rotary tables are gathered with the tokens, which keep their true positions (the Long Range Arena code).
+// CASE smha_rotary
+// CHECK: sizes [2 x 1] routing(%{{.*}}) gathered combine
+module attributes {onnx.opset_import = {ai.onnx = 23 : i64}} {
+  func.func @main_graph(%x: tensor<?x?x8xf32>, %xcos: tensor<?x?x2xf32>, %xsin: tensor<?x?x2xf32>, %wg: tensor<8x2xf32>, %wq: tensor<8x2x8xf32>, %wk: tensor<8x2x4xf32>, %wv: tensor<8x2x4xf32>, %wo: tensor<2x8x8xf32>) -> tensor<?x?x8xf32> {
+    %s = uoe.score linear %x weights(%wg) : tensor<?x?x8xf32> weights tensor<8x2xf32> -> tensor<?x?x2xf32>
+    %r = uoe.select %s token_topk {k = 1 : i64, scoring = #uoe<scoring softmax>, normalize = #uoe<axis experts>, capacity_share = 0.5 : f32} : tensor<?x?x2xf32> -> <2>
+    %y = uoe.experts(%x, %xcos, %xsin) sliced(%wq, %wk, %wv, %wo) axes [1, 1, 1, 0] sizes [2 x 1] routing(%r) gathered combine sum {
+    ^bb0(%h: tensor<?x?x8xf32>, %cos: tensor<?x?x2xf32>, %sin: tensor<?x?x2xf32>, %wqi: tensor<8x1x8xf32>, %wki: tensor<8x1x4xf32>, %wvi: tensor<8x1x4xf32>, %woi: tensor<1x8x8xf32>, %valid: tensor<?x?xi1>):
+      %flat = onnx.node "Constant"() {value = dense<[8, -1]> : tensor<2xi64>} : () -> tensor<2xi64>
+      %heads = onnx.node "Constant"() {value = dense<[0, 0, -1, 4]> : tensor<4xi64>} : () -> tensor<4xi64>
+      %qw = onnx.node "Reshape"(%wqi, %flat) : (tensor<8x1x8xf32>, tensor<2xi64>) -> tensor<8x8xf32>
+      %q2 = onnx.node "MatMul"(%h, %qw) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
+      %q3 = onnx.node "Reshape"(%q2, %heads) : (tensor<?x?x8xf32>, tensor<4xi64>) -> tensor<?x?x2x4xf32>
+      %q4 = onnx.node "Transpose"(%q3) {perm = array<i64: 0, 2, 1, 3>} : (tensor<?x?x2x4xf32>) -> tensor<?x2x?x4xf32>
+      %kw = onnx.node "Reshape"(%wki, %flat) : (tensor<8x1x4xf32>, tensor<2xi64>) -> tensor<8x4xf32>
+      %k2 = onnx.node "MatMul"(%h, %kw) : (tensor<?x?x8xf32>, tensor<8x4xf32>) -> tensor<?x?x4xf32>
+      %k3 = onnx.node "Reshape"(%k2, %heads) : (tensor<?x?x4xf32>, tensor<4xi64>) -> tensor<?x?x1x4xf32>
+      %k4 = onnx.node "Transpose"(%k3) {perm = array<i64: 0, 2, 1, 3>} : (tensor<?x?x1x4xf32>) -> tensor<?x1x?x4xf32>
+      %vw = onnx.node "Reshape"(%wvi, %flat) : (tensor<8x1x4xf32>, tensor<2xi64>) -> tensor<8x4xf32>
+      %v2 = onnx.node "MatMul"(%h, %vw) : (tensor<?x?x8xf32>, tensor<8x4xf32>) -> tensor<?x?x4xf32>
+      %v3 = onnx.node "Reshape"(%v2, %heads) : (tensor<?x?x4xf32>, tensor<4xi64>) -> tensor<?x?x1x4xf32>
+      %v4 = onnx.node "Transpose"(%v3) {perm = array<i64: 0, 2, 1, 3>} : (tensor<?x?x1x4xf32>) -> tensor<?x1x?x4xf32>
+      %q5 = onnx.node "RotaryEmbedding"(%q4, %cos, %sin) : (tensor<?x2x?x4xf32>, tensor<?x?x2xf32>, tensor<?x?x2xf32>) -> tensor<?x2x?x4xf32>
+      %k5 = onnx.node "RotaryEmbedding"(%k4, %cos, %sin) : (tensor<?x1x?x4xf32>, tensor<?x?x2xf32>, tensor<?x?x2xf32>) -> tensor<?x1x?x4xf32>
+      %axes = onnx.node "Constant"() {value = dense<[1, 2]> : tensor<2xi64>} : () -> tensor<2xi64>
+      %places = onnx.node "Unsqueeze"(%valid, %axes) : (tensor<?x?xi1>, tensor<2xi64>) -> tensor<?x1x1x?xi1>
+      %a = uoe.attention %q5, %k5, %v4 bias(%places) attributes {scale = 0.5 : f32, boolean_zero, causal} : (tensor<?x2x?x4xf32>, tensor<?x1x?x4xf32>, tensor<?x1x?x4xf32>) bias tensor<?x1x1x?xi1> -> tensor<?x2x?x4xf32>
+      %a3 = onnx.node "Transpose"(%a) {perm = array<i64: 0, 2, 1, 3>} : (tensor<?x2x?x4xf32>) -> tensor<?x?x2x4xf32>
+      %rows = onnx.node "Constant"() {value = dense<[0, 0, -1]> : tensor<3xi64>} : () -> tensor<3xi64>
+      %a2 = onnx.node "Reshape"(%a3, %rows) : (tensor<?x?x2x4xf32>, tensor<3xi64>) -> tensor<?x?x8xf32>
+      %out = onnx.node "Constant"() {value = dense<[-1, 8]> : tensor<2xi64>} : () -> tensor<2xi64>
+      %ow = onnx.node "Reshape"(%woi, %out) : (tensor<1x8x8xf32>, tensor<2xi64>) -> tensor<8x8xf32>
+      %o = onnx.node "MatMul"(%a2, %ow) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
+      uoe.yield %o : tensor<?x?x8xf32>
+    } : shared tensor<?x?x8xf32>, tensor<?x?x2xf32>, tensor<?x?x2xf32> sliced tensor<8x2x8xf32>, tensor<8x2x4xf32>, tensor<8x2x4xf32>, tensor<2x8x8xf32> routing !uoe.routing<2> -> tensor<?x?x8xf32>
+    return %y : tensor<?x?x8xf32>
+  }
+}
+
+// -----
+
+// Positions are ranks among the tokens that an expert took (the language modelling code): it takes the first rows of the tables, here those of all samples.
+// CASE smha_rotary_compacted
+// CHECK: gathered compacted [1, 2] combine
+module attributes {onnx.opset_import = {ai.onnx = 23 : i64}} {
+  func.func @main_graph(%x: tensor<?x?x8xf32>, %xcos: tensor<1x?x2xf32>, %xsin: tensor<1x?x2xf32>, %wg: tensor<8x2xf32>, %wq: tensor<8x2x8xf32>, %wk: tensor<8x2x4xf32>, %wv: tensor<8x2x4xf32>, %wo: tensor<2x8x8xf32>) -> tensor<?x?x8xf32> {
+    %s = uoe.score linear %x weights(%wg) : tensor<?x?x8xf32> weights tensor<8x2xf32> -> tensor<?x?x2xf32>
+    %r = uoe.select %s token_topk {k = 1 : i64, scoring = #uoe<scoring softmax>, normalize = #uoe<axis experts>, capacity_share = 0.5 : f32, padding = #uoe<padding token>} : tensor<?x?x2xf32> -> <2>
+    %y = uoe.experts(%x, %xcos, %xsin) sliced(%wq, %wk, %wv, %wo) axes [1, 1, 1, 0] sizes [2 x 1] routing(%r) gathered compacted [1, 2] combine sum {
+    ^bb0(%h: tensor<?x?x8xf32>, %cos: tensor<1x?x2xf32>, %sin: tensor<1x?x2xf32>, %wqi: tensor<8x1x8xf32>, %wki: tensor<8x1x4xf32>, %wvi: tensor<8x1x4xf32>, %woi: tensor<1x8x8xf32>):
+      %flat = onnx.node "Constant"() {value = dense<[8, -1]> : tensor<2xi64>} : () -> tensor<2xi64>
+      %heads = onnx.node "Constant"() {value = dense<[0, 0, -1, 4]> : tensor<4xi64>} : () -> tensor<4xi64>
+      %qw = onnx.node "Reshape"(%wqi, %flat) : (tensor<8x1x8xf32>, tensor<2xi64>) -> tensor<8x8xf32>
+      %q2 = onnx.node "MatMul"(%h, %qw) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
+      %q3 = onnx.node "Reshape"(%q2, %heads) : (tensor<?x?x8xf32>, tensor<4xi64>) -> tensor<?x?x2x4xf32>
+      %q4 = onnx.node "Transpose"(%q3) {perm = array<i64: 0, 2, 1, 3>} : (tensor<?x?x2x4xf32>) -> tensor<?x2x?x4xf32>
+      %kw = onnx.node "Reshape"(%wki, %flat) : (tensor<8x1x4xf32>, tensor<2xi64>) -> tensor<8x4xf32>
+      %k2 = onnx.node "MatMul"(%h, %kw) : (tensor<?x?x8xf32>, tensor<8x4xf32>) -> tensor<?x?x4xf32>
+      %k3 = onnx.node "Reshape"(%k2, %heads) : (tensor<?x?x4xf32>, tensor<4xi64>) -> tensor<?x?x1x4xf32>
+      %k4 = onnx.node "Transpose"(%k3) {perm = array<i64: 0, 2, 1, 3>} : (tensor<?x?x1x4xf32>) -> tensor<?x1x?x4xf32>
+      %vw = onnx.node "Reshape"(%wvi, %flat) : (tensor<8x1x4xf32>, tensor<2xi64>) -> tensor<8x4xf32>
+      %v2 = onnx.node "MatMul"(%h, %vw) : (tensor<?x?x8xf32>, tensor<8x4xf32>) -> tensor<?x?x4xf32>
+      %v3 = onnx.node "Reshape"(%v2, %heads) : (tensor<?x?x4xf32>, tensor<4xi64>) -> tensor<?x?x1x4xf32>
+      %v4 = onnx.node "Transpose"(%v3) {perm = array<i64: 0, 2, 1, 3>} : (tensor<?x?x1x4xf32>) -> tensor<?x1x?x4xf32>
+      %q5 = onnx.node "RotaryEmbedding"(%q4, %cos, %sin) : (tensor<?x2x?x4xf32>, tensor<1x?x2xf32>, tensor<1x?x2xf32>) -> tensor<?x2x?x4xf32>
+      %k5 = onnx.node "RotaryEmbedding"(%k4, %cos, %sin) : (tensor<?x1x?x4xf32>, tensor<1x?x2xf32>, tensor<1x?x2xf32>) -> tensor<?x1x?x4xf32>
+      %a = uoe.attention %q5, %k5, %v4 attributes {scale = 0.5 : f32, boolean_zero, causal} : (tensor<?x2x?x4xf32>, tensor<?x1x?x4xf32>, tensor<?x1x?x4xf32>) -> tensor<?x2x?x4xf32>
+      %a3 = onnx.node "Transpose"(%a) {perm = array<i64: 0, 2, 1, 3>} : (tensor<?x2x?x4xf32>) -> tensor<?x?x2x4xf32>
+      %rows = onnx.node "Constant"() {value = dense<[0, 0, -1]> : tensor<3xi64>} : () -> tensor<3xi64>
+      %a2 = onnx.node "Reshape"(%a3, %rows) : (tensor<?x?x2x4xf32>, tensor<3xi64>) -> tensor<?x?x8xf32>
+      %out = onnx.node "Constant"() {value = dense<[-1, 8]> : tensor<2xi64>} : () -> tensor<2xi64>
+      %ow = onnx.node "Reshape"(%woi, %out) : (tensor<1x8x8xf32>, tensor<2xi64>) -> tensor<8x8xf32>
+      %o = onnx.node "MatMul"(%a2, %ow) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
+      uoe.yield %o : tensor<?x?x8xf32>
+    } : shared tensor<?x?x8xf32>, tensor<1x?x2xf32>, tensor<1x?x2xf32> sliced tensor<8x2x8xf32>, tensor<8x2x4xf32>, tensor<8x2x4xf32>, tensor<2x8x8xf32> routing !uoe.routing<2> -> tensor<?x?x8xf32>
+    return %y : tensor<?x?x8xf32>
+  }
+}
+
+// -----
+
+// A padding mask is gathered with the same indices.
+// CASE smha_keys
+// CHECK: gathered combine
+module attributes {onnx.opset_import = {ai.onnx = 23 : i64}} {
+  func.func @main_graph(%x: tensor<?x?x8xf32>, %xmask: tensor<?x?xi1>, %wg: tensor<8x2xf32>, %wq: tensor<8x2x8xf32>, %wk: tensor<8x2x4xf32>, %wv: tensor<8x2x4xf32>, %wo: tensor<2x8x8xf32>) -> tensor<?x?x8xf32> {
+    %s = uoe.score linear %x weights(%wg) : tensor<?x?x8xf32> weights tensor<8x2xf32> -> tensor<?x?x2xf32>
+    %r = uoe.select %s token_topk {k = 1 : i64, scoring = #uoe<scoring softmax>, normalize = #uoe<axis experts>, capacity_share = 0.5 : f32} : tensor<?x?x2xf32> -> <2>
+    %y = uoe.experts(%x, %xmask) sliced(%wq, %wk, %wv, %wo) axes [1, 1, 1, 0] sizes [2 x 1] routing(%r) gathered combine sum {
+    ^bb0(%h: tensor<?x?x8xf32>, %mask: tensor<?x?xi1>, %wqi: tensor<8x1x8xf32>, %wki: tensor<8x1x4xf32>, %wvi: tensor<8x1x4xf32>, %woi: tensor<1x8x8xf32>, %valid: tensor<?x?xi1>):
+      %flat = onnx.node "Constant"() {value = dense<[8, -1]> : tensor<2xi64>} : () -> tensor<2xi64>
+      %heads = onnx.node "Constant"() {value = dense<[0, 0, -1, 4]> : tensor<4xi64>} : () -> tensor<4xi64>
+      %qw = onnx.node "Reshape"(%wqi, %flat) : (tensor<8x1x8xf32>, tensor<2xi64>) -> tensor<8x8xf32>
+      %q2 = onnx.node "MatMul"(%h, %qw) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
+      %q3 = onnx.node "Reshape"(%q2, %heads) : (tensor<?x?x8xf32>, tensor<4xi64>) -> tensor<?x?x2x4xf32>
+      %q4 = onnx.node "Transpose"(%q3) {perm = array<i64: 0, 2, 1, 3>} : (tensor<?x?x2x4xf32>) -> tensor<?x2x?x4xf32>
+      %kw = onnx.node "Reshape"(%wki, %flat) : (tensor<8x1x4xf32>, tensor<2xi64>) -> tensor<8x4xf32>
+      %k2 = onnx.node "MatMul"(%h, %kw) : (tensor<?x?x8xf32>, tensor<8x4xf32>) -> tensor<?x?x4xf32>
+      %k3 = onnx.node "Reshape"(%k2, %heads) : (tensor<?x?x4xf32>, tensor<4xi64>) -> tensor<?x?x1x4xf32>
+      %k4 = onnx.node "Transpose"(%k3) {perm = array<i64: 0, 2, 1, 3>} : (tensor<?x?x1x4xf32>) -> tensor<?x1x?x4xf32>
+      %vw = onnx.node "Reshape"(%wvi, %flat) : (tensor<8x1x4xf32>, tensor<2xi64>) -> tensor<8x4xf32>
+      %v2 = onnx.node "MatMul"(%h, %vw) : (tensor<?x?x8xf32>, tensor<8x4xf32>) -> tensor<?x?x4xf32>
+      %v3 = onnx.node "Reshape"(%v2, %heads) : (tensor<?x?x4xf32>, tensor<4xi64>) -> tensor<?x?x1x4xf32>
+      %v4 = onnx.node "Transpose"(%v3) {perm = array<i64: 0, 2, 1, 3>} : (tensor<?x?x1x4xf32>) -> tensor<?x1x?x4xf32>
+      %axes = onnx.node "Constant"() {value = dense<[1, 2]> : tensor<2xi64>} : () -> tensor<2xi64>
+      %places = onnx.node "Unsqueeze"(%valid, %axes) : (tensor<?x?xi1>, tensor<2xi64>) -> tensor<?x1x1x?xi1>
+      %keys = onnx.node "Unsqueeze"(%mask, %axes) : (tensor<?x?xi1>, tensor<2xi64>) -> tensor<?x1x1x?xi1>
+      %allowed = onnx.node "And"(%places, %keys) : (tensor<?x1x1x?xi1>, tensor<?x1x1x?xi1>) -> tensor<?x1x1x?xi1>
+      %a = uoe.attention %q4, %k4, %v4 bias(%allowed) attributes {scale = 0.5 : f32, boolean_zero} : (tensor<?x2x?x4xf32>, tensor<?x1x?x4xf32>, tensor<?x1x?x4xf32>) bias tensor<?x1x1x?xi1> -> tensor<?x2x?x4xf32>
+      %a3 = onnx.node "Transpose"(%a) {perm = array<i64: 0, 2, 1, 3>} : (tensor<?x2x?x4xf32>) -> tensor<?x?x2x4xf32>
+      %rows = onnx.node "Constant"() {value = dense<[0, 0, -1]> : tensor<3xi64>} : () -> tensor<3xi64>
+      %a2 = onnx.node "Reshape"(%a3, %rows) : (tensor<?x?x2x4xf32>, tensor<3xi64>) -> tensor<?x?x8xf32>
+      %out = onnx.node "Constant"() {value = dense<[-1, 8]> : tensor<2xi64>} : () -> tensor<2xi64>
+      %ow = onnx.node "Reshape"(%woi, %out) : (tensor<1x8x8xf32>, tensor<2xi64>) -> tensor<8x8xf32>
+      %o = onnx.node "MatMul"(%a2, %ow) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
+      uoe.yield %o : tensor<?x?x8xf32>
+    } : shared tensor<?x?x8xf32>, tensor<?x?xi1> sliced tensor<8x2x8xf32>, tensor<8x2x4xf32>, tensor<8x2x4xf32>, tensor<2x8x8xf32> routing !uoe.routing<2> -> tensor<?x?x8xf32>
+    return %y : tensor<?x?x8xf32>
+  }
+}
+
+// -----
+
+// A mask of pairs (here any bias) keeps the rows and columns of the tokens that an expert took; blank places are hidden as well.
+// CASE smha_pairs
+// CHECK: gathered pairs [1] combine
+module attributes {onnx.opset_import = {ai.onnx = 23 : i64}} {
+  func.func @main_graph(%x: tensor<?x?x8xf32>, %xbias: tensor<?x?x?xf32>, %wg: tensor<8x2xf32>, %wq: tensor<8x2x8xf32>, %wk: tensor<8x2x4xf32>, %wv: tensor<8x2x4xf32>, %wo: tensor<2x8x8xf32>) -> tensor<?x?x8xf32> {
+    %s = uoe.score linear %x weights(%wg) : tensor<?x?x8xf32> weights tensor<8x2xf32> -> tensor<?x?x2xf32>
+    %r = uoe.select %s token_topk {k = 1 : i64, scoring = #uoe<scoring softmax>, normalize = #uoe<axis experts>, capacity_share = 0.5 : f32} : tensor<?x?x2xf32> -> <2>
+    %y = uoe.experts(%x, %xbias) sliced(%wq, %wk, %wv, %wo) axes [1, 1, 1, 0] sizes [2 x 1] routing(%r) gathered pairs [1] combine sum {
+    ^bb0(%h: tensor<?x?x8xf32>, %bias: tensor<?x?x?xf32>, %wqi: tensor<8x1x8xf32>, %wki: tensor<8x1x4xf32>, %wvi: tensor<8x1x4xf32>, %woi: tensor<1x8x8xf32>, %valid: tensor<?x?xi1>):
+      %flat = onnx.node "Constant"() {value = dense<[8, -1]> : tensor<2xi64>} : () -> tensor<2xi64>
+      %heads = onnx.node "Constant"() {value = dense<[0, 0, -1, 4]> : tensor<4xi64>} : () -> tensor<4xi64>
+      %qw = onnx.node "Reshape"(%wqi, %flat) : (tensor<8x1x8xf32>, tensor<2xi64>) -> tensor<8x8xf32>
+      %q2 = onnx.node "MatMul"(%h, %qw) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
+      %q3 = onnx.node "Reshape"(%q2, %heads) : (tensor<?x?x8xf32>, tensor<4xi64>) -> tensor<?x?x2x4xf32>
+      %q4 = onnx.node "Transpose"(%q3) {perm = array<i64: 0, 2, 1, 3>} : (tensor<?x?x2x4xf32>) -> tensor<?x2x?x4xf32>
+      %kw = onnx.node "Reshape"(%wki, %flat) : (tensor<8x1x4xf32>, tensor<2xi64>) -> tensor<8x4xf32>
+      %k2 = onnx.node "MatMul"(%h, %kw) : (tensor<?x?x8xf32>, tensor<8x4xf32>) -> tensor<?x?x4xf32>
+      %k3 = onnx.node "Reshape"(%k2, %heads) : (tensor<?x?x4xf32>, tensor<4xi64>) -> tensor<?x?x1x4xf32>
+      %k4 = onnx.node "Transpose"(%k3) {perm = array<i64: 0, 2, 1, 3>} : (tensor<?x?x1x4xf32>) -> tensor<?x1x?x4xf32>
+      %vw = onnx.node "Reshape"(%wvi, %flat) : (tensor<8x1x4xf32>, tensor<2xi64>) -> tensor<8x4xf32>
+      %v2 = onnx.node "MatMul"(%h, %vw) : (tensor<?x?x8xf32>, tensor<8x4xf32>) -> tensor<?x?x4xf32>
+      %v3 = onnx.node "Reshape"(%v2, %heads) : (tensor<?x?x4xf32>, tensor<4xi64>) -> tensor<?x?x1x4xf32>
+      %v4 = onnx.node "Transpose"(%v3) {perm = array<i64: 0, 2, 1, 3>} : (tensor<?x?x1x4xf32>) -> tensor<?x1x?x4xf32>
+      %axes = onnx.node "Constant"() {value = dense<[1, 2]> : tensor<2xi64>} : () -> tensor<2xi64>
+      %places = onnx.node "Unsqueeze"(%valid, %axes) : (tensor<?x?xi1>, tensor<2xi64>) -> tensor<?x1x1x?xi1>
+      %one = onnx.node "Constant"() {value = dense<1> : tensor<1xi64>} : () -> tensor<1xi64>
+      %added = onnx.node "Unsqueeze"(%bias, %one) : (tensor<?x?x?xf32>, tensor<1xi64>) -> tensor<?x1x?x?xf32>
+      %hidden = onnx.node "Constant"() {value = dense<0xFF800000> : tensor<f32>} : () -> tensor<f32>
+      %both = onnx.node "Where"(%places, %added, %hidden) : (tensor<?x1x1x?xi1>, tensor<?x1x?x?xf32>, tensor<f32>) -> tensor<?x1x?x?xf32>
+      %a = uoe.attention %q4, %k4, %v4 bias(%both) attributes {scale = 0.5 : f32, boolean_zero} : (tensor<?x2x?x4xf32>, tensor<?x1x?x4xf32>, tensor<?x1x?x4xf32>) bias tensor<?x1x?x?xf32> -> tensor<?x2x?x4xf32>
+      %a3 = onnx.node "Transpose"(%a) {perm = array<i64: 0, 2, 1, 3>} : (tensor<?x2x?x4xf32>) -> tensor<?x?x2x4xf32>
+      %rows = onnx.node "Constant"() {value = dense<[0, 0, -1]> : tensor<3xi64>} : () -> tensor<3xi64>
+      %a2 = onnx.node "Reshape"(%a3, %rows) : (tensor<?x?x2x4xf32>, tensor<3xi64>) -> tensor<?x?x8xf32>
+      %out = onnx.node "Constant"() {value = dense<[-1, 8]> : tensor<2xi64>} : () -> tensor<2xi64>
+      %ow = onnx.node "Reshape"(%woi, %out) : (tensor<1x8x8xf32>, tensor<2xi64>) -> tensor<8x8xf32>
+      %o = onnx.node "MatMul"(%a2, %ow) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
+      uoe.yield %o : tensor<?x?x8xf32>
+    } : shared tensor<?x?x8xf32>, tensor<?x?x?xf32> sliced tensor<8x2x8xf32>, tensor<8x2x4xf32>, tensor<8x2x4xf32>, tensor<2x8x8xf32> routing !uoe.routing<2> -> tensor<?x?x8xf32>
+    return %y : tensor<?x?x8xf32>
+  }
+}
+
+// -----
+
+// A bias by position, by ranks: its first rows and columns.
+// CASE smha_pairs_compacted
+// CHECK: gathered pairs [1] compacted [1] combine
+module attributes {onnx.opset_import = {ai.onnx = 23 : i64}} {
+  func.func @main_graph(%x: tensor<?x?x8xf32>, %xbias: tensor<1x?x?xf32>, %wg: tensor<8x2xf32>, %wq: tensor<8x2x8xf32>, %wk: tensor<8x2x4xf32>, %wv: tensor<8x2x4xf32>, %wo: tensor<2x8x8xf32>) -> tensor<?x?x8xf32> {
+    %s = uoe.score linear %x weights(%wg) : tensor<?x?x8xf32> weights tensor<8x2xf32> -> tensor<?x?x2xf32>
+    %r = uoe.select %s token_topk {k = 1 : i64, scoring = #uoe<scoring softmax>, normalize = #uoe<axis experts>, capacity_share = 0.5 : f32, padding = #uoe<padding token>} : tensor<?x?x2xf32> -> <2>
+    %y = uoe.experts(%x, %xbias) sliced(%wq, %wk, %wv, %wo) axes [1, 1, 1, 0] sizes [2 x 1] routing(%r) gathered pairs [1] compacted [1] combine sum {
+    ^bb0(%h: tensor<?x?x8xf32>, %bias: tensor<1x?x?xf32>, %wqi: tensor<8x1x8xf32>, %wki: tensor<8x1x4xf32>, %wvi: tensor<8x1x4xf32>, %woi: tensor<1x8x8xf32>):
+      %flat = onnx.node "Constant"() {value = dense<[8, -1]> : tensor<2xi64>} : () -> tensor<2xi64>
+      %heads = onnx.node "Constant"() {value = dense<[0, 0, -1, 4]> : tensor<4xi64>} : () -> tensor<4xi64>
+      %qw = onnx.node "Reshape"(%wqi, %flat) : (tensor<8x1x8xf32>, tensor<2xi64>) -> tensor<8x8xf32>
+      %q2 = onnx.node "MatMul"(%h, %qw) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
+      %q3 = onnx.node "Reshape"(%q2, %heads) : (tensor<?x?x8xf32>, tensor<4xi64>) -> tensor<?x?x2x4xf32>
+      %q4 = onnx.node "Transpose"(%q3) {perm = array<i64: 0, 2, 1, 3>} : (tensor<?x?x2x4xf32>) -> tensor<?x2x?x4xf32>
+      %kw = onnx.node "Reshape"(%wki, %flat) : (tensor<8x1x4xf32>, tensor<2xi64>) -> tensor<8x4xf32>
+      %k2 = onnx.node "MatMul"(%h, %kw) : (tensor<?x?x8xf32>, tensor<8x4xf32>) -> tensor<?x?x4xf32>
+      %k3 = onnx.node "Reshape"(%k2, %heads) : (tensor<?x?x4xf32>, tensor<4xi64>) -> tensor<?x?x1x4xf32>
+      %k4 = onnx.node "Transpose"(%k3) {perm = array<i64: 0, 2, 1, 3>} : (tensor<?x?x1x4xf32>) -> tensor<?x1x?x4xf32>
+      %vw = onnx.node "Reshape"(%wvi, %flat) : (tensor<8x1x4xf32>, tensor<2xi64>) -> tensor<8x4xf32>
+      %v2 = onnx.node "MatMul"(%h, %vw) : (tensor<?x?x8xf32>, tensor<8x4xf32>) -> tensor<?x?x4xf32>
+      %v3 = onnx.node "Reshape"(%v2, %heads) : (tensor<?x?x4xf32>, tensor<4xi64>) -> tensor<?x?x1x4xf32>
+      %v4 = onnx.node "Transpose"(%v3) {perm = array<i64: 0, 2, 1, 3>} : (tensor<?x?x1x4xf32>) -> tensor<?x1x?x4xf32>
+      %one = onnx.node "Constant"() {value = dense<1> : tensor<1xi64>} : () -> tensor<1xi64>
+      %added = onnx.node "Unsqueeze"(%bias, %one) : (tensor<1x?x?xf32>, tensor<1xi64>) -> tensor<1x1x?x?xf32>
+      %a = uoe.attention %q4, %k4, %v4 bias(%added) attributes {scale = 0.5 : f32, boolean_zero, causal} : (tensor<?x2x?x4xf32>, tensor<?x1x?x4xf32>, tensor<?x1x?x4xf32>) bias tensor<1x1x?x?xf32> -> tensor<?x2x?x4xf32>
+      %a3 = onnx.node "Transpose"(%a) {perm = array<i64: 0, 2, 1, 3>} : (tensor<?x2x?x4xf32>) -> tensor<?x?x2x4xf32>
+      %rows = onnx.node "Constant"() {value = dense<[0, 0, -1]> : tensor<3xi64>} : () -> tensor<3xi64>
+      %a2 = onnx.node "Reshape"(%a3, %rows) : (tensor<?x?x2x4xf32>, tensor<3xi64>) -> tensor<?x?x8xf32>
+      %out = onnx.node "Constant"() {value = dense<[-1, 8]> : tensor<2xi64>} : () -> tensor<2xi64>
+      %ow = onnx.node "Reshape"(%woi, %out) : (tensor<1x8x8xf32>, tensor<2xi64>) -> tensor<8x8xf32>
+      %o = onnx.node "MatMul"(%a2, %ow) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
+      uoe.yield %o : tensor<?x?x8xf32>
+    } : shared tensor<?x?x8xf32>, tensor<1x?x?xf32> sliced tensor<8x2x8xf32>, tensor<8x2x4xf32>, tensor<8x2x4xf32>, tensor<2x8x8xf32> routing !uoe.routing<2> -> tensor<?x?x8xf32>
+    return %y : tensor<?x?x8xf32>
+  }
+}
+
+// -----
+
 // CASE expert_selection
 // CHECK: {over = #uoe<over sample>}
 // CHECK: -> <4 per sample>

@@ -14,7 +14,7 @@ def capacity(chosen, share, takers):
     return c
 
 
-def picks(x, wg, bg, k, axis, share=None, takers=False):
+def picks(x, wg, bg, k, axis, share=None, takers=False, experts=N):
     """For each sample and expert (tokens in ascending order, which of them really chose it)."""
     s = softmax(x @ wg + bg)
     chosen = topk(s, k)
@@ -24,7 +24,7 @@ def picks(x, wg, bg, k, axis, share=None, takers=False):
     c = capacity(chosen, share, takers)
     result = {}
     for b in range(x.shape[0]):
-        for e in range(N):
+        for e in range(experts):
             # Zero-score tokens come after all takers, the earliest first.
             key = np.where(chosen[b, :, e], g[b, :, e], -1)
             best = np.argsort(-key, kind="stable")[:c]
@@ -115,6 +115,67 @@ def smha_blank(rng):
 def smha_all(rng):
     """All heads take all tokens: multi-head attention."""
     return smha(rng, 4, 1.0, "masked", False)
+
+
+def grouped(rng, padding="token", tables=0, compacted=False, mask=None, causal=True):
+    """Experts of two query heads and their key head, with `tables` of that batch (0: none) or a mask of "keys" or "pairs"."""
+    for batch, length in ((1, 1), (1, 2), (3, 9), (2, 14)):
+        i = dict(x=normal(rng, batch, length, 8), wg=normal(rng, 8, 2), wq=normal(rng, 8, 2, 8), wk=normal(rng, 8, 2, 4), wv=normal(rng, 8, 2, 4),
+                 wo=normal(rng, 2, 8, 8))
+        if tables:
+            angles = rng.uniform(0, 6, (batch if tables > 1 else 1, length, 2))
+            i |= dict(xcos=np.cos(angles), xsin=np.sin(angles))
+        if mask == "keys":
+            i["xmask"] = rng.random((batch, length)) < 0.7
+        if mask == "pairs":
+            i["xbias"] = 3 * normal(rng, 1 if compacted else batch, length, length)
+        y = np.zeros(i["x"].shape)
+        for (b, e), (tokens, chose) in picks(i["x"], i["wg"], 0, 1, -1, share=0.5, experts=2).items():
+            if padding == "masked":
+                tokens = tokens[chose[tokens]]
+            c = len(tokens)
+            if not c:
+                continue
+            rows = np.arange(c) if compacted else tokens
+            h = i["x"][b, tokens]
+            q, k, v = (h @ i[name][:, e] for name in ("wq", "wk", "wv"))
+            bias = np.where(np.tril(np.ones((c, c), bool)), 0, -np.inf) if causal else np.zeros((c, c))
+            if mask == "keys":
+                bias = np.where(i["xmask"][b, tokens], bias, -np.inf)
+            if mask == "pairs":
+                bias = bias + i["xbias"][b % len(i["xbias"])][np.ix_(rows, rows)]
+            heads = [q[:, :4], q[:, 4:], k]
+            if tables:
+                cos, sin = (i[name][b % len(i[name])][rows] for name in ("xcos", "xsin"))
+                heads = [np.concatenate([z[:, :2] * cos - z[:, 2:] * sin, z[:, 2:] * cos + z[:, :2] * sin], -1) for z in heads]
+            mixed = []
+            for head in heads[:2]:
+                scores = 0.5 * head @ heads[2].T + bias
+                # A row whose keys are all hidden is zero.
+                seen = np.isfinite(scores).any(-1, keepdims=True)
+                mixed.append(np.where(seen, softmax(np.where(seen, scores, 0)), 0) @ v)
+            np.add.at(y[b], tokens, np.concatenate(mixed, -1) @ i["wo"][e])
+        yield i, [y]
+
+
+def smha_rotary(rng):
+    return grouped(rng, "masked", tables=2)
+
+
+def smha_rotary_compacted(rng):
+    return grouped(rng, tables=1, compacted=True)
+
+
+def smha_keys(rng):
+    return grouped(rng, "masked", mask="keys", causal=False)
+
+
+def smha_pairs(rng):
+    return grouped(rng, "masked", mask="pairs", causal=False)
+
+
+def smha_pairs_compacted(rng):
+    return grouped(rng, mask="pairs", compacted=True)
 
 
 def by_mask(i, mask):

@@ -180,26 +180,21 @@ float AttentionRows::score(int64_t r, int64_t t0, int64_t n, float *x, float *sp
   s.scale = args.scale;
   s.softcap = args.softcap;
   s.capAfterBias = args.softcapAfterBias;
-  auto at = [&](const Strides4 &by) {
-    return batch * by.batch + head(r) * by.head + position(r) * by.position + t0 * by.feature;
+  const int32_t *places = args.places;
+  // Elements of the row for keys t0.., copied to `to` where they do not lie side by side.
+  auto row = [&](const auto *from, const Strides4 &by, auto *to) {
+    const int64_t query = places ? places[position(r)] : position(r), step = by.feature;
+    from += batch * by.batch + head(r) * by.head + query * by.position;
+    if (!places && step == 1)
+      return from + t0;
+    for (int64_t i = 0; i < n; ++i)
+      to[i] = from[(places ? places[t0 + i] : t0 + i) * step];
+    return static_cast<decltype(from)>(to);
   };
-  if (args.bias) {
-    s.bias = args.bias + at(args.biasStrides);
-    if (int64_t step = args.biasStrides.feature; step != 1) {
-      for (int64_t i = 0; i < n; ++i)
-        spare[i] = s.bias[i * step];
-      s.bias = spare;
-    }
-  }
-  if (args.mask) {
-    s.mask = args.mask + at(args.maskStrides);
-    if (int64_t step = args.maskStrides.feature; step != 1) {
-      auto *bytes = reinterpret_cast<uint8_t *>(spare + n);
-      for (int64_t i = 0; i < n; ++i)
-        bytes[i] = s.mask[i * step];
-      s.mask = bytes;
-    }
-  }
+  if (args.bias)
+    s.bias = row(args.bias, args.biasStrides, spare);
+  if (args.mask)
+    s.mask = row(args.mask, args.maskStrides, reinterpret_cast<uint8_t *>(spare + n));
   return kernels().scoreRow(s);
 }
 
@@ -213,34 +208,70 @@ void AttentionRows::write(int64_t r, const float *weighted, float sum) const {
     out[i * by.feature] = sum == 0.0f ? empty : weighted[i] * (1.0f / sum);
 }
 
-void attention(const AttentionArgs &a) {
-  checkSizes(a);
-  if (a.batch == 0 || a.heads == 0 || a.queries == 0 || a.valueSize == 0)
-    return;
-  const int64_t perHead = a.heads / a.kvHeads * a.queries, kvHeads = a.batch * a.kvHeads;
-  if (perHead <= fewRows && a.kStrides.feature == 1 && a.vStrides.feature == 1 &&
-      a.qStrides.feature == 1)
-    return attentionDecode(a);
+static bool isEmpty(const AttentionArgs &a) {
+  return a.batch == 0 || a.heads == 0 || a.queries == 0 || a.valueSize == 0;
+}
+
+/// Query rows of a key head.
+static int64_t rowsPerHead(const AttentionArgs &a) {
+  return a.heads / a.kvHeads * a.queries;
+}
+
+static void attendAll(const AttentionArgs *list, size_t count) {
+  // Tasks of each: key heads times pieces of their query rows.
+  int64_t heads = 0;
+  double work = 0;
+  for (size_t i = 0; i < count; ++i) {
+    const AttentionArgs &a = list[i];
+    heads += isEmpty(a) ? 0 : a.batch * a.kvHeads;
+    work += double(a.batch * a.heads) * double(a.queries) * double(a.keys) *
+            double(a.size + a.valueSize);
+  }
   ThreadPool &pool = ThreadPool::global();
-  // Several tasks for each thread, unless that would make them so small that packing keys
-  // dominates.
-  int64_t pieces = (perHead + taskRows - 1) / taskRows;
-  while (kvHeads * pieces < 4 * pool.threads() && perHead / (pieces + 1) >= 64)
-    ++pieces;
+  std::vector<int64_t> pieces(count), starts(count + 1);
+  for (size_t i = 0; i < count; ++i) {
+    // Several tasks for each thread, unless that would make them so small that packing keys
+    // dominates.
+    const int64_t rows = isEmpty(list[i]) ? 0 : rowsPerHead(list[i]);
+    pieces[i] = (rows + taskRows - 1) / taskRows;
+    while (rows > 0 && heads * pieces[i] < 4 * pool.threads() && rows / (pieces[i] + 1) >= 64)
+      ++pieces[i];
+    starts[i + 1] = starts[i] + list[i].batch * list[i].kvHeads * pieces[i];
+  }
   auto part = [&](int64_t begin, int64_t end) {
     PackedBlock block;
-    for (int64_t i = begin; i < end; ++i) {
-      int64_t head = i / pieces, piece = i % pieces;
-      AttentionRows rows{a, head / a.kvHeads, head % a.kvHeads};
-      attendRows(rows, perHead * piece / pieces, perHead * (piece + 1) / pieces, block);
+    auto i = static_cast<size_t>(std::upper_bound(starts.begin(), starts.end(), begin) -
+                                 starts.begin() - 1);
+    for (int64_t task = begin; task < end; ++task) {
+      while (task >= starts[i + 1])
+        ++i;
+      const AttentionArgs &a = list[i];
+      const int64_t head = (task - starts[i]) / pieces[i], piece = (task - starts[i]) % pieces[i];
+      const int64_t rows = rowsPerHead(a);
+      attendRows({a, head / a.kvHeads, head % a.kvHeads}, rows * piece / pieces[i],
+                 rows * (piece + 1) / pieces[i], block);
     }
   };
-  double work =
-      double(a.batch * a.heads) * double(a.queries) * double(a.keys) * double(a.size + a.valueSize);
   if (work < 60e3)
-    part(0, kvHeads * pieces);
+    part(0, starts[count]);
   else
-    pool.parallelFor(kvHeads * pieces, 1, part);
+    pool.parallelFor(starts[count], 1, part);
+}
+
+void attention(const AttentionArgs &a) {
+  checkSizes(a);
+  if (isEmpty(a))
+    return;
+  if (rowsPerHead(a) <= fewRows && a.kStrides.feature == 1 && a.vStrides.feature == 1 &&
+      a.qStrides.feature == 1)
+    return attentionDecode(a);
+  attendAll(&a, 1);
+}
+
+void attention(const std::vector<AttentionArgs> &list) {
+  for (const AttentionArgs &a : list)
+    checkSizes(a);
+  attendAll(list.data(), list.size());
 }
 
 } // namespace uoe::rt::fast

@@ -5,6 +5,7 @@
 #pragma once
 #include <cmath>
 #include <cstdint>
+#include <vector>
 
 namespace uoe::rt::fast {
 
@@ -33,6 +34,8 @@ struct AttentionArgs {
   Strides4 biasStrides;
   const uint8_t *mask = nullptr; // 0 leaves the key out; strides as of bias
   Strides4 maskStrides;
+  /// Which query and key of the bias and the mask a position is; null: the position itself.
+  const int32_t *places = nullptr;
   bool causal = false;
   int64_t offset = 0;                 // position of query 0 among the keys
   const int64_t *offsets = nullptr;   // [batch], instead of offset
@@ -46,5 +49,7 @@ struct AttentionArgs {
 
 /// Raises Error for sizes that do not fit together.
 void attention(const AttentionArgs &args);
+/// Several at once, of any sizes: the threads share all of them.
+void attention(const std::vector<AttentionArgs> &list);
 
 } // namespace uoe::rt::fast

@@ -46,6 +46,9 @@ enum class Scratch {
   State,
   Routing,
   Output,
+  Projected,
+  Gathered,
+  Mixed,
   Count
 };
 /// At least `bytes` of uninitialised scratch of this thread on a 64-byte boundary.

@@ -167,15 +167,16 @@ void attention(const AttentionArgs &a) {
             dot +=
                 double(a.q[at(a.qStrides, b, h, s, i)]) * double(a.k[at(a.kStrides, b, kv, t, i)]);
           float score = static_cast<float>(dot) * a.scale;
+          const int64_t query = a.places ? a.places[s] : s, key = a.places ? a.places[t] : t;
           if (a.softcap != 0 && !a.softcapAfterBias)
             score = a.softcap * std::tanh(score / a.softcap);
           if (a.bias)
-            score += a.bias[at(a.biasStrides, b, h, s, t)];
+            score += a.bias[at(a.biasStrides, b, h, query, key)];
           if (a.softcap != 0 && a.softcapAfterBias)
             score = a.softcap * std::tanh(score / a.softcap);
           bool out = t >= length || (a.causal && t > own) ||
                      (a.window > 0 && t <= own - a.window) ||
-                     (a.mask && !a.mask[at(a.maskStrides, b, h, s, t)]);
+                     (a.mask && !a.mask[at(a.maskStrides, b, h, query, key)]);
           x[static_cast<size_t>(t)] = out ? -INFINITY : score;
           most = std::max(most, x[static_cast<size_t>(t)]);
         }
@@ -193,6 +194,97 @@ void attention(const AttentionArgs &a) {
           result = most != -INFINITY ? static_cast<float>(y / sum) : a.sink ? 0.0f : a.emptyRow;
         }
       }
+}
+
+/// Rows [tokens, n] of x times the columns `first`.. of a matrix [in, columns].
+static std::vector<float> projected(const HeadsSource &s, const HeadsSource::Matrix &m,
+                                    const GatheredArgs &a, const std::vector<int64_t> &tokens,
+                                    int64_t first, int64_t n) {
+  std::vector<float> y;
+  for (int64_t t : tokens)
+    for (int64_t j = first; j < first + n; ++j) {
+      double sum = m.bias ? double(m.bias[j]) : 0;
+      for (int64_t i = 0; i < s.in; ++i)
+        sum += double(a.x[t * a.ldx + i]) * double(m.data[i * m.stepRow + j * m.stepColumn]);
+      y.push_back(static_cast<float>(sum));
+    }
+  return y;
+}
+
+/// Rotates heads [rows, heads, size]; `at` says which row of the tables a row takes.
+static void rotate(const RotaryTables &tables, std::vector<float> &x, int64_t heads, int64_t size,
+                   int64_t sample, const std::vector<int64_t> &at) {
+  const int64_t half = tables.half, step = tables.interleaved ? 2 : 1;
+  for (size_t r = 0; tables.cosines && r < at.size(); ++r)
+    for (int64_t h = 0; h < heads; ++h)
+      for (int64_t i = 0; i < half; ++i) {
+        float *own = x.data() + (int64_t(r) * heads + h) * size;
+        float &p = own[i * step], &q = own[tables.interleaved ? 2 * i + 1 : i + half];
+        const int64_t row = sample * tables.stepSample + at[r] * tables.stepToken + i;
+        const float c = tables.cosines[row], s = tables.sines[row], before = p;
+        p = before * c - q * s;
+        q = before * s + q * c;
+      }
+}
+
+void gatheredAttention(const HeadsSource &s, const GatheredArgs &a, const float *weights, float *y,
+                       int64_t ldy) {
+  std::vector<double> sums(static_cast<size_t>(a.samples * a.length * s.out));
+  for (int64_t b = 0; b < a.samples; ++b)
+    for (int64_t e = 0; e < s.experts; ++e) {
+      std::vector<int64_t> tokens, tableRows;
+      std::vector<int32_t> places;
+      for (int64_t t = 0; t < a.length; ++t)
+        if (weights[(b * a.length + t) * s.experts + e] != 0) {
+          tableRows.push_back(a.tables.compacted ? int64_t(tokens.size()) : t);
+          places.push_back(static_cast<int32_t>(a.biasCompacted ? int64_t(tokens.size()) : t));
+          tokens.push_back(b * a.length + t);
+        }
+      const auto count = static_cast<int64_t>(tokens.size());
+      const int64_t qWidth = s.heads * s.size, kWidth = s.kvHeads * s.size,
+                    vWidth = s.kvHeads * s.valueSize, oWidth = s.heads * s.valueSize;
+      std::vector<float> q = projected(s, s.q, a, tokens, e * qWidth, qWidth),
+                         k = projected(s, s.k, a, tokens, e * kWidth, kWidth),
+                         v = projected(s, s.v, a, tokens, e * vWidth, vWidth),
+                         mixed(static_cast<size_t>(count * oWidth));
+      rotate(a.tables, q, s.heads, s.size, b, tableRows);
+      rotate(a.tables, k, s.kvHeads, s.size, b, tableRows);
+      AttentionArgs own = a.attention;
+      own.batch = 1;
+      own.heads = s.heads;
+      own.kvHeads = s.kvHeads;
+      own.queries = own.keys = count;
+      own.size = s.size;
+      own.valueSize = s.valueSize;
+      own.q = q.data();
+      own.k = k.data();
+      own.v = v.data();
+      own.qStrides = {0, s.size, qWidth, 1};
+      own.kStrides = {0, s.size, kWidth, 1};
+      own.vStrides = {0, s.valueSize, vWidth, 1};
+      own.output = mixed.data();
+      own.outputStrides = {0, s.valueSize, oWidth, 1};
+      own.places = places.data();
+      if (own.bias)
+        own.bias += b * own.biasStrides.batch;
+      if (own.mask)
+        own.mask += b * own.maskStrides.batch;
+      reference::attention(own);
+      for (int64_t r = 0; r < count; ++r) {
+        const int64_t t = tokens[size_t(r)];
+        const double weight = double(weights[t * s.experts + e]);
+        for (int64_t j = 0; j < s.out; ++j) {
+          double sum = 0;
+          for (int64_t i = 0; i < oWidth; ++i)
+            sum += double(mixed[size_t(r * oWidth + i)]) *
+                   double(s.o.data[(e * oWidth + i) * s.o.stepRow + j * s.o.stepColumn]);
+          sums[size_t(t * s.out + j)] += weight * sum;
+        }
+      }
+    }
+  for (int64_t t = 0; t < a.samples * a.length; ++t)
+    for (int64_t j = 0; j < s.out; ++j)
+      y[t * ldy + j] = static_cast<float>(sums[size_t(t * s.out + j)]);
 }
 
 } // namespace uoe::rt::fast::reference

@@ -4,6 +4,7 @@
 #include "Attention.h"
 #include "Cascade.h"
 #include "Experts.h"
+#include "GatheredAttention.h"
 #include "Gemm.h"
 #include "Products.h"
 #include "Select.h"
@@ -30,6 +31,11 @@ void cascade(const CascadeSource &source, Activation act, const float *x, int64_
              int64_t tokens, float *y, int64_t ldy, CascadeCounts *counts);
 
 void attention(const AttentionArgs &args);
+
+/// y of the experts whose entry in weights [tokens, experts] is not 0, each on the tokens of a
+/// sample that it has, times the weight.
+void gatheredAttention(const HeadsSource &source, const GatheredArgs &args, const float *weights,
+                       float *y, int64_t ldy);
 
 std::vector<float> gates(const SelectSpec &spec, int64_t experts, const float *scores,
                          const float *groupScores);

@@ -16,7 +16,7 @@
       X(FusedActivation)
 #define UOE_ATTENTION_FAMILIES(X) X(Attention) X(ContribAttention) X(GroupQueryAttention) X(Rotary)
 #define UOE_CONTROL_FAMILIES(X) X(Control) X(Sequence)
-#define UOE_FUSED_FAMILIES(X) X(Linear) X(FusedAttention) X(FusedFfn) X(FusedCascade) X(Route)
+#define UOE_FUSED_FAMILIES(X) X(Linear) X(FusedAttention) X(GatheredAttention) X(FusedFfn) X(FusedCascade) X(Route)
 
 #define UOE_KERNEL_FAMILIES(X)                                                                     \
   UOE_ELEMENTWISE_FAMILIES(X)                                                                      \

@@ -712,3 +712,120 @@ func.func @f(%x: tensor<?x?x8xf32>, %s: tensor<?x?x2xf32>) {
   } : shared tensor<?x?x8xf32> routing !uoe.routing<2> -> tensor<?x?x8xf32>
   return
 }
+
+// -----
+
+// uoe.experts (C12)
+func.func @f(%x: tensor<?x?x8xf32>, %m: tensor<?x?x?xf32>, %s: tensor<?x?x1xf32>) {
+  %r = uoe.select %s all {capacity = 2 : i64} : tensor<?x?x1xf32> -> <1>
+  // expected-error @below {{has pairs, which needs gathered tokens}}
+  %0 = uoe.experts(%x, %m) sizes [1] routing(%r) combine sum attributes {pairs = array<i64: 1>} {
+  ^bb0(%t: tensor<?x?x8xf32>, %n: tensor<?x?x?xf32>):
+    uoe.yield %t : tensor<?x?x8xf32>
+  } : shared tensor<?x?x8xf32>, tensor<?x?x?xf32> routing !uoe.routing<1> -> tensor<?x?x8xf32>
+  return
+}
+
+// -----
+
+// uoe.experts (C12)
+func.func @f(%x: tensor<?x?x8xf32>, %m: tensor<?x?x?xf32>, %s: tensor<?x?x1xf32>) {
+  %r = uoe.select %s all {capacity = 2 : i64} : tensor<?x?x1xf32> -> <1>
+  // expected-error @below {{lists 2 in pairs, which numbers its 2 shared operands, each once}}
+  %0 = uoe.experts(%x, %m) sizes [1] routing(%r) gathered pairs [2] combine sum {
+  ^bb0(%t: tensor<?x?x8xf32>, %n: tensor<?x?x?xf32>):
+    uoe.yield %t : tensor<?x?x8xf32>
+  } : shared tensor<?x?x8xf32>, tensor<?x?x?xf32> routing !uoe.routing<1> -> tensor<?x?x8xf32>
+  return
+}
+
+// -----
+
+// uoe.experts (C12)
+func.func @f(%x: tensor<?x?x8xf32>, %m: tensor<?x?x?xf32>, %s: tensor<?x?x1xf32>) {
+  %r = uoe.select %s all {capacity = 2 : i64} : tensor<?x?x1xf32> -> <1>
+  // expected-error @below {{lists 1 in pairs, which numbers its 2 shared operands, each once}}
+  %0 = uoe.experts(%x, %m) sizes [1] routing(%r) gathered pairs [1, 1] combine sum {
+  ^bb0(%t: tensor<?x?x8xf32>, %n: tensor<?x?x?xf32>):
+    uoe.yield %t : tensor<?x?x8xf32>
+  } : shared tensor<?x?x8xf32>, tensor<?x?x?xf32> routing !uoe.routing<1> -> tensor<?x?x8xf32>
+  return
+}
+
+// -----
+
+// uoe.experts (C12)
+func.func @f(%x: tensor<?x?x8xf32>, %m: tensor<?x?xf32>, %s: tensor<?x?x1xf32>) {
+  %r = uoe.select %s all {capacity = 2 : i64} : tensor<?x?x1xf32> -> <1>
+  // expected-error @below {{has something for each pair of tokens, which is [batch, tokens, tokens, ...], found 'tensor<?x?xf32>'}}
+  %0 = uoe.experts(%x, %m) sizes [1] routing(%r) gathered pairs [1] combine sum {
+  ^bb0(%t: tensor<?x?x8xf32>, %n: tensor<?x?xf32>):
+    uoe.yield %t : tensor<?x?x8xf32>
+  } : shared tensor<?x?x8xf32>, tensor<?x?xf32> routing !uoe.routing<1> -> tensor<?x?x8xf32>
+  return
+}
+
+// -----
+
+// uoe.experts (C12)
+func.func @f(%x: tensor<?x?x8xf32>, %m: tensor<?x4x5xf32>, %s: tensor<?x?x1xf32>) {
+  %r = uoe.select %s all {capacity = 2 : i64} : tensor<?x?x1xf32> -> <1>
+  // expected-error @below {{has something for each pair of tokens, which is [batch, tokens, tokens, ...], found 'tensor<?x4x5xf32>'}}
+  %0 = uoe.experts(%x, %m) sizes [1] routing(%r) gathered pairs [1] combine sum {
+  ^bb0(%t: tensor<?x?x8xf32>, %n: tensor<?x?x?xf32>):
+    uoe.yield %t : tensor<?x?x8xf32>
+  } : shared tensor<?x?x8xf32>, tensor<?x4x5xf32> routing !uoe.routing<1> -> tensor<?x?x8xf32>
+  return
+}
+
+// -----
+
+// uoe.experts (C13)
+func.func @f(%x: tensor<?x?x8xf32>, %m: tensor<?x?x?xf32>, %s: tensor<?x?x1xf32>) {
+  %r = uoe.select %s all {capacity = 2 : i64} : tensor<?x?x1xf32> -> <1>
+  // expected-error @below {{has compacted, which needs gathered tokens}}
+  %0 = uoe.experts(%x, %m) sizes [1] routing(%r) combine sum attributes {compacted = array<i64: 1>} {
+  ^bb0(%t: tensor<?x?x8xf32>, %n: tensor<?x?x?xf32>):
+    uoe.yield %t : tensor<?x?x8xf32>
+  } : shared tensor<?x?x8xf32>, tensor<?x?x?xf32> routing !uoe.routing<1> -> tensor<?x?x8xf32>
+  return
+}
+
+// -----
+
+// uoe.experts (C13)
+func.func @f(%x: tensor<?x?x8xf32>, %m: tensor<?x?x?xf32>, %s: tensor<?x?x1xf32>) {
+  %r = uoe.select %s all {capacity = 2 : i64} : tensor<?x?x1xf32> -> <1>
+  // expected-error @below {{lists -1 in compacted, which numbers its 2 shared operands, each once}}
+  %0 = uoe.experts(%x, %m) sizes [1] routing(%r) gathered compacted [-1] combine sum {
+  ^bb0(%t: tensor<?x?x8xf32>, %n: tensor<?x?x?xf32>):
+    uoe.yield %t : tensor<?x?x8xf32>
+  } : shared tensor<?x?x8xf32>, tensor<?x?x?xf32> routing !uoe.routing<1> -> tensor<?x?x8xf32>
+  return
+}
+
+// -----
+
+// uoe.experts (C13)
+func.func @f(%x: tensor<?x?x8xf32>, %m: tensor<?x?x?xf32>, %s: tensor<?x?x1xf32>) {
+  %r = uoe.select %s all {capacity = 2 : i64} : tensor<?x?x1xf32> -> <1>
+  // expected-error @below {{has compacted operands only, and no tokens to gather}}
+  %0 = uoe.experts(%x, %m) sizes [1] routing(%r) gathered compacted [0, 1] combine sum {
+  ^bb0(%t: tensor<?x?x8xf32>, %n: tensor<?x?x?xf32>):
+    uoe.yield %t : tensor<?x?x8xf32>
+  } : shared tensor<?x?x8xf32>, tensor<?x?x?xf32> routing !uoe.routing<1> -> tensor<?x?x8xf32>
+  return
+}
+
+// -----
+
+// uoe.experts (C4)
+func.func @f(%x: tensor<?x?x8xf32>, %m: tensor<?x5x5xf32>, %s: tensor<?x?x1xf32>) {
+  %r = uoe.select %s all {capacity = 2 : i64} : tensor<?x?x1xf32> -> <1>
+  // expected-error @below {{passes 'tensor<?x?x?xf32>' to a body argument of type 'tensor<?x?x5xf32>'}}
+  %0 = uoe.experts(%x, %m) sizes [1] routing(%r) gathered pairs [1] combine sum {
+  ^bb0(%t: tensor<?x?x8xf32>, %n: tensor<?x?x5xf32>):
+    uoe.yield %t : tensor<?x?x8xf32>
+  } : shared tensor<?x?x8xf32>, tensor<?x5x5xf32> routing !uoe.routing<1> -> tensor<?x?x8xf32>
+  return
+}

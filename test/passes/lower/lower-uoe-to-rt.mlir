@@ -7,6 +7,10 @@ module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
   onnx.initializer @s0 : tensor<8x2xf32> = dense<1.0> : tensor<8x2xf32>
   onnx.initializer @s1 : tensor<8x2xf32> = dense<2.0> : tensor<8x2xf32>
   onnx.initializer @d : tensor<32x8xf32> = dense<1.0> : tensor<32x8xf32>
+  onnx.initializer @hq : tensor<8x8xf32> = dense<1.0> : tensor<8x8xf32>
+  onnx.initializer @hk : tensor<8x8xf32> = dense<1.0> : tensor<8x8xf32>
+  onnx.initializer @ho : tensor<8x8xf32> = dense<1.0> : tensor<8x8xf32>
+  onnx.initializer @hb : tensor<8xf32> = dense<1.0> : tensor<8xf32>
 
   // A choice is made once, as lists; experts that share a routing read the same. Unit weights are none.
   // CHECK-LABEL: func.func @lists
@@ -83,6 +87,45 @@ module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
       uoe.yield %p : tensor<?x?x16xf32>
     } : shared tensor<?x?x8xf32> sliced tensor<8x32xf32>, tensor<32xf32> routing !uoe.routing<2> -> tensor<?x?x16xf32>
     return %y : tensor<?x?x16xf32>
+  }
+
+  // Heads that attend over the tokens that chose them: projections, rotary tables, a mask, the output projection and what is added to it are one call.
+  // CHECK-LABEL: func.func @heads_on_their_tokens
+  // CHECK-SAME: (%[[X:.*]]: tensor<?x?x8xf32>, %{{.*}}: tensor<?x?x2xf32>, %[[C:.*]]: tensor<1x?x2xf32>, %[[S:.*]]: tensor<1x?x2xf32>, %[[M:.*]]: tensor<?x?x?xi1>)
+  func.func @heads_on_their_tokens(%x: tensor<?x?x8xf32>, %s: tensor<?x?x2xf32>, %c: tensor<1x?x2xf32>, %n: tensor<1x?x2xf32>, %m: tensor<?x?x?xi1>) -> tensor<?x?x8xf32> {
+    // CHECK: %[[Q:.*]] = onnx.weight @hq
+    // CHECK: %[[K:.*]] = onnx.weight @hk
+    // CHECK: %[[O:.*]] = onnx.weight @ho
+    // CHECK: %[[B:.*]] = onnx.weight @hb
+    %q = onnx.weight @hq : tensor<8x8xf32>
+    %k = onnx.weight @hk : tensor<8x8xf32>
+    %o = onnx.weight @ho : tensor<8x8xf32>
+    %b = onnx.weight @hb : tensor<8xf32>
+    // CHECK: %[[R:.*]]:6 = rt.call "uoe" "Route"
+    %r = uoe.select %s all {capacity_share = 0.5 : f32} : tensor<?x?x2xf32> -> <2>
+    // CHECK: rt.call "uoe" "GatheredAttention" version 1(%[[X]], %[[R]]#0, %[[R]]#1, %{{.*}}, %[[Q]], %[[K]], %[[K]], %[[O]], %[[B]], %{{.*}}, %{{.*}}, %[[C]], %[[S]], %[[M]], %[[X]])
+    // CHECK-SAME: {boolean_zero = 1 : i64, causal = 1 : i64, compacted_bias = 0 : i64, compacted_tables = 1 : i64, experts = 2 : i64, heads = 1 : i64, interleaved = 0 : i64, kv_heads = 1 : i64, rotated = 0 : i64, scale = 5.000000e-01 : f32, softcap = 0.000000e+00 : f32, transposed = 0 : i64, window = 0 : i64}
+    // CHECK-NEXT: return
+    %y = uoe.experts(%x, %c, %n, %m) sliced(%q, %k, %k, %o, %b) axes [1, 1, 1, 0, 0] sizes [2 x 4] routing(%r) gathered pairs [3] compacted [1, 2] combine sum {
+    ^bb0(%h: tensor<?x?x8xf32>, %cos: tensor<1x?x2xf32>, %sin: tensor<1x?x2xf32>, %pairs: tensor<?x?x?xi1>, %qi: tensor<8x4xf32>, %ki: tensor<8x4xf32>, %vi: tensor<8x4xf32>, %oi: tensor<4x8xf32>, %bi: tensor<4xf32>):
+      %one = onnx.node "Constant"() {value = dense<1> : tensor<1xi64>} : () -> tensor<1xi64>
+      %q1 = onnx.node "MatMul"(%h, %qi) : (tensor<?x?x8xf32>, tensor<8x4xf32>) -> tensor<?x?x4xf32>
+      %q2 = onnx.node "Add"(%q1, %bi) : (tensor<?x?x4xf32>, tensor<4xf32>) -> tensor<?x?x4xf32>
+      %q3 = onnx.node "Unsqueeze"(%q2, %one) : (tensor<?x?x4xf32>, tensor<1xi64>) -> tensor<?x1x?x4xf32>
+      %q4 = onnx.node "RotaryEmbedding"(%q3, %cos, %sin) : (tensor<?x1x?x4xf32>, tensor<1x?x2xf32>, tensor<1x?x2xf32>) -> tensor<?x1x?x4xf32>
+      %k1 = onnx.node "MatMul"(%h, %ki) : (tensor<?x?x8xf32>, tensor<8x4xf32>) -> tensor<?x?x4xf32>
+      %k3 = onnx.node "Unsqueeze"(%k1, %one) : (tensor<?x?x4xf32>, tensor<1xi64>) -> tensor<?x1x?x4xf32>
+      %k4 = onnx.node "RotaryEmbedding"(%k3, %cos, %sin) : (tensor<?x1x?x4xf32>, tensor<1x?x2xf32>, tensor<1x?x2xf32>) -> tensor<?x1x?x4xf32>
+      %v1 = onnx.node "MatMul"(%h, %vi) : (tensor<?x?x8xf32>, tensor<8x4xf32>) -> tensor<?x?x4xf32>
+      %v3 = onnx.node "Unsqueeze"(%v1, %one) : (tensor<?x?x4xf32>, tensor<1xi64>) -> tensor<?x1x?x4xf32>
+      %mask = onnx.node "Unsqueeze"(%pairs, %one) : (tensor<?x?x?xi1>, tensor<1xi64>) -> tensor<?x1x?x?xi1>
+      %a = uoe.attention %q4, %k4, %v3 bias(%mask) attributes {scale = 0.5 : f32, boolean_zero, causal} : (tensor<?x1x?x4xf32>, tensor<?x1x?x4xf32>, tensor<?x1x?x4xf32>) bias tensor<?x1x?x?xi1> -> tensor<?x1x?x4xf32>
+      %z = onnx.node "Squeeze"(%a, %one) : (tensor<?x1x?x4xf32>, tensor<1xi64>) -> tensor<?x?x4xf32>
+      %p = onnx.node "MatMul"(%z, %oi) : (tensor<?x?x4xf32>, tensor<4x8xf32>) -> tensor<?x?x8xf32>
+      uoe.yield %p : tensor<?x?x8xf32>
+    } : shared tensor<?x?x8xf32>, tensor<1x?x2xf32>, tensor<1x?x2xf32>, tensor<?x?x?xi1> sliced tensor<8x8xf32>, tensor<8x8xf32>, tensor<8x8xf32>, tensor<8x8xf32>, tensor<8xf32> routing !uoe.routing<2> -> tensor<?x?x8xf32>
+    %sum = onnx.node "Add"(%x, %y) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
+    return %sum : tensor<?x?x8xf32>
   }
 
   // Heads that choose by themselves among such experts are one product of scores, one choice and one call.

@@ -237,7 +237,9 @@ result("merge", emit(f'onnx.node "MatMul"(%x, {merged}) : ({X}, tensor<?x{D}x{D}
 o, ot = weight(3 * 8, D)
 for name, attributes in {"gathered": attr(scoring="softmax", capacity_share=0.5, **gate),
                          "gathered-padded": attr(scoring="softmax", capacity=3, padding="token"),
-                         "gathered-takers": None}.items():
+                         "gathered-takers": None,
+                         # Normalised queries are no part of the fused entry.
+                         "gathered-other": attr(scoring="softmax", capacity_share=0.5, **gate)}.items():
     chosen = select(score(3), 3, "all" if attributes else "token_topk",
                     attributes or attr(k=1, scoring="softmax", normalize="batch", capacity_takers=True, **gate))
     wq, wk, wv = (weight(D, 24) for _ in range(3))
@@ -246,13 +248,17 @@ for name, attributes in {"gathered": attr(scoring="softmax", capacity_share=0.5,
     for key in "qkv":
         lines.append(f"""      %{key}0 = onnx.node "MatMul"(%t, %w{key}) : ({X}, tensor<{D}x8xf32>) -> tensor<?x?x8xf32>
       %{key}1 = onnx.node "Unsqueeze"(%{key}0, %axis) : (tensor<?x?x8xf32>, tensor<1xi64>) -> {heads}""")
+    query = "%q1"
+    if name == "gathered-other":
+        query = "%q2"
+        lines.append(f"""      %q2 = onnx.node "Softmax"(%q1) {{axis = -1 : i64}} : ({heads}) -> {heads}""")
     value = emit(f"""uoe.experts(%x) sliced({wq[0]}, {wk[0]}, {wv[0]}, {o}) axes [1, 1, 1, 0] sizes [8, 8, 8] routing({chosen[0]}) gathered combine sum {{
     ^bb0(%t: {X}, %wq: tensor<{D}x8xf32>, %wk: tensor<{D}x8xf32>, %wv: tensor<{D}x8xf32>, %wo: tensor<8x{D}xf32>, %valid: tensor<?x?xi1>):
       %axis = onnx.node "Constant"() {{value = dense<1> : tensor<1xi64>}} : () -> tensor<1xi64>
       %axes = onnx.node "Constant"() {{value = dense<[1, 2]> : tensor<2xi64>}} : () -> tensor<2xi64>
 """ + "\n".join(lines) + f"""
       %mask = onnx.node "Unsqueeze"(%valid, %axes) : (tensor<?x?xi1>, tensor<2xi64>) -> tensor<?x1x1x?xi1>
-      %a = uoe.attention %q1, %k1, %v1 bias(%mask) attributes {{scale = 0.35 : f32, causal, boolean_zero}} : ({heads}, {heads}, {heads}) bias tensor<?x1x1x?xi1> -> {heads}
+      %a = uoe.attention {query}, %k1, %v1 bias(%mask) attributes {{scale = 0.35 : f32, causal, boolean_zero}} : ({heads}, {heads}, {heads}) bias tensor<?x1x1x?xi1> -> {heads}
       %b = onnx.node "Squeeze"(%a, %axis) : ({heads}, tensor<1xi64>) -> tensor<?x?x8xf32>
       %y = onnx.node "MatMul"(%b, %wo) : (tensor<?x?x8xf32>, tensor<8x{D}xf32>) -> {X}
       uoe.yield %y : {X}
