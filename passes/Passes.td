@@ -284,13 +284,15 @@ def RouteUnionPass : Pass<"route-union", "::mlir::ModuleOp"> {
     Readings: `capacity` share is c = ⌊share·L⌋ (language modelling code, share 0.5); takers the largest number of votes that any expert got; least the smaller of
     both (share 0.6 in the code). `normalize` batch is the released language modelling code, which makes a sample's choice depend on the others;
     experts that for Long Range Arena. `padding` masked leaves an expert with fewer voters short, as in the paper's figure; token fills it up, as the
-    code does. Rotary embedding by tables [batch, sequence, ...] keeps true positions.
+    code does. A mask of keys or of pairs of tokens, the same for all heads, is gathered with the tokens; heads of keys take their heads of queries
+    with them. `positions` token keeps the tokens' own in rotary tables [batch, sequence, ...], as the code for Long Range Arena does; compacted counts
+    an expert's tokens from 0, as the language modelling code does. Positions that were added to the tokens before stay in them.
 
     With all, capacity=share and share=1 every expert takes every token, and the model is the dense one. A choice among the tokens of a sample looks ahead
     in causal models: check-causality says so.
 
-    Left as they are, with a remark: experts with a routing, with an input other than the tokens [batch, sequence, d] and such tables (a mask), of
-    quantised or half-precision models, in several stages, or with one expert only.
+    Left as they are, with a remark: experts with a routing, with a cache, with an input other than the tokens [batch, sequence, d], such tables and such a
+    mask, of quantised or half-precision models, in several stages, or with one expert only.
   }];
   let options = [
     Option<"k", "k", "int64_t", "0", "experts that a token votes for; 0: half of them">,
@@ -299,6 +301,7 @@ def RouteUnionPass : Pass<"route-union", "::mlir::ModuleOp"> {
     Option<"share", "share", "double", "0.5", "share of the tokens that an expert takes at most">,
     Option<"normalize", "normalize", "std::string", "\"experts\"", "axis over which chosen gates are normalised: experts or batch">,
     Option<"padding", "padding", "std::string", "\"masked\"", "masked or token">,
+    Option<"positions", "positions", "std::string", "\"token\"", "of an expert's tokens in rotary tables: token or compacted">,
     Option<"router", "router", "std::string", "\"seeded\"", "weights of the router: seeded or zero">,
     Option<"seed", "seed", "int64_t", "0", "of the router's weights">
   ];

@@ -21,7 +21,7 @@ public:
         !attention.getSpelling().empty())
       return {};
     found.attention = attention;
-    Value q = attention.getQuery(), k = attention.getKey();
+    Value q = scaled(attention.getQuery()), k = scaled(attention.getKey());
     if (!rotation(q, k) || !projection(q, found.q, found.biasQ, found.heads) ||
         !projection(k, found.k, found.biasK, found.kvHeads) || !values(attention.getValue()))
       return {};
@@ -119,24 +119,46 @@ private:
     found.sines = shared(rotate.getInputs()[2]);
     found.interleaved = rotate.integer("interleaved", 0) != 0;
     found.rotated = rotate.integer("rotary_embedding_dim", 0);
-    q = rotate.getInputs()[0];
-    k = other.getInputs()[0];
+    q = scaled(rotate.getInputs()[0]);
+    k = scaled(other.getInputs()[0]);
     return isCompacted(rotate.getInputs()[1]) == isCompacted(rotate.getInputs()[2]);
   }
   bool isCompacted(Value arg) { return op.isCompacted(cast<BlockArgument>(arg).getArgNumber()); }
 
+  // Queries or keys without the number that they are multiplied by, which scores are as well.
+  Value scaled(Value value) {
+    while (NodeOp mul = nodeOf(value, "Mul")) {
+      std::optional<unsigned> by;
+      for (unsigned i : {0, 1})
+        if (auto number =
+                dyn_cast_or_null<DenseFPElementsAttr>(onnx::constantOf(mul.getInputs()[i]));
+            number && number.getNumElements() == 1 && number.getElementType().isF32() &&
+            rankOf(mul.getInputs()[i]) <= 1) {
+          found.scale *= number.getValues<APFloat>()[0].convertToFloat();
+          by = i;
+          break;
+        }
+      if (!by)
+        break;
+      value = mul.getInputs()[1 - *by];
+    }
+    return value;
+  }
+
   // Heads of a product of the tokens with a matrix, with a bias or without.
-  bool projection(Value value, Value &matrix, Value &bias, int64_t &heads) {
+  bool projection(Value value, Value &matrix, Value &bias, int64_t &heads, bool isScored = true) {
     if (rankOf(value) != 4 || ShapedType::isDynamic(dim(value, 1)))
       return false;
     heads = dim(value, 1);
+    auto without = [&](Value v) { return isScored ? scaled(v) : v; };
     Value rows;
     if (auto unsqueeze = nodeOf(value, "Unsqueeze"))
       rows = integers(unsqueeze.getInputs()[1]) == ArrayRef<int64_t>{1} ? unsqueeze.getInputs()[0]
                                                                         : Value();
     else if (auto transpose = nodeOf(value, "Transpose"); transpose && swapsHeads(transpose))
-      if (auto reshape = nodeOf(transpose.getInputs()[0], "Reshape"); reshape && keepsTwo(reshape))
-        rows = reshape.getInputs()[0];
+      if (auto reshape = nodeOf(without(transpose.getInputs()[0]), "Reshape");
+          reshape && keepsTwo(reshape))
+        rows = without(reshape.getInputs()[0]);
     if (!rows || rankOf(rows) != 3)
       return false;
     if (auto add = nodeOf(rows, "Add")) {
@@ -157,7 +179,8 @@ private:
   }
   bool values(Value value) {
     int64_t heads = 0;
-    return projection(value, found.v, found.biasV, heads) && heads == found.kvHeads;
+    return projection(value, found.v, found.biasV, heads, /*isScored=*/false) &&
+           heads == found.kvHeads;
   }
 
   // Flags of valid places, a mask that is gathered with the tokens, or both.

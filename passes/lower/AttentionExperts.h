@@ -16,6 +16,7 @@ struct AttentionExperts {
   AttentionOp attention;
   int64_t heads = 0, kvHeads = 0; // of an expert
   bool interleaved = false, compactedTables = false, compactedBias = false;
+  double scale = 1;    // of the scores, times the attention's own
   int64_t rotated = 0; // leading features of a head; 0: all, if there are tables
 
   explicit operator bool() const { return static_cast<bool>(o); }

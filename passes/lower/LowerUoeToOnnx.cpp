@@ -364,11 +364,15 @@ struct LowerUoeToOnnxPass : uoe::impl::LowerUoeToOnnxPassBase<LowerUoeToOnnxPass
     IRMapping map;
     for (auto [arg, value] : llvm::zip(body.getArguments(), operands)) {
       if (!whole && !isa<RankedTensorType>(value.getType()) && value.getDefiningOp<onnx::NodeOp>())
-        value.setType(arg.getType());
+        value.setType(op.getGathered() ? onnx::dropDims(arg.getType()) : arg.getType());
       map.map(arg, value);
     }
     for (Operation &inner : body.without_terminator()) {
       Operation *clone = builder.clone(inner, map);
+      // Names of dimensions are those of all tokens, and an expert has some of them.
+      for (Value r : clone->getResults())
+        if (op.getGathered())
+          r.setType(onnx::dropDims(r.getType()));
       for (Value r : clone->getResults())
         if (whole && isa<RankedTensorType>(r.getType()) && isa<onnx::NodeOp>(clone))
           r.setType(UnrankedTensorType::get(elementTypeOf(r)));

@@ -250,7 +250,9 @@ struct LowerUoeToRtPass : uoe::impl::LowerUoeToRtPassBase<LowerUoeToRtPass> {
     AttentionOp attention = heads.attention;
     Builder builder(op.getContext());
     SmallVector<NamedAttribute> params{
-        builder.getNamedAttr("scale", attention.getScaleAttr()),
+        builder.getNamedAttr("scale",
+                             builder.getF32FloatAttr(static_cast<float>(
+                                 heads.scale * double(attention.getScale().convertToFloat())))),
         named("causal", attention.getCausal()),
         named("window", attention.getWindow()),
         builder.getNamedAttr("softcap", attention.getSoftcapAttr()),

@@ -2,7 +2,9 @@
 // patch-wise data selection).
 #include "passes/Passes.h"
 #include "passes/decompose/Decompose.h"
+#include "passes/raise/Match.h"
 #include "passes/route/Route.h"
+#include <cmath>
 
 namespace uoe {
 #define GEN_PASS_DEF_ROUTEUNIONPASS
@@ -26,6 +28,7 @@ struct RouteUnionPass : uoe::impl::RouteUnionPassBase<RouteUnionPass> {
     if (failed(choice("capacity", capacity, {"share", "takers", "least"})) ||
         failed(choice("normalize", normalize, {"experts", "batch"})) ||
         failed(choice("padding", padding, {"masked", "token"})) ||
+        failed(choice("positions", positions, {"token", "compacted"})) ||
         failed(choice("router", router, {"seeded", "zero"})))
       return signalPassFailure();
     if (k < 0 || !(share > 0 && share <= 1)) {
@@ -66,17 +69,92 @@ struct RouteUnionPass : uoe::impl::RouteUnionPassBase<RouteUnionPass> {
     // What is gathered is cut along the sequence.
     if (!attention.getQuery() || !attention.getSpelling().empty())
       return "its attention is a fused operator";
-    if (attention.getBias())
-      return "its attention has a mask";
-    for (Value value : experts.getShared()) {
-      auto type = cast<RankedTensorType>(value.getType());
-      if (type.getRank() != 3 || !type.isDynamicDim(1))
-        return "it reads something else than tokens and tables [batch, sequence, ...]";
-    }
-    for (Value value : experts.getSliced())
+    if (experts.getOutput().getType().getRank() != 3)
+      return "its result is not [batch, sequence, d]";
+    if (attention.getWindow() > 0 && positions == "token")
+      return "its window is one of true positions, and is counted among an expert's tokens only "
+             "with positions=compacted";
+    for (auto [value, argument] :
+         llvm::zip(experts.getSliced(),
+                   experts.getBody().front().getArguments().drop_front(experts.getShared().size())))
       if (!isWeight(value))
-        return "it has a cache";
+        return argument == source(attention.getBias()) ? "its mask differs between heads"
+                                                       : "it has a cache";
+    if (std::string why = Mask(experts, attention).why; !why.empty())
+      return why;
+    for (auto [value, argument] :
+         llvm::zip(experts.getShared(), experts.getBody().front().getArguments())) {
+      auto type = cast<RankedTensorType>(value.getType());
+      if (argument == attention.getBias() || isScalar(value))
+        continue;
+      if (type.getRank() != 3 || !type.isDynamicDim(1))
+        return "it reads something else than tokens, a mask, and tables [batch, sequence, ...]";
+      if (positions == "compacted" && !isTable(argument) && value != tokens(experts))
+        return "it reads something besides tokens, a mask and rotary tables, and which position "
+               "that belongs to is not known";
+    }
     return "";
+  }
+
+  // The mask of an attention, as it can be gathered with the tokens.
+  struct Mask {
+    BlockArgument argument; // null: there is none
+    int64_t rank = 0;
+    bool keys = false; // the same for all queries
+    std::string why;   // that it can't be gathered
+
+    Mask(ExpertsOp experts, AttentionOp attention) {
+      if (!attention.getBias())
+        return;
+      argument = dyn_cast<BlockArgument>(attention.getBias());
+      if (!argument || !argument.hasOneUse()) {
+        why = "its mask is computed by its experts";
+        return;
+      }
+      Type type = argument.getType();
+      rank = cast<RankedTensorType>(type).getRank();
+      Type x = tokens(experts).getType();
+      auto size = [&](int64_t axis) { return cast<RankedTensorType>(type).getDimSize(axis); };
+      // Alike, and not by chance.
+      auto isDim = [&](int64_t axis, int64_t of) {
+        int64_t own = size(axis), other = cast<RankedTensorType>(x).getDimSize(of);
+        if (own != other || !ShapedType::isDynamic(own))
+          return own == other;
+        return !onnx::dimName(type, axis).empty() &&
+               onnx::dimName(type, axis) == onnx::dimName(x, of);
+      };
+      if (rank < 2 || rank > 4 || !isDim(rank - 1, 1))
+        why = "its mask is not known to have an entry for each token";
+      else if (rank > 2 && size(rank - 3) != 1)
+        why = "its mask differs between heads";
+      else if (rank == 4 && size(0) != 1 && !isDim(0, 0))
+        why = "its mask is not known to have an entry for each sample";
+      keys = rank >= 2 && size(rank - 2) == 1;
+      if (why.empty() && !keys && !isDim(rank - 2, 1))
+        why = "its mask is not known to have an entry for each pair of tokens";
+    }
+  };
+
+  // Cosines or sines of positions.
+  static bool isTable(BlockArgument argument) {
+    return !argument.use_empty() && llvm::all_of(argument.getUses(), [](OpOperand &use) {
+      auto node = dyn_cast<NodeOp>(use.getOwner());
+      return node && node.is("RotaryEmbedding") && use.getOperandNumber() > 0;
+    });
+  }
+
+  // One number of the model's, which every expert may have for itself.
+  static bool isScalar(Value value) {
+    auto type = dyn_cast<RankedTensorType>(value.getType());
+    return type && type.hasStaticShape() && type.getRank() <= 1 && type.getNumElements() == 1 &&
+           onnx::constantOf(value);
+  }
+
+  // What a value is a view of, in its block.
+  static Value source(Value value) {
+    while (auto node = value ? value.getDefiningOp<NodeOp>() : NodeOp())
+      value = node.getInputs().empty() ? Value() : node.getInputs()[0];
+    return value;
   }
 
   // A weight, or a view of one.
@@ -135,26 +213,122 @@ struct RouteUnionPass : uoe::impl::RouteUnionPassBase<RouteUnionPass> {
     return success();
   }
 
-  // The experts' own tokens, and which of their places are filled.
+  // The experts' own tokens, their mask, and which of their places are filled.
   void gather(ExpertsOp experts, AttentionOp attention) {
     experts.setGathered(true);
-    if (padding == "token")
-      return;
     Block &body = experts.getBody().front();
     Location loc = experts.getLoc();
     constexpr int64_t any = ShapedType::kDynamic;
-    Type flag = IntegerType::get(&getContext(), 1);
-    Value valid = body.addArgument(RankedTensorType::get({any, any}, flag), loc);
+    const Mask own(experts, attention);
+    // Names of dimensions are those of all tokens, and an expert has some of them.
+    for (BlockArgument argument : body.getArguments())
+      argument.setType(onnx::dropDims(argument.getType()));
+    for (Operation &op : body)
+      for (Value result : op.getResults())
+        result.setType(onnx::dropDims(result.getType()));
+    ownScalars(experts);
+    if (positions == "compacted") {
+      SmallVector<int64_t> tables;
+      for (BlockArgument argument : body.getArguments().take_front(experts.getShared().size()))
+        if (isTable(argument))
+          tables.push_back(argument.getArgNumber());
+      if (!tables.empty())
+        experts.setCompacted(tables);
+    }
     OpBuilder inner = OpBuilder::atBlockBegin(&body);
-    auto axes = DenseElementsAttr::get(RankedTensorType::get({2}, inner.getI64Type()),
-                                       ArrayRef<int64_t>{1, 2});
-    auto constant = NodeOp::create(inner, loc, TypeRange{axes.getType()}, "Constant", ValueRange{},
-                                   {inner.getNamedAttr("value", axes)});
-    auto mask = NodeOp::create(inner, loc, TypeRange{RankedTensorType::get({any, 1, 1, any}, flag)},
-                               "Unsqueeze", {valid, constant.getResult(0)});
-    attention.getBiasMutable().assign(mask.getResult(0));
-    attention.setBooleanZero(true);
+    auto unsqueeze = [&](Value value, ArrayRef<int64_t> axes, ArrayRef<int64_t> shape) {
+      auto type =
+          RankedTensorType::get(shape, cast<RankedTensorType>(value.getType()).getElementType());
+      return raise::makeNode(inner, loc, "Unsqueeze",
+                             {value, raise::makeIntegers(inner, loc, axes)}, type);
+    };
+    Value mask = gatherMask(experts, own, unsqueeze);
+    if (padding == "masked") {
+      Type flag = inner.getI1Type();
+      Value valid = body.addArgument(RankedTensorType::get({any, any}, flag), loc);
+      Value filled = unsqueeze(valid, {1, 2}, {any, 1, 1, any});
+      mask = mask ? both(inner, loc, filled, mask) : filled;
+      if (cast<RankedTensorType>(mask.getType()).getElementType() == flag)
+        attention.setBooleanZero(true);
+    }
+    if (mask)
+      attention.getBiasMutable().assign(mask);
   }
+
+  // Numbers are no tokens to gather.
+  static void ownScalars(ExpertsOp experts) {
+    Block &body = experts.getBody().front();
+    OpBuilder inner = OpBuilder::atBlockBegin(&body);
+    for (int64_t i = experts.getShared().size() - 1; i >= 0; --i) {
+      Value value = experts.getShared()[i];
+      if (!isScalar(value))
+        continue;
+      body.getArgument(i).replaceAllUsesWith(inner.clone(*value.getDefiningOp())->getResult(0));
+      body.eraseArgument(i);
+      experts.getSharedMutable().erase(i);
+    }
+  }
+
+  // The attention's mask as it is gathered with the tokens, [batch, 1, queries or 1, keys]; null if
+  // there is none.
+  Value gatherMask(ExpertsOp experts, const Mask &mask,
+                   function_ref<Value(Value, ArrayRef<int64_t>, ArrayRef<int64_t>)> unsqueeze) {
+    if (!mask.argument)
+      return {};
+    constexpr int64_t any = ShapedType::kDynamic;
+    const int64_t i = mask.argument.getArgNumber();
+    Value whole = experts.getShared()[i], &bare = masks[whole];
+    auto type = cast<RankedTensorType>(whole.getType());
+    SmallVector<int64_t> shape, gathered;
+    shape.push_back(mask.rank == 4 ? type.getDimSize(0) : 1);
+    gathered.push_back(shape[0]);
+    for (int64_t axis = mask.keys ? mask.rank - 1 : mask.rank - 2; axis < mask.rank; ++axis) {
+      shape.push_back(type.getDimSize(axis));
+      gathered.push_back(any);
+    }
+    if (!bare) {
+      // Once for all layers: without the axes of heads and, if it has none, of queries.
+      OpBuilder outer(experts);
+      outer.setInsertionPointAfterValue(whole);
+      SmallVector<int64_t> gone;
+      for (int64_t axis = mask.rank == 4 ? 1 : 0; axis < mask.rank - (mask.keys ? 1 : 2); ++axis)
+        gone.push_back(axis);
+      if (mask.rank < 4 && !gone.empty())
+        gone.pop_back(); // one stands for the batch
+      bare = whole;
+      auto at = [&](StringRef op, ArrayRef<int64_t> axes) {
+        bare = raise::makeNode(outer, whole.getLoc(), op,
+                               {bare, raise::makeIntegers(outer, whole.getLoc(), axes)},
+                               RankedTensorType::get(shape, type.getElementType()));
+      };
+      if (!gone.empty())
+        at("Squeeze", gone);
+      else if (mask.rank == 2 && !mask.keys)
+        at("Unsqueeze", {0});
+    }
+    experts.getSharedMutable()[i].set(bare);
+    BlockArgument argument = mask.argument;
+    argument.setType(RankedTensorType::get(gathered, type.getElementType()));
+    if (mask.keys)
+      return unsqueeze(argument, {1, 2}, {gathered[0], 1, 1, any});
+    SmallVector<int64_t> pairs{i};
+    experts.setPairs(pairs);
+    return unsqueeze(argument, {1}, {gathered[0], 1, any, any});
+  }
+
+  // What two masks allow; `filled` is of flags.
+  static Value both(OpBuilder &builder, Location loc, Value filled, Value mask) {
+    auto type = cast<RankedTensorType>(mask.getType());
+    SmallVector<int64_t> shape(type.getShape());
+    shape[0] = ShapedType::kDynamic;
+    auto result = RankedTensorType::get(shape, type.getElementType());
+    if (type.getElementType().isInteger(1))
+      return raise::makeNode(builder, loc, "And", {filled, mask}, result);
+    Value hidden = raise::makeScalar(builder, loc, type.getElementType(), -INFINITY);
+    return raise::makeNode(builder, loc, "Where", {filled, mask, hidden}, result);
+  }
+
+  DenseMap<Value, Value> masks; // without the dimensions that are not gathered
 };
 
 } // namespace
