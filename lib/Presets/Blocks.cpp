@@ -45,7 +45,118 @@ Value presets::head(Graph &graph, const Stack &stack, const Embedding &embedding
   return graph.multiply(x, w);
 }
 
-Rotary presets::rotary(Graph &graph, int64_t size, double base) {
+static constexpr StringRef kPast = "past_sequence_length";
+static constexpr StringRef kPresent = "past_sequence_length + sequence";
+
+Caches::Caches(Graph &graph, const Stack &stack) : graph(graph), stack(stack) {
+  graph.withPast = nullptr;
+  if (!stack.cached)
+    return;
+  for (int64_t layer = 0; layer < stack.layers; ++layer) {
+    auto input = [&](const char *part) {
+      return graph.input("past_key_values." + std::to_string(layer) + part,
+                         {kAny, stack.kvHeads, kAny, stack.headSize}, {"batch", "", kPast, ""});
+    };
+    Value key = input(".key");
+    past.push_back({key, input(".value")});
+  }
+  present.resize(past.size());
+}
+
+Value Caches::length() {
+  if (past.empty())
+    return {};
+  OpBuilder &b = graph.b;
+  Type i64 = b.getI64Type();
+  Value shape = graph.node("Shape", past.front().key, RankedTensorType::get({4}, i64));
+  Value tokens = graph.node("Gather", {shape, graph.scalar(b.getI64IntegerAttr(2))},
+                            RankedTensorType::get({}, i64));
+  return graph.node("Cast", tokens, graph.floats({}), graph.named("to", b.getI64IntegerAttr(1)));
+}
+
+// Tokens of `past`, then those of `now`, which becomes both.
+static void append(Graph &graph, Value past, Value &now) {
+  now = graph.node("Concat", {past, now}, onnx::dropDims(now.getType()),
+                   graph.named("axis", graph.b.getI64IntegerAttr(2)));
+}
+
+void Caches::enter(int64_t layer) {
+  if (past.empty())
+    return;
+  graph.withPast = [this, layer](Value &keys, Value &values) {
+    append(graph, past[layer].key, keys);
+    append(graph, past[layer].value, values);
+    present[layer] = {keys, values};
+  };
+}
+
+// What the rounds of a layer of the group take of the past, one on top of the other.
+Value Caches::stacked(int64_t layer, int64_t group, Value KeyValue::*part) {
+  SmallVector<Value> parts;
+  for (int64_t i = layer; i < stack.layers; i += group)
+    parts.push_back(graph.node("Unsqueeze", {past[i].*part, graph.integers({0})},
+                               graph.floats({1, kAny, stack.kvHeads, kAny, stack.headSize})));
+  auto rounds = static_cast<int64_t>(parts.size());
+  return graph.node("Concat", parts,
+                    graph.floats({rounds, kAny, stack.kvHeads, kAny, stack.headSize}),
+                    graph.named("axis", graph.b.getI64IntegerAttr(0)));
+}
+
+Value Caches::rounds(Value x, int64_t group, ValueRange each, const Layer &body) {
+  OpBuilder &b = graph.b;
+  SmallVector<Value> rows(each);
+  SmallVector<Type> arguments{x.getType()}, results{x.getType()};
+  if (!past.empty())
+    for (int64_t layer = 0; layer < group; ++layer) {
+      rows.push_back(stacked(layer, group, &KeyValue::key));
+      rows.push_back(stacked(layer, group, &KeyValue::value));
+      results.append(2, rows.back().getType());
+    }
+  for (Value row : rows) {
+    auto type = cast<RankedTensorType>(row.getType());
+    arguments.push_back(RankedTensorType::get(type.getShape().drop_front(), type.getElementType()));
+  }
+  auto loop = RecurOp::create(b, graph.loc, results, ValueRange{x}, rows, stack.layers / group);
+  graph.body(loop.getBody(), arguments, [&](ValueRange values) {
+    SmallVector<Value> kept;
+    Value h = values[0];
+    for (int64_t layer = 0; layer < group; ++layer) {
+      if (!past.empty())
+        graph.withPast = [&, at = 1 + each.size() + 2 * layer](Value &k, Value &v) {
+          append(graph, values[at], k);
+          append(graph, values[at + 1], v);
+          kept.append({k, v});
+        };
+      h = body(h, layer, values.slice(1, each.size()));
+    }
+    kept.insert(kept.begin(), h);
+    return kept;
+  });
+  graph.withPast = nullptr;
+  for (int64_t layer = 0; layer < static_cast<int64_t>(present.size()); ++layer) {
+    auto row = [&](int64_t part) {
+      return graph.node("Gather",
+                        {loop.getResult(1 + 2 * (layer % group) + part),
+                         graph.scalar(b.getI64IntegerAttr(layer / group))},
+                        graph.floats({kAny, stack.kvHeads, kAny, stack.headSize}),
+                        graph.named("axis", b.getI64IntegerAttr(0)));
+    };
+    Value key = row(0);
+    present[layer] = {key, row(1)};
+  }
+  return loop.getResult(0);
+}
+
+void Caches::finish() {
+  graph.withPast = nullptr;
+  for (auto [layer, kept] : llvm::enumerate(present)) {
+    std::string name = "present." + std::to_string(layer);
+    graph.output(name + ".key", kept.key, {"batch", "", kPresent, ""});
+    graph.output(name + ".value", kept.value, {"batch", "", kPresent, ""});
+  }
+}
+
+Rotary presets::rotary(Graph &graph, int64_t size, double base, Value first) {
   OpBuilder &b = graph.b;
   // Positions of the ids' own shape, whatever its sizes are: ones, summed up to each place.
   auto shaped = [&](Type element) { return RankedTensorType::get({kAny, kAny}, element); };
@@ -54,6 +165,8 @@ Rotary presets::rotary(Graph &graph, int64_t size, double base) {
       graph.node("Cast", same, shaped(b.getF32Type()), graph.named("to", b.getI64IntegerAttr(1)));
   Value positions = graph.node("CumSum", {ones, graph.scalar(b.getI64IntegerAttr(1))},
                                ones.getType(), graph.named("exclusive", b.getI64IntegerAttr(1)));
+  if (first)
+    positions = graph.node("Add", {positions, first}, positions.getType());
   Value column = graph.node("Unsqueeze", {positions, graph.integers({2})}, graph.rows(1));
   std::vector<float> frequencies(size / 2);
   for (size_t i = 0; i < frequencies.size(); ++i)
@@ -119,8 +232,11 @@ Value presets::selfAttention(Graph &graph, const Stack &stack, const Rotary &rot
   Value q = splitHeads(graph, apply("q", x, stack.heads * stack.headSize), stack.heads);
   Value k = splitHeads(graph, apply("k", x, stack.kvHeads * stack.headSize), stack.kvHeads);
   Value v = splitHeads(graph, apply("v", x, stack.kvHeads * stack.headSize), stack.kvHeads);
-  Value y = attend(graph, rotate(graph, stack, rotary, q), rotate(graph, stack, rotary, k), v,
-                   stack.causal);
+  q = rotate(graph, stack, rotary, q);
+  k = rotate(graph, stack, rotary, k);
+  if (graph.withPast)
+    graph.withPast(k, v);
+  Value y = attend(graph, q, k, v, stack.causal);
   return apply("o", mergeHeads(graph, y), stack.width);
 }
 
@@ -211,10 +327,11 @@ Value presets::expertProducts(Graph &graph, Value x, Value matrix, int64_t axis,
 
 Value presets::transformer(Graph &graph, const Stack &stack, const Layer &ffn,
                            const Layer &attention) {
+  Caches caches(graph, stack);
   Embedding embedding = embed(graph, stack);
   Rotary angles;
   if (stack.rotated > 0)
-    angles = rotary(graph, stack.rotated, stack.base);
+    angles = rotary(graph, stack.rotated, stack.base, caches.length());
   Value x = embedding.rows;
   for (int64_t layer = 0; layer < stack.layers; ++layer) {
     Graph::Scope scope(graph, "layers." + std::to_string(layer));
@@ -222,11 +339,13 @@ Value presets::transformer(Graph &graph, const Stack &stack, const Layer &ffn,
       Graph::Scope inner(graph, name);
       x = graph.add(x, part(normalize(graph, stack, "norm", x), layer, angles));
     };
+    caches.enter(layer);
     residual(
         "attention", attention ? attention : [&](Value h, int64_t, const Rotary &r) {
           return selfAttention(graph, stack, r, h);
         });
     residual("ffn", ffn);
   }
+  caches.finish();
   return head(graph, stack, embedding, x);
 }

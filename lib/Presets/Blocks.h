@@ -15,7 +15,8 @@ struct Stack {
   double base = 10000; // of the rotary frequencies
   Norm norm = Norm::Rms;
   bool causal = true;
-  bool tied = false; // the output weight is the embedding, transposed
+  bool tied = false;   // the output weight is the embedding, transposed
+  bool cached = false; // keys and values of earlier tokens come in, and go out with the new ones
 
   /// Standard deviation of matrices [fanIn, ...] whose result is added to the residual stream, so
   /// that it does not grow with the number of layers.
@@ -33,12 +34,42 @@ Embedding embed(Graph &graph, const Stack &stack);
 /// Final norm and output weight.
 Value head(Graph &graph, const Stack &stack, const Embedding &embedding, Value x);
 
-/// Cosines and sines [batch, sequence, size/2] of the positions 0, 1, ..., each at the frequencies
-/// base^(-2i/size).
+/// Keys and values of earlier tokens, which a run of the next ones continues: for each layer that a
+/// token passes the inputs past_key_values.N.key and .value, [batch, kvHeads, past, headSize],
+/// where past may be 0, and the outputs present.N.key and .value, [batch, kvHeads, past + sequence,
+/// headSize]. Layers that share weights share no cache.
+class Caches {
+public:
+  /// Makes the inputs if the stack is cached; then the rest does something.
+  Caches(Graph &graph, const Stack &stack);
+  /// The number of earlier tokens, a float32; null without caches.
+  Value length();
+  /// Makes the attention that is built next that of this layer.
+  void enter(int64_t layer);
+  /// Rounds of a group of layers with weights of their own; `body` gets x, the layer in the group,
+  /// and of `each` the parts that belong to the round.
+  using Layer = std::function<Value(Value x, int64_t layer, ValueRange each)>;
+  Value rounds(Value x, int64_t group, ValueRange each, const Layer &body);
+  /// Makes the outputs.
+  void finish();
+
+private:
+  struct KeyValue {
+    Value key, value;
+  };
+  Value stacked(int64_t layer, int64_t group, Value KeyValue::*part);
+
+  Graph &graph;
+  Stack stack;
+  llvm::SmallVector<KeyValue> past, present; // of each layer that a token passes
+};
+
+/// Cosines and sines [batch, sequence, size/2] of the positions 0, 1, ..., or from `first`, a
+/// float32, on, each at the frequencies base^(-2i/size).
 struct Rotary {
   Value cosines, sines;
 };
-Rotary rotary(Graph &graph, int64_t size, double base);
+Rotary rotary(Graph &graph, int64_t size, double base, Value first = {});
 
 /// x [batch, sequence, heads·size] as [batch, heads, sequence, size], and back.
 Value splitHeads(Graph &graph, Value x, int64_t heads);

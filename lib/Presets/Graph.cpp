@@ -8,8 +8,6 @@ using namespace mlir;
 using namespace uoe;
 using namespace uoe::presets;
 
-/// Of one weight, which is in memory while it is made: 16 GiB.
-
 Graph::Graph(MLIRContext *context, StringRef name, uint64_t seed, bool weights)
     : b(context), loc(b.getUnknownLoc()), module(ModuleOp::create(loc)), top(context), seed(seed),
       weights(weights) {
@@ -24,25 +22,49 @@ Graph::Graph(MLIRContext *context, StringRef name, uint64_t seed, bool weights)
   auto type = RankedTensorType::get({kAny, kAny}, b.getI64Type(), names);
   b.setInsertionPointToStart(module->getBody());
   auto function = func::FuncOp::create(b, loc, onnx::kMainGraph, b.getFunctionType(type, {}));
-  function.setArgAttr(0, "onnx.name", b.getStringAttr("input_ids"));
   idsValue = function.addEntryBlock()->getArgument(0);
   b.setInsertionPointToStart(idsValue.getParentBlock());
   // Weights go in front of this, which `finish` erases.
   top.setInsertionPoint(onnx::NoneOp::create(b, loc, b.getNoneType()));
 }
 
+Type Graph::named(Type type, ArrayRef<StringRef> dims) {
+  SmallVector<StringAttr> names;
+  for (StringRef dim : dims)
+    names.push_back(b.getStringAttr(dim));
+  auto tensor = cast<RankedTensorType>(type);
+  return RankedTensorType::get(tensor.getShape(), tensor.getElementType(),
+                               onnx::DimsAttr::get(b.getContext(), names));
+}
+
+Value Graph::input(const std::string &name, ArrayRef<int64_t> shape, ArrayRef<StringRef> dims) {
+  inputs.push_back(name);
+  return idsValue.getParentBlock()->addArgument(named(floats(shape), dims), loc);
+}
+
+void Graph::output(const std::string &name, Value value, ArrayRef<StringRef> dims) {
+  outputs.push_back(name);
+  value.setType(named(value.getType(), dims));
+  outputValues.push_back(value);
+}
+
 OwningOpRef<ModuleOp> Graph::finish(Value logits) {
   if (!good)
     return nullptr;
-  auto names = onnx::DimsAttr::get(
-      b.getContext(), {b.getStringAttr("batch"), b.getStringAttr("sequence"), b.getStringAttr("")});
-  auto type = RankedTensorType::get({kAny, kAny, width(logits)}, b.getF32Type(), names);
-  logits.setType(type);
-  func::ReturnOp::create(b, loc, logits);
+  logits.setType(named(logits.getType(), {"batch", "sequence", ""}));
+  outputs.insert(outputs.begin(), "logits");
+  outputValues.insert(outputValues.begin(), logits);
+  func::ReturnOp::create(b, loc, outputValues);
   top.getInsertionPoint()->erase();
-  auto function = cast<func::FuncOp>(idsValue.getParentBlock()->getParentOp());
-  function.setType(b.getFunctionType(idsValue.getType(), type));
-  function.setResultAttr(0, "onnx.name", b.getStringAttr("logits"));
+  Block *block = idsValue.getParentBlock();
+  auto function = cast<func::FuncOp>(block->getParentOp());
+  function.setType(
+      b.getFunctionType(block->getArgumentTypes(), ValueRange(outputValues).getTypes()));
+  inputs.insert(inputs.begin(), "input_ids");
+  for (auto [i, name] : llvm::enumerate(inputs))
+    function.setArgAttr(i, "onnx.name", b.getStringAttr(name));
+  for (auto [i, name] : llvm::enumerate(outputs))
+    function.setResultAttr(i, "onnx.name", b.getStringAttr(name));
   return std::move(module);
 }
 

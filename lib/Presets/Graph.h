@@ -4,6 +4,7 @@
 #include "dialects/uoe/Uoe.h"
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/BuiltinOps.h"
+#include <functional>
 #include <string>
 
 namespace uoe::presets {
@@ -17,7 +18,14 @@ public:
   /// Starts @main_graph with the input `input_ids`, int64 [batch, sequence].
   Graph(mlir::MLIRContext *context, llvm::StringRef name, uint64_t seed, bool weights);
 
-  /// Ends the graph with the output `logits`. Null if a weight could not be stored.
+  /// A further input of float32; `dims` names its dynamic dimensions.
+  Value input(const std::string &name, llvm::ArrayRef<int64_t> shape,
+              llvm::ArrayRef<llvm::StringRef> dims);
+  /// A further output, in the order of these calls.
+  void output(const std::string &name, Value value, llvm::ArrayRef<llvm::StringRef> dims);
+
+  /// Ends the graph with the output `logits`, then the others. Null if a weight could not be
+  /// stored.
   mlir::OwningOpRef<mlir::ModuleOp> finish(Value logits);
 
   Value ids() { return idsValue; }
@@ -70,6 +78,10 @@ public:
   void body(mlir::Region &region, llvm::ArrayRef<Type> arguments,
             llvm::function_ref<llvm::SmallVector<Value>(ValueRange)> fill);
 
+  /// Of the attention that is being built: puts the past in front of its keys and values, each
+  /// [batch, heads, tokens, size]. Null: there is none.
+  std::function<void(Value &keys, Value &values)> withPast;
+
   static constexpr int64_t kAny = mlir::ShapedType::kDynamic;
   mlir::OpBuilder b;
   mlir::Location loc;
@@ -78,7 +90,11 @@ private:
   Value store(const std::string &name, llvm::ArrayRef<int64_t> shape, llvm::ArrayRef<float> data);
 
   mlir::OwningOpRef<mlir::ModuleOp> module;
+  Type named(Type type, llvm::ArrayRef<llvm::StringRef> dims);
+
   Value idsValue;
+  std::vector<std::string> inputs, outputs; // names of the further ones
+  llvm::SmallVector<Value> outputValues;
   mlir::OpBuilder top; // where the graph's weights are
   std::string prefix;
   uint64_t seed;

@@ -70,11 +70,12 @@ static const Meaning kMeanings[] = {
      1},
     {"over_batch",
      "1: gates are normalised over the batch (language modelling code); 0: over experts", 0, 1},
+    {"cache", "1: past keys and values in, present ones out; 0: whole sequences", 0, 1},
     {"causal", "1: causal attention; 0: every token sees all", 0, 1},
     {"zero", "zero experts", 0},
     {"copy", "copy experts", 0},
     {"constant", "constant experts", 0},
-    {"rank", "of a low-rank expert"},
+    {"rank", "of a low-rank expert or residual"},
     {"lambda", "share of the routed low-rank experts, 1 - lambda of the common one", 0, 1, true},
     {"group_temperature", "of the softmax over groups", 1e-6, 1e9, true},
 };
@@ -96,6 +97,7 @@ static Stack stackOf(const Sizes &d) {
   stack.kvHeads = d.has("kv_heads") ? d["kv_heads"] : stack.heads;
   stack.headSize = d["d_head"];
   stack.rotated = stack.headSize / 2 * 2;
+  stack.cached = d.has("cache") && d["cache"] != 0;
   return stack;
 }
 
@@ -138,8 +140,9 @@ static Value moeut(Graph &g, const Sizes &d) {
   stack.rotated = stack.headSize / 4 * 2;
   int64_t heads = stack.heads, attExperts = d["att_experts"], k = d["k"];
   Ffn ffn{Activation::relu, false, d["d_expert"]};
+  Caches caches(g, stack);
   Embedding embedding = embed(g, stack);
-  Rotary angles = rotary(g, stack.rotated, stack.base);
+  Rotary angles = rotary(g, stack.rotated, stack.base, caches.length());
 
   auto choose = [&](const std::string &name, Value x, int64_t n, int64_t count) {
     Graph::Scope scope(g, name);
@@ -170,7 +173,11 @@ static Value moeut(Graph &g, const Sizes &d) {
     if (heads > 1)
       v = g.node("Concat", values, g.rows(heads * size),
                  g.named("axis", g.b.getI64IntegerAttr(-1)));
-    Value mixed = attend(g, q, key, splitHeads(g, v, heads), stack.causal), sum;
+    // The cache keeps values as they were mixed.
+    v = splitHeads(g, v, heads);
+    if (g.withPast)
+      g.withPast(key, v);
+    Value mixed = attend(g, q, key, v, stack.causal), sum;
     for (int64_t h = 0; h < heads; ++h) {
       Graph::Scope head(g, "heads." + std::to_string(h));
       Value own = g.node("Gather", {mixed, g.scalar(g.b.getI64IntegerAttr(h))}, g.rows(size),
@@ -189,18 +196,13 @@ static Value moeut(Graph &g, const Sizes &d) {
     return expertFfns(g, stack, ffn, {d["experts"], static_cast<double>(k)}, x, routing);
   };
 
-  auto loop = RecurOp::create(g.b, g.loc, TypeRange{embedding.rows.getType()},
-                              ValueRange{embedding.rows}, ValueRange{}, stack.layers / d["group"]);
-  g.body(loop.getBody(), {embedding.rows.getType()}, [&](ValueRange arguments) {
-    Value x = arguments[0];
-    for (int64_t layer = 0; layer < d["group"]; ++layer) {
-      Graph::Scope scope(g, "group." + std::to_string(layer));
-      x = g.add(x, switchHead(x));
-      x = g.add(x, sigmaMoe(x));
-    }
-    return SmallVector<Value>{x};
+  Value y = caches.rounds(embedding.rows, d["group"], {}, [&](Value x, int64_t layer, ValueRange) {
+    Graph::Scope scope(g, "group." + std::to_string(layer));
+    x = g.add(x, switchHead(x));
+    return g.add(x, sigmaMoe(x));
   });
-  return head(g, stack, embedding, loop.getResult(0));
+  caches.finish();
+  return head(g, stack, embedding, y);
 }
 
 // The dense baseline of MoEUT's tables, of as many parameters.
@@ -211,6 +213,68 @@ static Value moeutDense(Graph &g, const Sizes &d) {
   Ffn ffn{Activation::relu, false, d["hidden"]};
   return transformer(g, stack,
                      [&](Value x, int64_t, const Rotary &) { return denseFfn(g, stack, ffn, x); });
+}
+
+// Relaxed recursive transformer: a group of layers that is run over and over, each projection with
+// a low-rank residual of its own for each round.
+static Value relaxedRecursive(Graph &g, const Sizes &d) {
+  Stack stack = stackOf(d);
+  const int64_t group = d["group"], rounds = stack.layers / group, rank = d["rank"];
+  const int64_t heads = stack.heads * stack.headSize, kv = stack.kvHeads * stack.headSize;
+  struct Projection {
+    const char *name;
+    int64_t rows, columns;
+    bool last; // what it gives is added to the residual stream
+  };
+  const Projection projections[] = {{"q", stack.width, heads, false},
+                                    {"k", stack.width, kv, false},
+                                    {"v", stack.width, kv, false},
+                                    {"o", heads, stack.width, true},
+                                    {"gate", stack.width, d["hidden"], false},
+                                    {"up", stack.width, d["hidden"], false},
+                                    {"down", d["hidden"], stack.width, true}};
+  Caches caches(g, stack);
+  Embedding embedding = embed(g, stack);
+  Rotary angles = rotary(g, stack.rotated, stack.base, caches.length());
+  SmallVector<Value> residuals;
+  for (int64_t layer = 0; layer < group; ++layer) {
+    Graph::Scope scope(g, "group." + std::to_string(layer) + ".rounds");
+    for (const Projection &p : projections) {
+      double deviation = 1 / std::sqrt(static_cast<double>(p.rows));
+      residuals.push_back(g.weight(std::string(p.name) + ".a", {rounds, p.rows, rank}, deviation));
+      residuals.push_back(g.weight(std::string(p.name) + ".b", {rounds, rank, p.columns}, 0.1));
+    }
+  }
+  auto layerOf = [&](Value x, int64_t layer, ValueRange each) {
+    Graph::Scope scope(g, "group." + std::to_string(layer));
+    auto project = [&](StringRef name, Value h) -> Value {
+      auto found = llvm::find_if(projections, [&](const Projection &p) { return name == p.name; });
+      auto at = static_cast<int64_t>(std::size(projections)) * layer + (found - projections);
+      auto fanIn = static_cast<double>(found->rows);
+      Value w = g.weight(name.str(), {found->rows, found->columns},
+                         found->last ? stack.residual(fanIn) : 1 / std::sqrt(fanIn));
+      Value own = FfnOp::create(g.b, g.loc, g.rows(found->columns), Activation::identity, h,
+                                each[2 * at], Value(), each[2 * at + 1], Value(), Value(), Value());
+      if (found->last)
+        own = g.node("Mul",
+                     {own, g.scalar(g.b.getF32FloatAttr(
+                               static_cast<float>(stack.residual(static_cast<double>(rank)))))},
+                     own.getType());
+      return g.add(g.multiply(h, w), own);
+    };
+    Value attended =
+        selfAttention(g, stack, angles, normalize(g, stack, "attention.norm", x),
+                      [&](const std::string &name, Value h, int64_t) { return project(name, h); });
+    x = g.add(x, attended);
+    Value h = normalize(g, stack, "ffn.norm", x);
+    Value gate = project("gate", h);
+    Value open = g.node("Mul", {gate, g.node("Sigmoid", gate, gate.getType())}, gate.getType());
+    Value hidden = g.node("Mul", {open, project("up", h)}, gate.getType());
+    return g.add(x, project("down", hidden));
+  };
+  Value y = caches.rounds(embedding.rows, group, residuals, layerOf);
+  caches.finish();
+  return head(g, stack, embedding, y);
 }
 
 // X-MoE: top-1 by cosines in few dimensions.
@@ -502,7 +566,8 @@ static const std::vector<Preset> &table() {
         {"d_head", 64},
         {"hidden", 8192},
         {"experts", 8},
-        {"tau", 0.5}},
+        {"tau", 0.5},
+        {"cache", 0}},
        dsmoe},
       {"moeut-44m",
        "recurrent in depth, experts in feed-forward and attention",
@@ -517,7 +582,8 @@ static const std::vector<Preset> &table() {
         {"d_expert", 128},
         {"k", 12},
         {"att_experts", 8},
-        {"att_k", 2}},
+        {"att_k", 2},
+        {"cache", 0}},
        moeut},
       {"moeut-244m",
        "the same, larger",
@@ -532,7 +598,8 @@ static const std::vector<Preset> &table() {
         {"d_expert", 128},
         {"k", 16},
         {"att_experts", 10},
-        {"att_k", 2}},
+        {"att_k", 2},
+        {"cache", 0}},
        moeut},
       {"moeut-1b",
        "the same, larger",
@@ -547,7 +614,8 @@ static const std::vector<Preset> &table() {
         {"d_expert", 128},
         {"k", 24},
         {"att_experts", 12},
-        {"att_k", 2}},
+        {"att_k", 2},
+        {"cache", 0}},
        moeut},
       {"moeut-44m-dense",
        "the dense transformer of as many parameters as moeut-44m",
@@ -557,7 +625,8 @@ static const std::vector<Preset> &table() {
         {"layers", 16},
         {"heads", 10},
         {"d_head", 41},
-        {"hidden", 2053}},
+        {"hidden", 2053},
+        {"cache", 0}},
        moeutDense},
       {"moeut-244m-dense",
        "the dense transformer of as many parameters as moeut-244m",
@@ -567,7 +636,8 @@ static const std::vector<Preset> &table() {
         {"layers", 18},
         {"heads", 16},
         {"d_head", 64},
-        {"hidden", 4110}},
+        {"hidden", 4110},
+        {"cache", 0}},
        moeutDense},
       {"moeut-1b-dense",
        "the dense transformer of as many parameters as moeut-1b",
@@ -577,8 +647,23 @@ static const std::vector<Preset> &table() {
         {"layers", 36},
         {"heads", 24},
         {"d_head", 64},
-        {"hidden", 6144}},
+        {"hidden", 6144},
+        {"cache", 0}},
        moeutDense},
+      {"relaxed-recursive",
+       "half as many layers, run twice, each round with low-rank residuals of its own",
+       "arXiv 2410.20672; sizes of TinyLlama-1.1B, rank chosen here",
+       {{"vocab", 32000},
+        {"d", 2048},
+        {"layers", 22},
+        {"group", 11},
+        {"heads", 32},
+        {"kv_heads", 4},
+        {"d_head", 64},
+        {"hidden", 5632},
+        {"rank", 64},
+        {"cache", 0}},
+       relaxedRecursive},
       {"x-moe",
        "encoder, top-1 by cosines on a sphere of half as many dimensions as experts",
        "arXiv 2204.09179; router as in the paper, sizes of a base encoder",
@@ -608,7 +693,8 @@ static const std::vector<Preset> &table() {
         {"rank", 8},
         {"lambda", 0.75},
         {"temperature", 1},
-        {"group_temperature", 1}},
+        {"group_temperature", 1},
+        {"cache", 0}},
        atMoe},
       {"moe-plus-plus",
        "top-2 of 8 experts, a zero, a copy and two constant experts",
@@ -623,7 +709,8 @@ static const std::vector<Preset> &table() {
         {"zero", 1},
         {"copy", 1},
         {"constant", 2},
-        {"k", 2}},
+        {"k", 2},
+        {"cache", 0}},
        moePlusPlus},
       {"top-p",
        "as many of 16 experts as it takes for their gates to exceed p",
@@ -635,7 +722,8 @@ static const std::vector<Preset> &table() {
         {"d_head", 64},
         {"experts", 16},
         {"d_expert", 2816},
-        {"p", 0.4}},
+        {"p", 0.4},
+        {"cache", 0}},
        topP},
       {"top-any",
        "encoder, every expert by its own threshold",
@@ -664,7 +752,8 @@ static const std::vector<Preset> &table() {
         {"groups", 8},
         {"group_k", 4},
         {"shared_experts", 1},
-        {"factor", 2.5}},
+        {"factor", 2.5},
+        {"cache", 0}},
        deepSeek},
   };
   return presets;

@@ -212,6 +212,66 @@ static void unrollRecur(OpBuilder &builder, NodeBuilder &b, RecurOp op) {
   op.erase();
 }
 
+static std::optional<int64_t> integerOf(Value value) {
+  auto elements = dyn_cast_or_null<DenseElementsAttr>(onnx::constantOf(value));
+  if (!elements || elements.getNumElements() != 1 || !elements.getElementType().isInteger(64))
+    return std::nullopt;
+  return elements.getSplatValue<APInt>().getSExtValue();
+}
+
+// What a row of a stack was made of: Gather(Concat(Unsqueeze(x_0), Unsqueeze(x_1), ...), i) is x_i.
+static Value pickedFrom(onnx::NodeOp gather) {
+  if (!gather.is("Gather") || gather.integer("axis", 0) != 0)
+    return {};
+  std::optional<int64_t> row = integerOf(gather.input(1));
+  auto type = dyn_cast<RankedTensorType>(gather.input(1).getType());
+  if (!row || !type || type.getRank() != 0)
+    return {};
+  auto insertsFirst = [](onnx::NodeOp node) {
+    return node && node.is("Unsqueeze") && node.input(1) && integerOf(node.input(1)) == 0;
+  };
+  auto stack = gather.input(0).getDefiningOp<onnx::NodeOp>();
+  if (insertsFirst(stack))
+    return *row == 0 ? stack.input(0) : Value();
+  if (!stack || !stack.is("Concat") || stack.integer("axis", -1) != 0 || *row < 0 ||
+      *row >= static_cast<int64_t>(stack.getInputs().size()))
+    return {};
+  for (Value part : stack.getInputs())
+    if (!insertsFirst(part.getDefiningOp<onnx::NodeOp>()))
+      return {};
+  return stack.input(*row).getDefiningOp<onnx::NodeOp>().input(0);
+}
+
+// Stacks that iterations took apart again, caches of their own above all, are not made.
+static void takeFromStacks(Operation *root) {
+  SmallVector<onnx::NodeOp> picks;
+  root->walk([&](onnx::NodeOp node) {
+    if (pickedFrom(node))
+      picks.push_back(node);
+  });
+  for (onnx::NodeOp node : picks) {
+    Value value = pickedFrom(node);
+    auto stack = node.input(0).getDefiningOp<onnx::NodeOp>();
+    if (value.getType() != node.getResult(0).getType()) {
+      // Only the names of dimensions may differ, which a reader may insist on.
+      OpBuilder builder(node);
+      value = onnx::NodeOp::create(builder, node.getLoc(), node->getResultTypes(), "Identity",
+                                   ValueRange{value})
+                  .getResult(0);
+    }
+    node.getResult(0).replaceAllUsesWith(value);
+    node.erase();
+    if (!stack->use_empty())
+      continue;
+    SmallVector<Value> parts(stack.getInputs());
+    stack.erase();
+    for (Value part : parts)
+      if (auto made = part.getDefiningOp<onnx::NodeOp>();
+          made && part.use_empty() && made.is("Unsqueeze"))
+        made.erase();
+  }
+}
+
 int64_t reference::unrollLoops(Operation *root) {
   int64_t unrolled = 0;
   // A loop's body may hold loops; the outer ones first, so that copies are unrolled in turn.
@@ -229,5 +289,7 @@ int64_t reference::unrollLoops(Operation *root) {
       unrollRecur(builder, b, op);
     }
   }
+  if (unrolled > 0)
+    takeFromStacks(root);
   return unrolled;
 }
