@@ -500,7 +500,8 @@ void Meter::experts(ExpertsOp op, const Range &times) {
     bind(argument, value);
   if (op.getGathered()) {
     // Every expert runs on c tokens of each sample.
-    for (auto [argument, value] : llvm::zip(body.getArguments(), op.getShared())) {
+    for (auto [i, value] : llvm::enumerate(op.getShared())) {
+      BlockArgument argument = body.getArgument(i);
       Facts facts = inference.facts(value);
       auto sizes = shape(value);
       if (select && sizes && sizes->size() > 1 && facts.rank() > 1) {
@@ -511,6 +512,8 @@ void Meter::experts(ExpertsOp op, const Range &times) {
           c = std::min(
               c, std::max(1.0, std::floor(select.getCapacityShare()->convertToFloat() * length)));
         facts.dims[1] = inference.dims.constant(static_cast<int64_t>(c));
+        if (op.isPair(static_cast<int64_t>(i)))
+          facts.dims[2] = facts.dims[1];
       }
       inference.set(argument, facts);
     }

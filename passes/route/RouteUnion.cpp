@@ -69,7 +69,7 @@ struct RouteUnionPass : uoe::impl::RouteUnionPassBase<RouteUnionPass> {
     // What is gathered is cut along the sequence.
     if (!attention.getQuery() || !attention.getSpelling().empty())
       return "its attention is a fused operator";
-    if (experts.getOutput().getType().getRank() != 3)
+    if (experts.getOutput().getType().getRank() != 3 && !flattening(experts))
       return "its result is not [batch, sequence, d]";
     if (attention.getWindow() > 0 && positions == "token")
       return "its window is one of true positions, and is counted among an expert's tokens only "
@@ -157,6 +157,51 @@ struct RouteUnionPass : uoe::impl::RouteUnionPassBase<RouteUnionPass> {
     return value;
   }
 
+  // What makes rows of all samples of the heads [batch, sequence, heads, size], right before the
+  // output projection (GPT-2).
+  static NodeOp flattening(ExpertsOp experts) {
+    auto product = experts.getBody().front().getTerminator()->getOperand(0).getDefiningOp<NodeOp>();
+    if (!product || !product.is("MatMul"))
+      return {};
+    auto flatten = product.getInputs()[0].getDefiningOp<NodeOp>();
+    if (!flatten || !flatten.is("Flatten") || flatten.integer("axis", 1) != 2 ||
+        !flatten->hasOneUse())
+      return {};
+    auto type = dyn_cast<RankedTensorType>(flatten.getInputs()[0].getType());
+    return type && type.getRank() == 4 ? flatten : NodeOp();
+  }
+
+  // The experts' result [batch * sequence, d] becomes [batch, sequence, d], and rows behind them.
+  static void unflatten(ExpertsOp experts) {
+    NodeOp flatten = flattening(experts);
+    if (!flatten || experts.getOutput().getType().getRank() != 2)
+      return;
+    auto rows = [](Value like, ArrayRef<int64_t> shape) {
+      return RankedTensorType::get(shape, cast<RankedTensorType>(like.getType()).getElementType());
+    };
+    constexpr int64_t any = ShapedType::kDynamic;
+    OpBuilder inner(flatten);
+    Location loc = experts.getLoc();
+    Value flat = flatten.getResult(0);
+    Value kept = raise::makeNode(
+        inner, loc, "Reshape",
+        {flatten.getInputs()[0], raise::makeIntegers(inner, loc, {0, 0, -1})},
+        rows(flat, {any, any, cast<RankedTensorType>(flat.getType()).getDimSize(1)}));
+    flat.replaceAllUsesWith(kept);
+    flatten.erase();
+    Value product = experts.getBody().front().getTerminator()->getOperand(0);
+    Value output = experts.getOutput();
+    auto old = cast<RankedTensorType>(output.getType());
+    RankedTensorType type = rows(output, {any, any, old.getDimSize(1)});
+    product.setType(type);
+    output.setType(type);
+    OpBuilder outer(experts);
+    outer.setInsertionPointAfter(experts);
+    Value again = raise::makeNode(outer, loc, "Flatten", {output}, old,
+                                  {outer.getNamedAttr("axis", outer.getI64IntegerAttr(2))});
+    output.replaceAllUsesExcept(again, again.getDefiningOp());
+  }
+
   // A weight, or a view of one.
   static bool isWeight(Value value) {
     while (auto node = value.getDefiningOp<NodeOp>()) {
@@ -219,6 +264,7 @@ struct RouteUnionPass : uoe::impl::RouteUnionPassBase<RouteUnionPass> {
     Block &body = experts.getBody().front();
     Location loc = experts.getLoc();
     constexpr int64_t any = ShapedType::kDynamic;
+    unflatten(experts);
     const Mask own(experts, attention);
     // Names of dimensions are those of all tokens, and an expert has some of them.
     for (BlockArgument argument : body.getArguments())
