@@ -126,6 +126,7 @@ def main():
         suite.script("exports-prove", [python, ROOT / "test/conformance/prove.py", "--uoe-opt", build / "bin/uoe-opt", exports])
         suite.script("exports-causality", [python, ROOT / "test/conformance/causality.py", "--uoe-opt", build / "bin/uoe-opt", exports])
         suite.script("exports-roll", [python, ROOT / "test/conformance/roll.py", "--build", build, exports])
+        suite.script("exports-union", [python, ROOT / "test/conformance/union.py", "--build", build, exports])
         suite.script("exports-round-trip", [python, ROOT / "test/conformance/round_trip.py", "--uoe-opt", build / "bin/uoe-opt",
                                             "--forms", "onnx,mlirbc", exports])
     print(f"\n{suite.passed} passed, {suite.failed} failed")

@@ -77,17 +77,22 @@ struct RouteUnionPass : uoe::impl::RouteUnionPassBase<RouteUnionPass> {
     for (auto [value, argument] :
          llvm::zip(experts.getSliced(),
                    experts.getBody().front().getArguments().drop_front(experts.getShared().size())))
-      if (!isWeight(value))
-        return argument == source(attention.getBias()) ? "its mask differs between heads"
-                                                       : "it has a cache";
+      if (!isWeight(value)) {
+        if (argument == source(attention.getBias()))
+          return "its mask differs between heads";
+        return source(value).getDefiningOp<ExpertsOp>() ? "it takes what another step gives"
+                                                        : "it has a cache";
+      }
     if (std::string why = Mask(experts, attention).why; !why.empty())
       return why;
     for (auto [value, argument] :
          llvm::zip(experts.getShared(), experts.getBody().front().getArguments())) {
       auto type = cast<RankedTensorType>(value.getType());
-      if (argument == attention.getBias() || isScalar(value))
+      if (argument == attention.getBias() || isOwn(value))
         continue;
-      if (type.getRank() != 3 || !type.isDynamicDim(1))
+      if (type.getRank() == 3 && !type.isDynamicDim(1))
+        return "its number of tokens is fixed";
+      if (type.getRank() != 3)
         return "it reads something else than tokens, a mask, and tables [batch, sequence, ...]";
       if (positions == "compacted" && !isTable(argument) && value != tokens(experts))
         return "it reads something besides tokens, a mask and rotary tables, and which position "
@@ -143,10 +148,11 @@ struct RouteUnionPass : uoe::impl::RouteUnionPassBase<RouteUnionPass> {
     });
   }
 
-  // One number of the model's, which every expert may have for itself.
-  static bool isScalar(Value value) {
+  // A number, or sizes and indices, of the model's, which every expert may have for itself.
+  static bool isOwn(Value value) {
     auto type = dyn_cast<RankedTensorType>(value.getType());
-    return type && type.hasStaticShape() && type.getRank() <= 1 && type.getNumElements() == 1 &&
+    return type && type.hasStaticShape() && type.getRank() <= 1 &&
+           (type.getNumElements() == 1 || type.getElementType().isInteger()) &&
            onnx::constantOf(value);
   }
 
@@ -272,7 +278,7 @@ struct RouteUnionPass : uoe::impl::RouteUnionPassBase<RouteUnionPass> {
     for (Operation &op : body)
       for (Value result : op.getResults())
         result.setType(onnx::dropDims(result.getType()));
-    ownScalars(experts);
+    takeOwn(experts);
     if (positions == "compacted") {
       SmallVector<int64_t> tables;
       for (BlockArgument argument : body.getArguments().take_front(experts.getShared().size()))
@@ -301,13 +307,13 @@ struct RouteUnionPass : uoe::impl::RouteUnionPassBase<RouteUnionPass> {
       attention.getBiasMutable().assign(mask);
   }
 
-  // Numbers are no tokens to gather.
-  static void ownScalars(ExpertsOp experts) {
+  // Constants are no tokens to gather.
+  static void takeOwn(ExpertsOp experts) {
     Block &body = experts.getBody().front();
     OpBuilder inner = OpBuilder::atBlockBegin(&body);
     for (int64_t i = experts.getShared().size() - 1; i >= 0; --i) {
       Value value = experts.getShared()[i];
-      if (!isScalar(value))
+      if (!isOwn(value))
         continue;
       body.getArgument(i).replaceAllUsesWith(inner.clone(*value.getDefiningOp())->getResult(0));
       body.eraseArgument(i);
