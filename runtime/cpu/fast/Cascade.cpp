@@ -1,5 +1,6 @@
 #include "Cascade.h"
 #include "GemmBlock.h"
+#include "Panels.h"
 #include "runtime/core/ThreadPool.h"
 #include <algorithm>
 #include <atomic>
@@ -200,62 +201,186 @@ void denseProduct(const float *a, int64_t lda, int64_t m, const float *b, int64_
   runProduct(g);
 }
 
-/// Tokens in batches: dense products of operands in which the masks have put zeros.
+/// The rows of a batch of tokens under a mask: as lists, one a token, in `pitch` places each.
+struct Lists {
+  std::vector<float> const *scale = nullptr;
+  const float *mean = nullptr;
+  float threshold = 0;
+  Stripes cut{0};
+  int64_t n = 0, pitch = 0;
+  int32_t *index = nullptr, *start = nullptr;
+  float *value = nullptr;
+
+  /// Room for a batch out of `memory`, which is moved on.
+  static Lists in(char *&memory, int64_t tokens, int64_t n, int64_t columns) {
+    Lists l;
+    l.cut = Stripes(columns);
+    l.n = n;
+    l.pitch = n + 16;
+    l.index = reinterpret_cast<int32_t *>(memory);
+    l.value = reinterpret_cast<float *>(l.index + tokens * l.pitch);
+    l.start = reinterpret_cast<int32_t *>(l.value + tokens * l.pitch);
+    memory += bytes(tokens, n, columns);
+    return l;
+  }
+  static int64_t bytes(int64_t tokens, int64_t n, int64_t columns) {
+    return (tokens * (2 * (n + 16) + Stripes(columns).starts(n)) * 4 + 63) / 64 * 64;
+  }
+  void mask(const std::vector<float> &by, float above, const float *less = nullptr) {
+    scale = &by;
+    threshold = above;
+    mean = less;
+  }
+  /// Fills the list of token t; returns its length.
+  int64_t fill(const float *x, int64_t t) {
+    if (scale->empty())
+      return n;
+    KeptRow k;
+    k.n = n;
+    k.step = cut.step;
+    k.x = x;
+    k.mean = mean;
+    k.scale = scale->data();
+    k.threshold = threshold;
+    k.index = index + t * pitch;
+    k.value = value + t * pitch;
+    k.base = static_cast<int32_t>(t * pitch);
+    k.start = start + t * cut.starts(n);
+    return kernels().listKept(k);
+  }
+  /// The same as a row with zeros.
+  void zero(const float *x, float *out) const {
+    kernels().keepRow(x, mean, data(*scale), threshold, n, out);
+  }
+};
+
+/// What a sparse product takes less than a dense one of as many multiply-adds, measured (section
+/// `panels` of bench/kernels): its rate is lower by the loads and stores of sums.
+constexpr double evenShare = 0.85;
+
+/// The product of a batch with b, summed over the entries of the lists.
+void sparseProduct(const Lists &l, int64_t tokens, const RowPanels &b, int64_t columns,
+                   const Product &to) {
+  constexpr int64_t tile = 128; // the sums of a stripe stay in L2
+  const int64_t tiles = (tokens + tile - 1) / tile;
+  ThreadPool::global().parallelFor(
+      l.cut.count * tiles, 1, [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) {
+          const int64_t stripe = i / tiles, t0 = tokens * (i % tiles) / tiles;
+          const int64_t m = tokens * (i % tiles + 1) / tiles - t0;
+          const int64_t p0 = l.cut.first(stripe), p1 = l.cut.first(stripe + 1);
+          const int64_t width = (p1 - p0) * 16;
+          float *sums = scratch<float>(Scratch::Sums, m * width);
+          std::memset(sums, 0, static_cast<size_t>(m * width) * sizeof(float));
+          const int64_t starts = l.cut.starts(l.n);
+          const EntryLists entries{l.index, l.value, l.start + t0 * starts, starts, 1, l.cut.step};
+          sumStripe(entries, m, l.n, b, p0, p1, sums);
+          finishBlock(to, t0, m, p0 * 16, std::min(width, columns - p0 * 16), sums, width);
+        }
+      });
+}
+
+/// Tokens in batches. Each product is taken over the lists of what its mask keeps, or, where that is
+/// nearly everything, densely with zeros for the rest; both give the same bits.
 void runMany(const PackedCascade &b, const float *x, int64_t ldx, int64_t tokens, float *y,
-             int64_t ldy, const float *residual, int64_t ldr, CascadeCounts *counts) {
+             int64_t ldy, const float *residual, int64_t ldr, CascadeCounts *counts,
+             CascadeProducts products) {
   const int64_t in = b.in, width = b.chunk(), hidden = b.chunks() * width;
-  float *zg = scratch<float>(Scratch::Rows, tokens * in * 2);
-  float *zu = zg + tokens * in;
+  char *memory = scratch<char>(Scratch::Rows, 2 * Lists::bytes(tokens, in, b.hidden) +
+                                                  Lists::bytes(tokens, b.hidden, b.out) +
+                                                  tokens * in * 4);
+  Lists gate = Lists::in(memory, tokens, in, b.hidden), up = Lists::in(memory, tokens, in, b.hidden),
+        down = Lists::in(memory, tokens, b.hidden, b.out);
+  gate.mask(b.gateScale, b.gateThreshold, b.mean.data());
+  up.mask(b.upScale, b.upThreshold, b.mean.data());
+  down.mask(b.downScale, b.downThreshold);
+  float *z = reinterpret_cast<float *>(memory);
   float *g = scratch<float>(Scratch::Hidden, tokens * hidden * 2), *u = g + tokens * hidden;
-  Totals gate, neurons;
   const Kernels &kernel = kernels();
   ThreadPool &pool = ThreadPool::global();
-  pool.parallelFor(tokens, 16, [&](int64_t begin, int64_t end) {
-    int64_t gateChannels = 0, upChannels = 0;
-    for (int64_t t = begin; t < end; ++t) {
-      gateChannels += kernel.keepRow(x + t * ldx, b.mean.data(), data(b.gateScale), b.gateThreshold,
-                                     in, zg + t * in);
-      if (b.gated)
-        upChannels += kernel.keepRow(x + t * ldx, b.mean.data(), data(b.upScale), b.upThreshold, in,
-                                     zu + t * in);
-    }
-    gate.active += gateChannels;
-    gate.down += upChannels;
+  auto isSparse = [&](const Lists &l, int64_t kept) {
+    if (l.scale->empty() || products == CascadeProducts::Dense)
+      return false;
+    return products == CascadeProducts::Sparse ||
+           double(kept) < evenShare * double(tokens) * double(l.n);
+  };
+  auto rows = [&](auto &&body) {
+    pool.parallelFor(tokens, 16, [&](int64_t begin, int64_t end) {
+      for (int64_t t = begin; t < end; ++t)
+        body(t);
+    });
+  };
+  Totals channels, neurons;
+  rows([&](int64_t t) {
+    channels.active += gate.fill(x + t * ldx, t);
+    if (b.gated)
+      channels.down += up.fill(x + t * ldx, t);
   });
-  for (int64_t c = 0; c < b.chunks(); ++c) {
-    Epilogue e;
-    e.bias = b.firstBias.data() + c * width;
-    e.act = b.act;
-    denseProduct(zg, in, tokens, b.firstChunk(c), width, in, width, g + c * width, hidden, e);
+
+  Product first;
+  first.c = g;
+  first.ldc = hidden;
+  first.epilogue.bias = b.firstBias.data();
+  first.epilogue.act = b.act;
+  if (isSparse(gate, channels.active)) {
+    sparseProduct(gate, tokens, {b.firstChunk(0), width, width / 16, in * width}, hidden, first);
+  } else {
+    rows([&](int64_t t) { gate.zero(x + t * ldx, z + t * in); });
+    for (int64_t c = 0; c < b.chunks(); ++c) {
+      Epilogue e = first.epilogue;
+      e.bias += c * width;
+      denseProduct(z, in, tokens, b.firstChunk(c), width, in, width, g + c * width, hidden, e);
+    }
   }
-  if (b.gated)
-    gemmUnpacked(tokens, b.hidden, in, zu, in, false, b.upRow(0), b.inPadded(), true, u, hidden);
-  pool.parallelFor(tokens, 16, [&](int64_t begin, int64_t end) {
-    int64_t active = 0, down = 0;
-    for (int64_t t = begin; t < end; ++t) {
-      float *h = g + t * hidden;
-      int64_t here =
-          kernel.keepRow(h, nullptr, data(b.activeScale), b.activeThreshold, b.hidden, h);
-      if (b.gated)
-        kernel.multiplyRow(h, u + t * hidden, b.upBias.data(), b.hidden);
-      active += here;
-      // Thresholds are not negative: what was dropped before is 0 and stays dropped.
-      down += b.downScale.empty()
-                  ? here
-                  : kernel.keepRow(h, nullptr, data(b.downScale), b.downThreshold, b.hidden, h);
-    }
-    neurons.active += active;
-    neurons.down += down;
+  if (b.gated && isSparse(up, channels.down)) {
+    const int64_t panels = (b.hidden + 15) / 16;
+    float *packed = scratch<float>(Scratch::Panels, panels * in * 16);
+    pool.parallelFor(panels, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t p = begin; p < end; ++p) {
+        const float *columns[16];
+        const int64_t count = std::min<int64_t>(16, b.hidden - p * 16);
+        for (int64_t j = 0; j < count; ++j)
+          columns[j] = b.upRow(p * 16 + j);
+        kernel.packPanel(columns, count, in, packed + p * in * 16);
+      }
+    });
+    Product second;
+    second.c = u;
+    second.ldc = hidden;
+    sparseProduct(up, tokens, {packed, 16, 1, in * 16}, b.hidden, second);
+  } else if (b.gated) {
+    rows([&](int64_t t) { up.zero(x + t * ldx, z + t * in); });
+    gemmUnpacked(tokens, b.hidden, in, z, in, false, b.upRow(0), b.inPadded(), true, u, hidden);
+  }
+  rows([&](int64_t t) {
+    float *h = g + t * hidden;
+    int64_t here = kernel.keepRow(h, nullptr, data(b.activeScale), b.activeThreshold, b.hidden, h);
+    if (b.gated)
+      kernel.multiplyRow(h, u + t * hidden, b.upBias.data(), b.hidden);
+    neurons.active += here;
+    // Thresholds are not negative: what was dropped before is 0 and stays dropped.
+    neurons.down += b.downScale.empty() ? here : down.fill(h, t);
   });
-  Epilogue e;
-  e.bias = b.downBias.data();
-  e.residual = residual;
-  e.ldr = ldr;
-  denseProduct(g, hidden, tokens, b.downRow(0), b.outPadded(), b.hidden, b.out, y, ldy, e);
+  Product last;
+  last.c = y;
+  last.ldc = ldy;
+  last.epilogue.bias = b.downBias.data();
+  last.epilogue.residual = residual;
+  last.epilogue.ldr = ldr;
+  if (isSparse(down, neurons.down)) {
+    sparseProduct(down, tokens, {b.downRow(0), b.outPadded(), b.outPadded(), 0}, b.out, last);
+  } else {
+    rows([&](int64_t t) {
+      if (!b.downScale.empty())
+        down.zero(g + t * hidden, g + t * hidden);
+    });
+    denseProduct(g, hidden, tokens, b.downRow(0), b.outPadded(), b.hidden, b.out, y, ldy,
+                 last.epilogue);
+  }
   if (counts) {
     counts->tokens += tokens;
-    counts->gateChannels += gate.active;
-    counts->upChannels += gate.down;
+    counts->gateChannels += channels.active;
+    counts->upChannels += channels.down;
     counts->activeNeurons += neurons.active;
     counts->downNeurons += neurons.down;
   }
@@ -264,7 +389,8 @@ void runMany(const PackedCascade &b, const float *x, int64_t ldx, int64_t tokens
 } // namespace
 
 void cascade(const PackedCascade &block, const float *x, int64_t ldx, int64_t tokens, float *y,
-             int64_t ldy, const float *residual, int64_t ldr, CascadeCounts *counts) {
+             int64_t ldy, const float *residual, int64_t ldr, CascadeCounts *counts,
+             CascadeProducts products) {
   if (tokens <= 0 || block.out == 0)
     return;
   if (tokens <= fewTokens)
@@ -272,7 +398,7 @@ void cascade(const PackedCascade &block, const float *x, int64_t ldx, int64_t to
   constexpr int64_t batch = 512; // bounds the memory of the intermediate values
   for (int64_t t = 0; t < tokens; t += batch)
     runMany(block, x + t * ldx, ldx, std::min(batch, tokens - t), y + t * ldy, ldy,
-            residual ? residual + t * ldr : nullptr, ldr, counts);
+            residual ? residual + t * ldr : nullptr, ldr, counts, products);
 }
 
 } // namespace uoe::rt::fast

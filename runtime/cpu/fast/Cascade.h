@@ -67,12 +67,16 @@ private:
   Buffer first, up, down;
 };
 
+/// The products of more than 8 tokens.
+enum class CascadeProducts { Faster, Sparse, Dense };
+
 /// y[tokens, out] of the block plus residual [tokens, out] (may be null, may be y). Up to 8 tokens
-/// read only weights that one of them needs; more tokens multiply densely, with what the masks drop
-/// set to 0. The two sum u in different orders, so that a value within rounding of a threshold may
-/// fall on either side. `counts`, if given, is added to.
+/// read only weights that one of them needs. More tokens take their products from L1 a panel of
+/// weights at a time (Panels.h), or densely under masks where those keep nearly everything: the
+/// choice changes the time, not the result. Few and many sum u in different orders, so that a value
+/// within rounding of a threshold may fall on either side. `counts`, if given, is added to.
 void cascade(const PackedCascade &block, const float *x, int64_t ldx, int64_t tokens, float *y,
              int64_t ldy, const float *residual = nullptr, int64_t ldr = 0,
-             CascadeCounts *counts = nullptr);
+             CascadeCounts *counts = nullptr, CascadeProducts products = CascadeProducts::Faster);
 
 } // namespace uoe::rt::fast

@@ -49,6 +49,8 @@ enum class Scratch {
   Projected,
   Gathered,
   Mixed,
+  Stripe,
+  Sums,
   Count
 };
 /// At least `bytes` of uninitialised scratch of this thread on a 64-byte boundary.

@@ -1,5 +1,6 @@
 #include "Neurons.h"
 #include "Isa.h"
+#include "Panels.h"
 #include "runtime/core/Error.h"
 #include "runtime/core/ThreadPool.h"
 #include "simd/Table.h"
@@ -15,6 +16,9 @@ constexpr int64_t tileTokens = 128;
 /// Up to here the threads share the neurons and columns of a tile; beyond, each takes tiles.
 constexpr int64_t sharedTokens = 256;
 constexpr int64_t columns = PackedNeurons::columns; // summed at a time in registers
+/// Panels of weights are taken from so many tokens on, between these shares of pairs.
+constexpr int64_t panelTokens = 32;
+constexpr double panelLeast = 0.02, panelShare = 0.7;
 
 struct Job {
   const PackedNeurons &block;
@@ -344,13 +348,181 @@ void runDenseShared(const Job &job, int64_t t0, int64_t t1) {
   });
 }
 
-/// True where dense products under a mask take less time than `pairs` chosen ones. The shares of
-/// pairs at which both take the same time were measured with d = 1024 and 4096 neurons chosen at
-/// random (section `neurons` of bench/kernels): 0.7 to 0.8 for one token, 0.5 for two; for more,
-/// 0.2 to 0.3 with AVX-512 and 0.35 to 0.5 with AVX2, whose dense products gain less.
-bool denseIsFaster(const PackedNeurons &block, int64_t tokens, int64_t pairs) {
+/// The chosen pairs of a tile of tokens, panel by panel of `rows` neurons: those of panel q and token
+/// t are start[q * tokens + t] .. start[q * tokens + t + 1].
+struct PanelPairs {
+  static constexpr int64_t rows = 32;
+  int64_t t0 = 0, tokens = 0, panels = 0, count = 0;
+  int32_t *start = nullptr;
+  int32_t *neuron = nullptr; // [count]
+  float *weight = nullptr;   // [count] or null
+  float *h = nullptr;        // [count]
+  float *gate = nullptr;     // [count] or null
+  float *x = nullptr;        // [tokens][ldx], rows no multiple of a page apart
+  int64_t ldx = 0;
+  int64_t k = 0; // floats of a row of up that are in L1 at a time
+
+  int64_t first(int64_t q) const { return start[q * tokens]; }
+};
+
+PanelPairs makePanelPairs(const Job &job, int64_t t0, int64_t t1) {
+  const PackedNeurons &block = job.block;
+  const int64_t *offsets = job.routing.offsets, in = block.inPadded();
+  PanelPairs p;
+  p.t0 = t0;
+  p.tokens = t1 - t0;
+  p.panels = (block.hidden + p.rows - 1) / p.rows;
+  p.count = countPairs(job, t0, t1);
+  p.ldx = in + 16;
+  constexpr int64_t longest = panelFloats / PanelPairs::rows;
+  const int64_t pieces = std::max<int64_t>(1, (in + longest - 1) / longest);
+  p.k = ((in + pieces - 1) / pieces + 15) / 16 * 16;
+  const bool weighted = job.routing.weights;
+  const int64_t cells = p.tokens * p.panels;
+  float *memory = scratch<float>(Scratch::Work, p.tokens * p.ldx + cells + 1 + p.tokens +
+                                                    p.count * (2 + weighted + block.gated));
+  p.x = memory;
+  p.start = reinterpret_cast<int32_t *>(p.x + p.tokens * p.ldx);
+  p.neuron = p.start + cells + 1;
+  p.h = reinterpret_cast<float *>(p.neuron + p.count);
+  p.weight = weighted ? p.h + p.count : nullptr;
+  p.gate = block.gated ? p.h + p.count * (1 + weighted) : nullptr;
+  for (int64_t t = 0; t < p.tokens; ++t) {
+    float *x = p.x + t * p.ldx;
+    std::memcpy(x, job.x + (t0 + t) * job.ldx, static_cast<size_t>(block.in) * sizeof(float));
+    std::memset(x + block.in, 0, static_cast<size_t>(p.ldx - block.in) * sizeof(float));
+  }
+  // Counts, where they end, and then back from there to where they begin.
+  std::memset(p.start, 0, static_cast<size_t>(cells + 1) * sizeof(int32_t));
+  auto each = [&](int64_t t, auto &&body) {
+    for (int64_t i = offsets[t0 + t + 1] - 1; i >= offsets[t0 + t]; --i) {
+      const size_t e = static_cast<size_t>(job.routing.ids[i]);
+      for (int64_t j = block.starts[e + 1] - 1; j >= block.starts[e]; --j)
+        body(p.start[j / p.rows * p.tokens + t], j, i);
+    }
+  };
+  for (int64_t t = 0; t < p.tokens; ++t)
+    each(t, [&](int32_t &cell, int64_t, int64_t) { ++cell; });
+  for (int64_t i = 0, sum = 0; i <= cells; ++i)
+    p.start[i] = static_cast<int32_t>(sum += i < cells ? p.start[i] : 0);
+  for (int64_t t = 0; t < p.tokens; ++t)
+    each(t, [&](int32_t &cell, int64_t j, int64_t i) {
+      p.neuron[--cell] = static_cast<int32_t>(j);
+      if (weighted)
+        p.weight[cell] = job.routing.weights[i];
+    });
+  return p;
+}
+
+/// Hidden units of the chosen neurons of panels q0..q1.
+void panelUnits(const Job &job, const PanelPairs &p, int64_t q0, int64_t q1) {
+  const PackedNeurons &block = job.block;
+  const Kernels &kernel = kernels();
+  constexpr int64_t together = 16; // tokens between two requests for the next panel
+  const int64_t in = block.inPadded(), parts = (p.tokens + together - 1) / together;
+  float *rows = scratch<float>(Scratch::Stripe, p.rows * p.k);
+  float *sums = scratch<float>(Scratch::Sums, p.tokens * p.rows * 16);
+  auto products = [&](int64_t q, const float *b, const std::vector<float> &bias, float *out) {
+    const int64_t j0 = q * p.rows, n = std::min(p.rows, block.hidden - j0);
+    PairTile d;
+    d.ldx = p.ldx;
+    d.lds = 1;
+    d.index = p.neuron;
+    d.b = rows;
+    d.first = static_cast<int32_t>(j0);
+    d.out = out;
+    for (int64_t k0 = 0; k0 < in; k0 += p.k) {
+      d.k = std::min(p.k, in - k0);
+      d.begins = k0 == 0;
+      d.ends = k0 + d.k == in;
+      copyRows(b + k0, in, n, d.k, rows);
+      for (int64_t i = 0; i < parts; ++i) {
+        if (!d.ends)
+          fetchRows(b + k0 + d.k, in, n, std::min(p.k, in - k0 - d.k), i, parts);
+        else if (j0 + n < block.hidden)
+          fetchRows(b + n * in, in, std::min(p.rows, block.hidden - j0 - n), p.k, i, parts);
+        const int64_t r = i * together;
+        d.m = std::min(together, p.tokens - r);
+        d.x = p.x + r * p.ldx + k0;
+        d.start = p.start + q * p.tokens + r;
+        d.sums = sums + (d.start[0] - p.first(q)) * 16;
+        kernel.pairTile(d);
+      }
+    }
+    for (int64_t i = p.first(q); !bias.empty() && i < p.first(q + 1); ++i)
+      out[i] += bias[static_cast<size_t>(p.neuron[i])];
+  };
+  for (int64_t q = q0; q < q1; ++q) {
+    const int64_t j0 = q * p.rows, from = p.first(q), count = p.first(q + 1) - from;
+    float *h = p.h + from;
+    products(q, block.upRow(j0), block.upBias, p.h);
+    if (block.gated) {
+      products(q, block.gateRow(j0), block.gateBias, p.gate);
+      kernel.gated(block.act, p.gate + from, h, h, count);
+    } else {
+      kernel.activation(block.act, h, h, count);
+    }
+    for (int64_t i = 0; p.weight && i < count; ++i)
+      h[i] *= p.weight[from + i];
+  }
+}
+
+/// Stripes s0..s1 of the outputs, in the chains of outputs().
+void panelOutputs(const Job &job, const PanelPairs &p, const Stripes &cut, int64_t s0, int64_t s1,
+                  const float *minus) {
+  const PackedNeurons &block = job.block;
+  const RowPanels down{block.downBlock(0), columns, columns / 16, block.hidden * columns};
+  const EntryLists entries{p.neuron, p.h, p.start, 1, p.tokens, p.rows};
+  for (int64_t s = s0; s < s1; ++s) {
+    const int64_t p0 = cut.first(s), p1 = cut.first(s + 1), width = (p1 - p0) * 16;
+    const int64_t c0 = p0 * 16, n = std::min(width, block.out - c0);
+    float *sums = scratch<float>(Scratch::Sums, p.tokens * width);
+    for (int64_t t = 0; t < p.tokens; ++t) {
+      const int64_t token = p.t0 + t;
+      for (int64_t c = 0; c < n; c += columns)
+        startRow(job, token, c0 + c, std::min(columns, n - c), minus);
+      std::memcpy(sums + t * width, job.y + token * job.ldy + c0,
+                  static_cast<size_t>(n) * sizeof(float));
+      std::memset(sums + t * width + n, 0, static_cast<size_t>(width - n) * sizeof(float));
+    }
+    sumStripe(entries, p.tokens, block.hidden, down, p0, p1, sums);
+    for (int64_t t = 0; t < p.tokens; ++t)
+      std::memcpy(job.y + (p.t0 + t) * job.ldy + c0, sums + t * width,
+                  static_cast<size_t>(n) * sizeof(float));
+  }
+}
+
+/// runShared a panel at a time.
+void runPanelsShared(const Job &job, int64_t t0, int64_t t1) {
+  ThreadPool &pool = ThreadPool::global();
+  const std::vector<float> minus = minusOnes(job);
+  const PanelPairs p = makePanelPairs(job, t0, t1);
+  const Stripes cut(job.block.out);
+  pool.parallelFor(p.panels, 1,
+                   [&](int64_t begin, int64_t end) { panelUnits(job, p, begin, end); });
+  pool.parallelFor(cut.count, 1, [&](int64_t begin, int64_t end) {
+    panelOutputs(job, p, cut, begin, end, minus.data());
+  });
+}
+
+/// True where the neurons of every token ascend, as the lists of panels do.
+bool ascending(const Job &job, int64_t t0, int64_t t1) {
+  for (int64_t t = t0; t < t1; ++t)
+    for (int64_t i = job.routing.offsets[t] + 1; i < job.routing.offsets[t + 1]; ++i)
+      if (job.routing.ids[i] <= job.routing.ids[i - 1])
+        return false;
+  return true;
+}
+
+/// Which products take the least time for a tile.
+NeuronProducts fastest(const Job &job, int64_t t0, int64_t t1) {
+  const int64_t tokens = t1 - t0;
+  const double share =
+      double(countPairs(job, t0, t1)) / std::max(1.0, double(tokens) * double(job.block.hidden));
+  if (tokens >= panelTokens && share < panelShare && share > panelLeast && ascending(job, t0, t1))
+    return NeuronProducts::Panels;
   const double even = tokens == 1 ? 0.75 : tokens < 4 ? 0.5 : isa() == Isa::Avx512 ? 0.25 : 0.42;
-  return double(pairs) > even * double(tokens) * double(block.hidden);
+  return share > even ? NeuronProducts::Dense : NeuronProducts::Pairs;
 }
 
 /// After the sums of a tile, whose rows are still in cache.
@@ -436,15 +608,20 @@ void experts(const PackedNeurons &block, const float *x, int64_t ldx, int64_t to
   if (tokens <= 0 || block.out == 0)
     return;
   Job job{block, x, ldx, routing, y, ldy};
-  auto dense = [&](int64_t t0, int64_t t1) {
-    const int64_t pairs = countPairs(job, t0, t1);
-    return products == NeuronProducts::Faster ? denseIsFaster(block, t1 - t0, pairs)
-                                              : products == NeuronProducts::Dense;
+  auto productsOf = [&](int64_t t0, int64_t t1) {
+    if (products == NeuronProducts::Faster)
+      return fastest(job, t0, t1);
+    countPairs(job, t0, t1); // refuses ids out of range
+    return products == NeuronProducts::Panels && !ascending(job, t0, t1) ? NeuronProducts::Pairs
+                                                                         : products;
   };
   if (tokens <= sharedTokens) {
     for (int64_t t = 0; t < tokens; t += tileTokens) {
       const int64_t end = std::min(tokens, t + tileTokens);
-      if (dense(t, end))
+      const NeuronProducts chosen = productsOf(t, end);
+      if (chosen == NeuronProducts::Panels)
+        runPanelsShared(job, t, end);
+      else if (chosen == NeuronProducts::Dense)
         runDenseShared(job, t, end);
       else
         runShared(job, t, end);
@@ -458,7 +635,13 @@ void experts(const PackedNeurons &block, const float *x, int64_t ldx, int64_t to
   ThreadPool::global().parallelFor(tiles, 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const int64_t t0 = tokens * i / tiles, t1 = tokens * (i + 1) / tiles;
-      if (dense(t0, t1)) {
+      const NeuronProducts chosen = productsOf(t0, t1);
+      if (chosen == NeuronProducts::Panels) {
+        const PanelPairs p = makePanelPairs(job, t0, t1);
+        const Stripes cut(block.out);
+        panelUnits(job, p, 0, p.panels);
+        panelOutputs(job, p, cut, 0, cut.count, minus.data());
+      } else if (chosen == NeuronProducts::Dense) {
         const Units units = makeUnits(job, t0, t1);
         denseUnits(job, units, 0, block.hidden);
         packUnits(job, units, 0, units.slivers);

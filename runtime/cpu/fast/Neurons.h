@@ -1,7 +1,8 @@
 // A feed-forward block whose experts are a few neurons each, down to one. Groups of 16 hidden units
 // (Experts.h) would mostly be padding, so weights lie by neuron: what is computed and read is the
-// chosen pairs of token and neuron and nothing else. Where many pairs are chosen, dense products
-// under a mask are faster and are taken instead; both give the same bits.
+// chosen pairs of token and neuron and nothing else. With many tokens the weights pass through L1 in
+// panels, and where most pairs are chosen dense products under a mask are faster and are taken
+// instead; all give the same bits.
 #pragma once
 #include "Experts.h"
 
@@ -40,7 +41,9 @@ private:
 };
 
 /// Which products experts() takes.
-enum class NeuronProducts { Faster, Pairs, Dense };
+/// Pairs: the chosen ones alone, weights from where they lie. Panels: the same, weights from L1, a
+/// panel at a time (Panels.h). Dense: all, under a mask.
+enum class NeuronProducts { Faster, Pairs, Panels, Dense };
 
 /// True if experts of these sizes are better packed by neuron than in groups of 16.
 bool preferNeurons(const std::vector<int64_t> &sizes);

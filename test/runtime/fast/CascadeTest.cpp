@@ -72,7 +72,7 @@ TEST_P(CascadeTest, AgreesWithTheEquations) {
         Activation act = gated ? Activation::Silu : Activation::Gelu;
         auto x = randoms(tokens * (size[0] + 1), 20), residual = randoms(tokens * size[2], 21);
         std::vector<float> y = residual, expected(y.size());
-        CascadeCounts counts, exact;
+        CascadeCounts counts, exact, again;
         reference::cascade(w.source, act, x.data(), size[0] + 1, tokens, expected.data(), size[2],
                            &exact);
         for (size_t i = 0; i < y.size(); ++i)
@@ -81,6 +81,15 @@ TEST_P(CascadeTest, AgreesWithTheEquations) {
         cascade(block, x.data(), size[0] + 1, tokens, y.data(), size[2], y.data(), size[2],
                 &counts);
         ASSERT_NO_FATAL_FAILURE(expectClose(y, expected, 1e-5f));
+        // The products that are taken change no bit and no count.
+        for (CascadeProducts products : {CascadeProducts::Sparse, CascadeProducts::Dense}) {
+          std::vector<float> other = residual;
+          cascade(block, x.data(), size[0] + 1, tokens, other.data(), size[2], other.data(),
+                  size[2], &again, products);
+          ASSERT_EQ(y, other);
+        }
+        EXPECT_EQ(again.downNeurons, 2 * exact.downNeurons);
+        EXPECT_EQ(again.activeNeurons, 2 * exact.activeNeurons);
         EXPECT_EQ(counts.tokens, tokens);
         EXPECT_EQ(counts.gateChannels, exact.gateChannels);
         EXPECT_EQ(counts.upChannels, exact.upChannels);

@@ -78,6 +78,9 @@ TEST_P(NeuronsTest, Routed) {
           std::fill(y.begin(), y.end(), -1.0f);
           ASSERT_NO_FATAL_FAILURE(run(NeuronProducts::Dense));
           ASSERT_TRUE(y.empty() || !std::memcmp(y.data(), pairs.data(), y.size() * sizeof(float)));
+          std::fill(y.begin(), y.end(), -1.0f);
+          ASSERT_NO_FATAL_FAILURE(run(NeuronProducts::Panels));
+          ASSERT_TRUE(y.empty() || !std::memcmp(y.data(), pairs.data(), y.size() * sizeof(float)));
 
           auto skip = randoms(n * out, 8);
           for (int64_t t = 0; t < tokens; ++t)
@@ -87,6 +90,7 @@ TEST_P(NeuronsTest, Routed) {
           block.setSkipVectors(skip.data());
           ASSERT_NO_FATAL_FAILURE(run(NeuronProducts::Dense));
           ASSERT_NO_FATAL_FAILURE(run(NeuronProducts::Pairs));
+          ASSERT_NO_FATAL_FAILURE(run(NeuronProducts::Panels));
           ASSERT_NO_FATAL_FAILURE(run(NeuronProducts::Faster));
 
           auto residual = randoms(tokens * out, 9);

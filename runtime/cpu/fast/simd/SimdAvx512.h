@@ -95,6 +95,10 @@ UOE_INLINE int storeLanes(int32_t *out, M m, int32_t first) {
   _mm512_storeu_si512(out, _mm512_maskz_compress_epi32(static_cast<__mmask16>(set), at));
   return __builtin_popcount(set);
 }
+/// The lanes of a that are set, side by side. Writes 16 places.
+UOE_INLINE void storeValues(float *out, M m, V a) {
+  _mm512_storeu_ps(out, _mm512_maskz_compress_ps(m.r, a.r));
+}
 UOE_INLINE I toInt(V a) {
   return {_mm512_cvtps_epi32(a.r)};
 }

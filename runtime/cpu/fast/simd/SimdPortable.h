@@ -128,6 +128,13 @@ UOE_INLINE int storeLanes(int32_t *out, M m, int32_t first) {
     out[count++] = first + __builtin_ctz(rest);
   return count;
 }
+/// The lanes of a that are set, side by side.
+UOE_INLINE void storeValues(float *out, M m, V a) {
+  float all[16];
+  store(all, a);
+  for (uint32_t rest = bits(m); rest; rest &= rest - 1)
+    *out++ = all[__builtin_ctz(rest)];
+}
 UOE_INLINE I toInt(V a) {
   I n;
   UOE_EACH n.r[i] = __builtin_convertvector(a.r[i], I4);

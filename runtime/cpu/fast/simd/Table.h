@@ -159,9 +159,56 @@ struct ListSum {
   float *c = nullptr;
 };
 
+/// A panel of rows of b in L1, [rows][16 * panels], and m tokens with the chosen ones in lists: row
+/// r of c [m][16 * panels] gains the sum over start[r * lds] <= i < start[r * lds + 1] of value[i] *
+/// b[index[i] - first], in one chain over i that starts from c.
+struct SumTile {
+  int64_t m = 0, panels = 0; // panels <= Kernels::stripePanels
+  const int32_t *start = nullptr;
+  int64_t lds = 0;
+  const int32_t *index = nullptr;
+  const float *value = nullptr;
+  const float *b = nullptr;
+  int32_t first = 0;
+  float *c = nullptr;
+};
+
+/// A panel of rows of b in L1, [rows][k], k a multiple of 16, and m tokens with the chosen ones in
+/// lists as above: out[i] = x[r] . b[index[i] - first]. Long rows are cut along k; between the calls
+/// the sums, 16 a pair, lie in `sums`, so that each is summed in the order of ListDots.
+struct PairTile {
+  int64_t m = 0, k = 0;
+  const float *x = nullptr;
+  int64_t ldx = 0;
+  const int32_t *start = nullptr;
+  int64_t lds = 0;
+  const int32_t *index = nullptr;
+  const float *b = nullptr;
+  int32_t first = 0;
+  bool begins = true, ends = true;
+  float *sums = nullptr;
+  float *out = nullptr;
+};
+
+/// What keepRow keeps, as a list: index[i], ascending, and value[i]. start[q] is base + the length of
+/// the list before row q * step (step a multiple of 16), ceil(n / step) + 1 of them. Lists have room
+/// for n + 16.
+struct KeptRow {
+  int64_t n = 0, step = 0;
+  const float *x = nullptr;
+  const float *mean = nullptr; // or null
+  const float *scale = nullptr;
+  float threshold = 0;
+  int32_t *index = nullptr;
+  float *value = nullptr;
+  int32_t base = 0;
+  int32_t *start = nullptr;
+};
+
 struct Kernels {
-  int mr;     // rows of a packed tile, the largest m of any tile
-  int panels; // panels that a full tile covers at once
+  int mr;           // rows of a packed tile, the largest m of any tile
+  int panels;       // panels that a full tile covers at once
+  int stripePanels; // the most of a SumTile
 
   void (*packedTile)(const Tile &tile);
   void (*packedTileBf16)(const Tile &tile);
@@ -201,6 +248,10 @@ struct Kernels {
   void (*listDots)(const ListDots &dots);
   void (*listSum)(const ListSum &sum);
   void (*dotTile)(const DotTile &tile);
+  void (*sumTile)(const SumTile &tile);
+  void (*pairTile)(const PairTile &tile);
+  /// Returns the length of the list.
+  int64_t (*listKept)(const KeptRow &row);
   float (*maxRow)(const float *x, int64_t n);
   void (*normRow)(const NormRow &row);
   void (*rotateHead)(const float *x, float *y, const float *cos, const float *sin, int64_t half,
