@@ -280,21 +280,49 @@ void sparseProduct(const Lists &l, int64_t tokens, const RowPanels &b, int64_t c
       });
 }
 
-/// Tokens in batches. Each product is taken over the lists of what its mask keeps, or, where that is
-/// nearly everything, densely with zeros for the rest; both give the same bits.
+/// Floats from row to row of the input of up: no multiple of a page.
+int64_t upStride(const PackedCascade &b) {
+  return b.inPadded() + 16;
+}
+
+/// u = z up for all neurons, whose rows are read as they lie.
+void denseUp(const PackedCascade &b, const float *z, int64_t tokens, float *u, int64_t ldu) {
+  constexpr int64_t tile = 128, piece = 48; // the rows of a tile stay in L2
+  const int64_t tiles = (tokens + tile - 1) / tile, pieces = (b.hidden + piece - 1) / piece;
+  ThreadPool::global().parallelFor(tiles * pieces, 1, [&](int64_t begin, int64_t end) {
+    const float *rows[tile];
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t t0 = tokens * (i % tiles) / tiles, j0 = i / tiles * piece;
+      DotTile d;
+      d.m = tokens * (i % tiles + 1) / tiles - t0;
+      for (int64_t t = 0; t < d.m; ++t)
+        rows[t] = z + (t0 + t) * upStride(b);
+      d.rows = rows;
+      d.n = std::min(piece, b.hidden - j0);
+      d.k = b.in;
+      d.b = b.upRow(j0);
+      d.ldb = b.inPadded();
+      d.c = u + t0 * ldu + j0;
+      d.ldc = ldu;
+      kernels().dotTile(d);
+    }
+  });
+}
+
+/// Tokens in batches. Gate and down are taken over the lists of what their masks keep, or, where that is
+/// most of it, densely with zeros for the rest; both give the same bits. Up is dense.
 void runMany(const PackedCascade &b, const float *x, int64_t ldx, int64_t tokens, float *y,
              int64_t ldy, const float *residual, int64_t ldr, CascadeCounts *counts,
              CascadeProducts products) {
   const int64_t in = b.in, width = b.chunk(), hidden = b.chunks() * width;
-  char *memory = scratch<char>(Scratch::Rows, 2 * Lists::bytes(tokens, in, b.hidden) +
+  char *memory = scratch<char>(Scratch::Rows, Lists::bytes(tokens, in, b.hidden) +
                                                   Lists::bytes(tokens, b.hidden, b.out) +
-                                                  tokens * in * 4);
-  Lists gate = Lists::in(memory, tokens, in, b.hidden), up = Lists::in(memory, tokens, in, b.hidden),
+                                                  tokens * (in + b.inPadded() + 16) * 4);
+  Lists gate = Lists::in(memory, tokens, in, b.hidden),
         down = Lists::in(memory, tokens, b.hidden, b.out);
   gate.mask(b.gateScale, b.gateThreshold, b.mean.data());
-  up.mask(b.upScale, b.upThreshold, b.mean.data());
   down.mask(b.downScale, b.downThreshold);
-  float *z = reinterpret_cast<float *>(memory);
+  float *zu = reinterpret_cast<float *>(memory), *zg = zu + tokens * upStride(b);
   float *g = scratch<float>(Scratch::Hidden, tokens * hidden * 2), *u = g + tokens * hidden;
   const Kernels &kernel = kernels();
   ThreadPool &pool = ThreadPool::global();
@@ -314,7 +342,8 @@ void runMany(const PackedCascade &b, const float *x, int64_t ldx, int64_t tokens
   rows([&](int64_t t) {
     channels.active += gate.fill(x + t * ldx, t);
     if (b.gated)
-      channels.down += up.fill(x + t * ldx, t);
+      channels.down += kernel.keepRow(x + t * ldx, b.mean.data(), data(b.upScale), b.upThreshold, in,
+                                      zu + t * upStride(b));
   });
 
   Product first;
@@ -325,33 +354,15 @@ void runMany(const PackedCascade &b, const float *x, int64_t ldx, int64_t tokens
   if (isSparse(gate, channels.active)) {
     sparseProduct(gate, tokens, {b.firstChunk(0), width, width / 16, in * width}, hidden, first);
   } else {
-    rows([&](int64_t t) { gate.zero(x + t * ldx, z + t * in); });
+    rows([&](int64_t t) { gate.zero(x + t * ldx, zg + t * in); });
     for (int64_t c = 0; c < b.chunks(); ++c) {
       Epilogue e = first.epilogue;
       e.bias += c * width;
-      denseProduct(z, in, tokens, b.firstChunk(c), width, in, width, g + c * width, hidden, e);
+      denseProduct(zg, in, tokens, b.firstChunk(c), width, in, width, g + c * width, hidden, e);
     }
   }
-  if (b.gated && isSparse(up, channels.down)) {
-    const int64_t panels = (b.hidden + 15) / 16;
-    float *packed = scratch<float>(Scratch::Panels, panels * in * 16);
-    pool.parallelFor(panels, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t p = begin; p < end; ++p) {
-        const float *columns[16];
-        const int64_t count = std::min<int64_t>(16, b.hidden - p * 16);
-        for (int64_t j = 0; j < count; ++j)
-          columns[j] = b.upRow(p * 16 + j);
-        kernel.packPanel(columns, count, in, packed + p * in * 16);
-      }
-    });
-    Product second;
-    second.c = u;
-    second.ldc = hidden;
-    sparseProduct(up, tokens, {packed, 16, 1, in * 16}, b.hidden, second);
-  } else if (b.gated) {
-    rows([&](int64_t t) { up.zero(x + t * ldx, z + t * in); });
-    gemmUnpacked(tokens, b.hidden, in, z, in, false, b.upRow(0), b.inPadded(), true, u, hidden);
-  }
+  if (b.gated)
+    denseUp(b, zu, tokens, u, hidden);
   rows([&](int64_t t) {
     float *h = g + t * hidden;
     int64_t here = kernel.keepRow(h, nullptr, data(b.activeScale), b.activeThreshold, b.hidden, h);
