@@ -406,7 +406,7 @@ void cascade(const PackedCascade &block, const float *x, int64_t ldx, int64_t to
     return;
   if (tokens <= fewTokens)
     return runFew(block, x, ldx, tokens, y, ldy, residual, ldr, counts);
-  constexpr int64_t batch = 512; // bounds the memory of the intermediate values
+  constexpr int64_t batch = 128; // bounds the memory of the intermediate values
   for (int64_t t = 0; t < tokens; t += batch)
     runMany(block, x + t * ldx, ldx, std::min(batch, tokens - t), y + t * ldy, ldy,
             residual ? residual + t * ldr : nullptr, ldr, counts, products);

@@ -19,6 +19,8 @@ constexpr int64_t columns = PackedNeurons::columns; // summed at a time in regis
 /// Panels of weights are taken from so many tokens on, between these shares of pairs.
 constexpr int64_t panelTokens = 32;
 constexpr double panelLeast = 0.02, panelShare = 0.7;
+/// Beyond this share their way up is dense.
+constexpr double denseUpShare = 0.35;
 
 struct Job {
   const PackedNeurons &block;
@@ -452,12 +454,46 @@ void panelUnits(const Job &job, const PanelPairs &p, int64_t q0, int64_t q1) {
     for (int64_t i = p.first(q); !bias.empty() && i < p.first(q + 1); ++i)
       out[i] += bias[static_cast<size_t>(p.neuron[i])];
   };
+  // Where many are chosen all are multiplied, which loads less, and the chosen taken out.
+  constexpr int64_t denseRows = 3 * PanelPairs::rows; // a multiple of the columns of a dot tile
+  const bool dense = double(p.count) > denseUpShare * double(p.tokens) * double(block.hidden);
+  std::vector<const float *> inputs(dense ? static_cast<size_t>(p.tokens) : 0);
+  for (size_t t = 0; t < inputs.size(); ++t)
+    inputs[t] = p.x + static_cast<int64_t>(t) * p.ldx;
+  auto denseProducts = [&](int64_t q, int64_t end, const float *b, const std::vector<float> &bias,
+                           float *out) {
+    const int64_t j0 = q * p.rows;
+    DotTile d;
+    d.m = p.tokens;
+    d.n = std::min(end * p.rows, block.hidden) - j0;
+    d.k = block.in;
+    d.rows = inputs.data();
+    d.b = b;
+    d.ldb = in;
+    d.ldc = denseRows;
+    d.c = scratch<float>(Scratch::Sums, p.tokens * denseRows);
+    kernel.dotTile(d);
+    for (; q < end; ++q)
+      for (int64_t t = 0; t < p.tokens; ++t)
+        for (int64_t i = p.start[q * p.tokens + t]; i < p.start[q * p.tokens + t + 1]; ++i) {
+          const float sum = d.c[t * denseRows + p.neuron[i] - j0];
+          out[i] = bias.empty() ? sum : sum + bias[static_cast<size_t>(p.neuron[i])];
+        }
+  };
   for (int64_t q = q0; q < q1; ++q) {
     const int64_t j0 = q * p.rows, from = p.first(q), count = p.first(q + 1) - from;
     float *h = p.h + from;
-    products(q, block.upRow(j0), block.upBias, p.h);
+    if (!dense) {
+      products(q, block.upRow(j0), block.upBias, p.h);
+      if (block.gated)
+        products(q, block.gateRow(j0), block.gateBias, p.gate);
+    } else if ((q - q0) % 3 == 0) {
+      const int64_t end = std::min(q + 3, q1);
+      denseProducts(q, end, block.upRow(j0), block.upBias, p.h);
+      if (block.gated)
+        denseProducts(q, end, block.gateRow(j0), block.gateBias, p.gate);
+    }
     if (block.gated) {
-      products(q, block.gateRow(j0), block.gateBias, p.gate);
       kernel.gated(block.act, p.gate + from, h, h, count);
     } else {
       kernel.activation(block.act, h, h, count);
