@@ -350,8 +350,8 @@ void runDenseShared(const Job &job, int64_t t0, int64_t t1) {
   });
 }
 
-/// The chosen pairs of a tile of tokens, panel by panel of `rows` neurons: those of panel q and token
-/// t are start[q * tokens + t] .. start[q * tokens + t + 1].
+/// The chosen pairs of a tile of tokens, panel by panel of `rows` neurons: those of panel q and
+/// token t are start[q * tokens + t] .. start[q * tokens + t + 1].
 struct PanelPairs {
   static constexpr int64_t rows = 32;
   int64_t t0 = 0, tokens = 0, panels = 0, count = 0;
@@ -394,25 +394,47 @@ PanelPairs makePanelPairs(const Job &job, int64_t t0, int64_t t1) {
     std::memcpy(x, job.x + (t0 + t) * job.ldx, static_cast<size_t>(block.in) * sizeof(float));
     std::memset(x + block.in, 0, static_cast<size_t>(p.ldx - block.in) * sizeof(float));
   }
-  // Counts, where they end, and then back from there to where they begin.
-  std::memset(p.start, 0, static_cast<size_t>(cells + 1) * sizeof(int32_t));
-  auto each = [&](int64_t t, auto &&body) {
-    for (int64_t i = offsets[t0 + t + 1] - 1; i >= offsets[t0 + t]; --i) {
-      const size_t e = static_cast<size_t>(job.routing.ids[i]);
-      for (int64_t j = block.starts[e + 1] - 1; j >= block.starts[e]; --j)
-        body(p.start[j / p.rows * p.tokens + t], j, i);
+  // The ascending neurons of each token, its experts where those are single neurons; where they
+  // pass from panel to panel; and from there the runs into their places.
+  const int32_t *ids = job.routing.ids + offsets[t0];
+  const float *weights = weighted ? job.routing.weights + offsets[t0] : nullptr;
+  const bool single = block.experts() == block.hidden && p.count == offsets[t1] - offsets[t0];
+  const int64_t bounds = p.tokens * (p.panels + 1), expanded = single ? 0 : p.count;
+  int32_t *bound = scratch<int32_t>(Scratch::Routing, bounds + expanded * (1 + weighted));
+  if (!single) {
+    int32_t *neuron = bound + bounds;
+    float *weight = reinterpret_cast<float *>(neuron + expanded);
+    for (int64_t i = 0, to = 0; i < offsets[t1] - offsets[t0]; ++i)
+      for (int64_t j = block.starts[size_t(ids[i])]; j < block.starts[size_t(ids[i]) + 1]; ++j) {
+        if (weighted)
+          weight[to] = weights[i];
+        neuron[to++] = static_cast<int32_t>(j);
+      }
+    ids = neuron;
+    weights = weight;
+  }
+  for (int64_t t = 0, i = 0; t < p.tokens; ++t) {
+    const int64_t end =
+        single ? offsets[t0 + t + 1] - offsets[t0] : i + countPairs(job, t0 + t, t0 + t + 1);
+    for (int64_t q = 0; q < p.panels; ++q) {
+      bound[t * (p.panels + 1) + q] = static_cast<int32_t>(i);
+      while (i < end && ids[i] < (q + 1) * p.rows)
+        ++i;
     }
-  };
-  for (int64_t t = 0; t < p.tokens; ++t)
-    each(t, [&](int32_t &cell, int64_t, int64_t) { ++cell; });
-  for (int64_t i = 0, sum = 0; i <= cells; ++i)
-    p.start[i] = static_cast<int32_t>(sum += i < cells ? p.start[i] : 0);
-  for (int64_t t = 0; t < p.tokens; ++t)
-    each(t, [&](int32_t &cell, int64_t j, int64_t i) {
-      p.neuron[--cell] = static_cast<int32_t>(j);
-      if (weighted)
-        p.weight[cell] = job.routing.weights[i];
-    });
+    bound[t * (p.panels + 1) + p.panels] = static_cast<int32_t>(i);
+  }
+  int64_t to = 0;
+  for (int64_t q = 0; q < p.panels; ++q)
+    for (int64_t t = 0; t < p.tokens; ++t) {
+      const int32_t *from = bound + t * (p.panels + 1) + q;
+      p.start[q * p.tokens + t] = static_cast<int32_t>(to);
+      for (int32_t i = from[0]; i < from[1]; ++i, ++to) {
+        p.neuron[to] = ids[i];
+        if (weighted)
+          p.weight[to] = weights[i];
+      }
+    }
+  p.start[cells] = static_cast<int32_t>(to);
   return p;
 }
 
