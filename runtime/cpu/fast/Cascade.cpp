@@ -256,7 +256,7 @@ struct Lists {
 
 /// What a sparse product takes less than a dense one of as many multiply-adds, measured (section
 /// `panels` of bench/kernels): its rate is lower by the loads and stores of sums.
-constexpr double evenShare = 0.85;
+constexpr double evenShare = 0.7;
 
 /// The product of a batch with b, summed over the entries of the lists.
 void sparseProduct(const Lists &l, int64_t tokens, const RowPanels &b, int64_t columns,

@@ -18,7 +18,7 @@ constexpr int64_t sharedTokens = 256;
 constexpr int64_t columns = PackedNeurons::columns; // summed at a time in registers
 /// Panels of weights are taken from so many tokens on, between these shares of pairs.
 constexpr int64_t panelTokens = 32;
-constexpr double panelLeast = 0.02, panelShare = 0.7;
+constexpr double panelLeast = 0.08, panelShare = 0.7;
 /// Beyond this share their way up is dense.
 constexpr double denseUpShare = 0.35;
 
@@ -353,7 +353,7 @@ void runDenseShared(const Job &job, int64_t t0, int64_t t1) {
 /// The chosen pairs of a tile of tokens, panel by panel of `rows` neurons: those of panel q and
 /// token t are start[q * tokens + t] .. start[q * tokens + t + 1].
 struct PanelPairs {
-  static constexpr int64_t rows = 32;
+  int64_t rows = panelFloats() < 8192 ? 32 : 48;
   int64_t t0 = 0, tokens = 0, panels = 0, count = 0;
   int32_t *start = nullptr;
   int32_t *neuron = nullptr; // [count]
@@ -376,7 +376,7 @@ PanelPairs makePanelPairs(const Job &job, int64_t t0, int64_t t1) {
   p.panels = (block.hidden + p.rows - 1) / p.rows;
   p.count = countPairs(job, t0, t1);
   p.ldx = in + 16;
-  constexpr int64_t longest = panelFloats / PanelPairs::rows;
+  const int64_t longest = panelFloats() / p.rows;
   const int64_t pieces = std::max<int64_t>(1, (in + longest - 1) / longest);
   p.k = ((in + pieces - 1) / pieces + 15) / 16 * 16;
   const bool weighted = job.routing.weights;
@@ -477,7 +477,8 @@ void panelUnits(const Job &job, const PanelPairs &p, int64_t q0, int64_t q1) {
       out[i] += bias[static_cast<size_t>(p.neuron[i])];
   };
   // Where many are chosen all are multiplied, which loads less, and the chosen taken out.
-  constexpr int64_t denseRows = 3 * PanelPairs::rows; // a multiple of the columns of a dot tile
+  constexpr int64_t denseRows = 96; // a multiple of the columns of a dot tile
+  const int64_t group = denseRows / p.rows;
   const bool dense = double(p.count) > denseUpShare * double(p.tokens) * double(block.hidden);
   std::vector<const float *> inputs(dense ? static_cast<size_t>(p.tokens) : 0);
   for (size_t t = 0; t < inputs.size(); ++t)
@@ -509,8 +510,8 @@ void panelUnits(const Job &job, const PanelPairs &p, int64_t q0, int64_t q1) {
       products(q, block.upRow(j0), block.upBias, p.h);
       if (block.gated)
         products(q, block.gateRow(j0), block.gateBias, p.gate);
-    } else if ((q - q0) % 3 == 0) {
-      const int64_t end = std::min(q + 3, q1);
+    } else if ((q - q0) % group == 0) {
+      const int64_t end = std::min(q + group, q1);
       denseProducts(q, end, block.upRow(j0), block.upBias, p.h);
       if (block.gated)
         denseProducts(q, end, block.gateRow(j0), block.gateBias, p.gate);

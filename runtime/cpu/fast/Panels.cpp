@@ -3,15 +3,27 @@
 #include "simd/Table.h"
 #include <algorithm>
 #include <cstring>
+#include <unistd.h>
 
 namespace uoe::rt::fast {
+
+int64_t panelFloats() {
+  static const int64_t floats = [] {
+    long bytes = 0;
+#ifdef _SC_LEVEL1_DCACHE_SIZE
+    bytes = sysconf(_SC_LEVEL1_DCACHE_SIZE);
+#endif
+    return std::clamp<int64_t>(bytes > 0 ? bytes : 32 << 10, 16 << 10, 64 << 10) / 6;
+  }();
+  return floats;
+}
 
 Stripes::Stripes(int64_t n) {
   const int64_t most = kernels().stripePanels;
   panels = (n + 15) / 16;
   count = std::max<int64_t>(1, (panels + most - 1) / most);
   const int64_t width = (panels + count - 1) / count;
-  step = std::max<int64_t>(1, panelFloats / 256 / std::max<int64_t>(1, width)) * 16;
+  step = std::max<int64_t>(1, panelFloats() / 256 / std::max<int64_t>(1, width)) * 16;
 }
 
 void copyRows(const float *from, int64_t ld, int64_t n, int64_t width, float *to) {

@@ -8,8 +8,8 @@
 
 namespace uoe::rt::fast {
 
-/// Floats of a panel: 24 KB of L1, which leaves room for a row of sums, the lists and x.
-constexpr int64_t panelFloats = 6144;
+/// Floats of a panel: two thirds of L1, which leaves room for a row of sums, the lists and x.
+int64_t panelFloats();
 
 /// Rows of the right operand: element (k, 16 p + j) at base + k * stepK + p / group * stepGroup + p %
 /// group * 16 + j.
