@@ -263,21 +263,20 @@ void sparseProduct(const Lists &l, int64_t tokens, const RowPanels &b, int64_t c
                    const Product &to) {
   constexpr int64_t tile = 128; // the sums of a stripe stay in L2
   const int64_t tiles = (tokens + tile - 1) / tile;
-  ThreadPool::global().parallelFor(
-      l.cut.count * tiles, 1, [&](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i) {
-          const int64_t stripe = i / tiles, t0 = tokens * (i % tiles) / tiles;
-          const int64_t m = tokens * (i % tiles + 1) / tiles - t0;
-          const int64_t p0 = l.cut.first(stripe), p1 = l.cut.first(stripe + 1);
-          const int64_t width = (p1 - p0) * 16;
-          float *sums = scratch<float>(Scratch::Sums, m * width);
-          std::memset(sums, 0, static_cast<size_t>(m * width) * sizeof(float));
-          const int64_t starts = l.cut.starts(l.n);
-          const EntryLists entries{l.index, l.value, l.start + t0 * starts, starts, 1, l.cut.step};
-          sumStripe(entries, m, l.n, b, p0, p1, sums);
-          finishBlock(to, t0, m, p0 * 16, std::min(width, columns - p0 * 16), sums, width);
-        }
-      });
+  ThreadPool::global().parallelFor(l.cut.count * tiles, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t stripe = i / tiles, t0 = tokens * (i % tiles) / tiles;
+      const int64_t m = tokens * (i % tiles + 1) / tiles - t0;
+      const int64_t p0 = l.cut.first(stripe), p1 = l.cut.first(stripe + 1);
+      const int64_t width = (p1 - p0) * 16;
+      float *sums = scratch<float>(Scratch::Sums, m * width);
+      std::memset(sums, 0, static_cast<size_t>(m * width) * sizeof(float));
+      const int64_t starts = l.cut.starts(l.n);
+      const EntryLists entries{l.index, l.value, l.start + t0 * starts, starts, 1, l.cut.step};
+      sumStripe(entries, m, l.n, b, p0, p1, sums);
+      finishBlock(to, t0, m, p0 * 16, std::min(width, columns - p0 * 16), sums, width);
+    }
+  });
 }
 
 /// Floats from row to row of the input of up: no multiple of a page.
@@ -309,8 +308,8 @@ void denseUp(const PackedCascade &b, const float *z, int64_t tokens, float *u, i
   });
 }
 
-/// Tokens in batches. Gate and down are taken over the lists of what their masks keep, or, where that is
-/// most of it, densely with zeros for the rest; both give the same bits. Up is dense.
+/// Tokens in batches. Gate and down are taken over the lists of what their masks keep, or, where
+/// that is most of it, densely with zeros for the rest; both give the same bits. Up is dense.
 void runMany(const PackedCascade &b, const float *x, int64_t ldx, int64_t tokens, float *y,
              int64_t ldy, const float *residual, int64_t ldr, CascadeCounts *counts,
              CascadeProducts products) {
@@ -342,8 +341,8 @@ void runMany(const PackedCascade &b, const float *x, int64_t ldx, int64_t tokens
   rows([&](int64_t t) {
     channels.active += gate.fill(x + t * ldx, t);
     if (b.gated)
-      channels.down += kernel.keepRow(x + t * ldx, b.mean.data(), data(b.upScale), b.upThreshold, in,
-                                      zu + t * upStride(b));
+      channels.down += kernel.keepRow(x + t * ldx, b.mean.data(), data(b.upScale), b.upThreshold,
+                                      in, zu + t * upStride(b));
   });
 
   Product first;

@@ -17,8 +17,8 @@ constexpr int64_t tileTokens = 128;
 constexpr int64_t sharedTokens = 256;
 constexpr int64_t columns = PackedNeurons::columns; // summed at a time in registers
 /// Panels of weights are taken from so many tokens on, between these shares of pairs.
-constexpr int64_t panelTokens = 32;
-constexpr double panelLeast = 0.08, panelShare = 0.7;
+constexpr int64_t panelTokens = 16;
+constexpr double panelLeast = 0.08, panelShare = 0.75;
 /// Beyond this share their way up is dense.
 constexpr double denseUpShare = 0.35;
 

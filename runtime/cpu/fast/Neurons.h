@@ -1,7 +1,7 @@
 // A feed-forward block whose experts are a few neurons each, down to one. Groups of 16 hidden units
 // (Experts.h) would mostly be padding, so weights lie by neuron: what is computed and read is the
-// chosen pairs of token and neuron and nothing else. With many tokens the weights pass through L1 in
-// panels, and where most pairs are chosen dense products under a mask are faster and are taken
+// chosen pairs of token and neuron and nothing else. With many tokens the weights pass through L1
+// in panels, and where most pairs are chosen dense products under a mask are faster and are taken
 // instead; all give the same bits.
 #pragma once
 #include "Experts.h"

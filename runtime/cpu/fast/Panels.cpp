@@ -41,8 +41,7 @@ namespace {
 
 /// Calls f(rows, ld, width, to) for the pieces of panels p0..p1 that lie side by side; `to` counts
 /// the floats before.
-template <typename F>
-void eachGroup(const RowPanels &b, int64_t k, int64_t p0, int64_t p1, F &&f) {
+template <typename F> void eachGroup(const RowPanels &b, int64_t k, int64_t p0, int64_t p1, F &&f) {
   for (int64_t p = p0; p < p1;) {
     const int64_t end = std::min(p1, (p / b.group + 1) * b.group);
     f(b.at(k, p), (end - p) * 16, (p - p0) * 16);

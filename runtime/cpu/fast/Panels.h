@@ -1,6 +1,6 @@
 // Products of a sparse left operand with a dense right one, for many tokens. A panel of rows of the
-// right operand is copied to where it stays in L1 while the tokens pass by; each takes the rows that
-// it has entries for, and the sums of a stripe of columns stay in registers meanwhile. A
+// right operand is copied to where it stays in L1 while the tokens pass by; each takes the rows
+// that it has entries for, and the sums of a stripe of columns stay in registers meanwhile. A
 // multiply-add of 16 columns then costs one load from L1, of which processors make as many a cycle
 // as multiply-adds. Internal to runtime/cpu/fast.
 #pragma once
@@ -11,8 +11,8 @@ namespace uoe::rt::fast {
 /// Floats of a panel: two thirds of L1, which leaves room for a row of sums, the lists and x.
 int64_t panelFloats();
 
-/// Rows of the right operand: element (k, 16 p + j) at base + k * stepK + p / group * stepGroup + p %
-/// group * 16 + j.
+/// Rows of the right operand: element (k, 16 p + j) at base + k * stepK + p / group * stepGroup + p
+/// % group * 16 + j.
 struct RowPanels {
   const float *base = nullptr;
   int64_t stepK = 0, group = 1, stepGroup = 0;
@@ -23,8 +23,8 @@ struct RowPanels {
 };
 
 /// The entries of tokens: those of token r in panel q, rows q * step to (q + 1) * step of the right
-/// operand, are start[i] .. start[i + 1], i = r * ofToken + q * ofPanel, ascending. They may lie token
-/// by token (ofPanel = 1) or, where they would leave L2, panel by panel (ofToken = 1).
+/// operand, are start[i] .. start[i + 1], i = r * ofToken + q * ofPanel, ascending. They may lie
+/// token by token (ofPanel = 1) or, where they would leave L2, panel by panel (ofToken = 1).
 struct EntryLists {
   const int32_t *index = nullptr;
   const float *value = nullptr;

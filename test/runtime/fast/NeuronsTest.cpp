@@ -102,6 +102,69 @@ TEST_P(NeuronsTest, Routed) {
         }
 }
 
+// Rows that are cut along k, several panels and several stripes.
+TEST_P(NeuronsTest, LongRowsInPanels) {
+  for (int64_t tokens : {0, 1, 7, 64, 1024})
+    for (float share : {0.0f, 0.25f, 0.6f, 1.0f})
+      for (int variant : {0, 3}) {
+        const int64_t in = 395, hidden = 130, out = 410;
+        if (tokens == 1024 && (share == 0.6f || variant == 0))
+          continue; // the reference is slow
+        SCOPED_TRACE(testing::Message()
+                     << tokens << " tokens, share " << share << ", variant " << variant);
+        Weights w(in, hidden, out, variant);
+        const Activation act = variant & 1 ? Activation::Silu : Activation::Gelu;
+        std::vector<int64_t> starts;
+        for (int64_t j = 0; j <= hidden; ++j)
+          starts.push_back(j);
+        PackedNeurons block(w.source, act, starts);
+        auto x = randoms(tokens * in, 1), mask = randoms(tokens * hidden, 5);
+        for (float &m : mask)
+          m = std::fabs(m) < share ? 0.5f + std::fabs(m) : 0.0f;
+        Choice choice = chooseMasked(mask.data(), tokens, hidden, true);
+        std::vector<float> y(size_t(tokens * out)), pairs = y, expected = y;
+        reference::ffn(w.source, act, x.data(), in, tokens, mask.data(), expected.data(), out);
+        auto run = [&](NeuronProducts products, std::vector<float> &to) {
+          fast::experts(block, x.data(), in, tokens, choice.routing(), to.data(), out, {},
+                        products);
+        };
+        run(NeuronProducts::Pairs, pairs);
+        ASSERT_NO_FATAL_FAILURE(expectClose(pairs, expected, 4e-6f));
+        for (NeuronProducts products : {NeuronProducts::Panels, NeuronProducts::Faster}) {
+          std::fill(y.begin(), y.end(), -1.0f);
+          run(products, y);
+          ASSERT_EQ(y, pairs);
+        }
+      }
+}
+
+TEST_P(NeuronsTest, DescendingExpertsInPanels) {
+  const int64_t tokens = 40, n = 20;
+  Weights w(24, n, 16, 1);
+  std::vector<int64_t> starts;
+  for (int64_t j = 0; j <= n; ++j)
+    starts.push_back(j);
+  PackedNeurons block(w.source, Activation::Silu, starts);
+  std::vector<int64_t> offsets;
+  std::vector<int32_t> ids;
+  for (int64_t t = 0; t < tokens; ++t) {
+    offsets.push_back(int64_t(ids.size()));
+    for (int64_t e = n - 1 - t % 3; e >= 0; e -= 3)
+      ids.push_back(int32_t(e));
+  }
+  offsets.push_back(int64_t(ids.size()));
+  auto x = randoms(tokens * 24, 1);
+  std::vector<float> units(size_t(tokens * n)), y(size_t(tokens * 16)), expected = y;
+  for (int64_t t = 0; t < tokens; ++t)
+    for (int64_t i = offsets[size_t(t)]; i < offsets[size_t(t) + 1]; ++i)
+      units[size_t(t * n + ids[size_t(i)])] = 1;
+  reference::ffn(w.source, Activation::Silu, x.data(), 24, tokens, units.data(), expected.data(),
+                 16);
+  fast::experts(block, x.data(), 24, tokens, {offsets.data(), ids.data(), nullptr}, y.data(), 16,
+                {}, NeuronProducts::Panels);
+  expectClose(y, expected, 4e-6f);
+}
+
 TEST_P(NeuronsTest, FewTokensEqualTheSameTokensOfABatch) {
   const int64_t tokens = 300, in = 40, hidden = 96, out = 72;
   Weights w(in, hidden, out, 3);

@@ -37,9 +37,8 @@ inline void sumTile(const SumTile &t) {
       sumRowsOf < stripePanels >= 7 ? 7 : 1 >,
       sumRowsOf < stripePanels >= 8 ? 8 : 1 >,
       sumRowsOf < stripePanels >= 9 ? 9 : 1 >,
-      sumRowsOf < stripePanels >= 10 ? 10 : 1 >,
-      sumRowsOf < stripePanels >= 11 ? 11 : 1 >,
-      sumRowsOf < stripePanels >= 12 ? 12 : 1 >,
+      sumRowsOf < stripePanels >= 10 ? 10 : 1 >
+      , sumRowsOf < stripePanels >= 11 ? 11 : 1 >, sumRowsOf < stripePanels >= 12 ? 12 : 1 >,
   };
   functions[t.panels - 1](t);
 }

@@ -160,8 +160,8 @@ struct ListSum {
 };
 
 /// A panel of rows of b in L1, [rows][16 * panels], and m tokens with the chosen ones in lists: row
-/// r of c [m][16 * panels] gains the sum over start[r * lds] <= i < start[r * lds + 1] of value[i] *
-/// b[index[i] - first], in one chain over i that starts from c.
+/// r of c [m][16 * panels] gains the sum over start[r * lds] <= i < start[r * lds + 1] of value[i]
+/// * b[index[i] - first], in one chain over i that starts from c.
 struct SumTile {
   int64_t m = 0, panels = 0; // panels <= Kernels::stripePanels
   const int32_t *start = nullptr;
@@ -174,8 +174,8 @@ struct SumTile {
 };
 
 /// A panel of rows of b in L1, [rows][k], k a multiple of 16, and m tokens with the chosen ones in
-/// lists as above: out[i] = x[r] . b[index[i] - first]. Long rows are cut along k; between the calls
-/// the sums, 16 a pair, lie in `sums`, so that each is summed in the order of ListDots.
+/// lists as above: out[i] = x[r] . b[index[i] - first]. Long rows are cut along k; between the
+/// calls the sums, 16 a pair, lie in `sums`, so that each is summed in the order of ListDots.
 struct PairTile {
   int64_t m = 0, k = 0;
   const float *x = nullptr;
@@ -190,9 +190,9 @@ struct PairTile {
   float *out = nullptr;
 };
 
-/// What keepRow keeps, as a list: index[i], ascending, and value[i]. start[q] is base + the length of
-/// the list before row q * step (step a multiple of 16), ceil(n / step) + 1 of them. Lists have room
-/// for n + 16.
+/// What keepRow keeps, as a list: index[i], ascending, and value[i]. start[q] is base + the length
+/// of the list before row q * step (step a multiple of 16), ceil(n / step) + 1 of them. Lists have
+/// room for n + 16.
 struct KeptRow {
   int64_t n = 0, step = 0;
   const float *x = nullptr;
