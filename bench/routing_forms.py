@@ -219,7 +219,7 @@ def union(d=1024, n=8, size=512, k=2, padding=False):
 
 
 def neurons(d=1024, n=4096, low=64, share=0.1):
-    """Single neurons behind a router of low rank, about a tenth of them on."""
+    """Single neurons behind a router of low rank, about `share` of them on."""
     weights = Weights()
     weights.add("a", d, low)
     weights["c"] = np.zeros(low, np.float32)
@@ -395,6 +395,9 @@ FORMS = {
     "uoe": ("top-2 of 8, capacity L/2, places left blank, 8 x 512", union),
     "uoe-padded": ("the same, places filled with tokens", lambda: union(padding=True)),
     "neurons": ("4096 single neurons by a router of rank 64, a tenth of them on", neurons),
+    "neurons-25": ("the same, a quarter of them on", lambda: neurons(share=0.25)),
+    "neurons-50": ("the same, half of them on", lambda: neurons(share=0.5)),
+    "neurons-75": ("the same, three quarters of them on", lambda: neurons(share=0.75)),
     "slots": ("MoE++: top-2 of 8 x 512, copy, constant and zero", slots),
     "switch-head": ("SwitchHead: 4 heads, top-2 of 10 value matrices 1024 x 128 and of 10 output matrices", switch_head),
     "smha": ("8 heads of 128, top-4, capacity L/2, places left blank, causal attention on a head's own tokens", smha),
