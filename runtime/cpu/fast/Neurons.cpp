@@ -19,8 +19,10 @@ constexpr int64_t columns = PackedNeurons::columns; // summed at a time in regis
 /// Panels of weights are taken from so many tokens on, between these shares of pairs.
 constexpr int64_t panelTokens = 16;
 constexpr double panelLeast = 0.08, panelShare = 0.75;
-/// Beyond this share their way up is dense.
-constexpr double denseUpShare = 0.35;
+/// Beyond this share their way up is dense, whose dot products gain less with AVX2.
+double denseUpShare() {
+  return isa() == Isa::Avx512 ? 0.35 : 0.7;
+}
 
 struct Job {
   const PackedNeurons &block;
@@ -479,7 +481,7 @@ void panelUnits(const Job &job, const PanelPairs &p, int64_t q0, int64_t q1) {
   // Where many are chosen all are multiplied, which loads less, and the chosen taken out.
   constexpr int64_t denseRows = 96; // a multiple of the columns of a dot tile
   const int64_t group = denseRows / p.rows;
-  const bool dense = double(p.count) > denseUpShare * double(p.tokens) * double(block.hidden);
+  const bool dense = double(p.count) > denseUpShare() * double(p.tokens) * double(block.hidden);
   std::vector<const float *> inputs(dense ? static_cast<size_t>(p.tokens) : 0);
   for (size_t t = 0; t < inputs.size(); ++t)
     inputs[t] = p.x + static_cast<int64_t>(t) * p.ldx;
