@@ -255,10 +255,10 @@ struct Lists {
   }
 };
 
-/// The share of entries at which a product over lists takes as long as the dense one. The lists take
-/// about 1.6 times as long a multiply-add (their loads feed one each, and each visit of a panel has
-/// its sums to load and store and a loop of unforeseen length), the dense product of operands
-/// that lie as those of few tokens do about 1.2 times as long as one of packed weights.
+/// The share of entries at which a product over lists takes as long as the dense one. The lists
+/// take about 1.6 times as long a multiply-add (their loads feed one each, and each visit of a
+/// panel has its sums to load and store and a loop of unforeseen length), the dense product of
+/// operands that lie as those of few tokens do about 1.2 times as long as one of packed weights.
 constexpr double evenShare = 0.7;
 
 /// The product of a batch with b, summed over the entries of the lists.
