@@ -37,6 +37,8 @@ if os.path.exists(os.path.join(fake_cuda, "libcuda.so.1")):
 if os.path.exists(os.path.join(config.uoe_bin_dir, "uoe-bench-cuda")) and os.path.exists(
         os.path.join(config.test_exec_root, "..", "runtime", "cuda", "Experts.fatbin")):
     config.available_features.add("uoe-bench-cuda")
+if os.path.exists(os.path.join(config.test_exec_root, "..", "runtime", "cuda", "Model.fatbin")):
+    config.available_features.add("cuda-kernels")
 # The CUDA toolkit's assembler, where nvcc was found: it checks PTX without a GPU.
 ptxas = os.path.join(os.path.dirname(config.nvcc), "ptxas")
 if os.path.exists(ptxas):

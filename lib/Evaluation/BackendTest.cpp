@@ -1,5 +1,6 @@
 #include "BackendTest.h"
 #include "lib/TensorIO/Proto.h"
+#include "runtime/cuda/exec/Executor.h"
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
@@ -128,6 +129,8 @@ void runReading(const std::string &model, const ModelScan &scan, const std::vect
     ++result.sets;
   }
   result.deviations = session->deviations();
+  if (const rt::cuda::DeviceReport *device = session->deviceReport())
+    result.device = rt::cuda::describe(*device);
 }
 } // namespace
 

@@ -28,6 +28,7 @@ struct BackendTestResult {
   std::vector<std::string> deviations;
   double onnxError = 0;
   double seconds = 0;
+  std::string device; // not empty: how the runs on a device went
 };
 
 /// Compiles the folder's model and runs all its data sets. Never raises: whatever goes wrong is the

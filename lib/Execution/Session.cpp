@@ -7,7 +7,7 @@
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Pass/PassRegistry.h"
 #include "passes/Passes.h"
-#include "runtime/cuda/Device.h"
+#include "runtime/cuda/exec/Executor.h"
 #include "llvm/Support/raw_ostream.h"
 #include <chrono>
 
@@ -81,18 +81,24 @@ public:
       for (size_t i = 0; i < values.size(); ++i)
         if (!filled[i] && defaults[i].dtype() != rt::DType::None)
           filled[i] = rt::Value(defaults[i]);
-      return executor->run(filled);
+      return execute(filled);
     }
-    return executor->run(values);
+    return execute(values);
+  }
+  std::vector<rt::Value> execute(const std::vector<rt::Value> &values) {
+    return onDevice ? onDevice->run(values) : executor->run(values);
   }
 
   void setProfiling(bool on) override {
     times.clear();
+    auto &profile = onDevice ? onDevice->profile : executor->profile;
+    if (onDevice && on)
+      onDevice->resetReport();
     if (!on) {
-      executor->profile = nullptr;
+      profile = nullptr;
       return;
     }
-    executor->profile = [this](size_t step, int64_t nanoseconds) {
+    profile = [this](size_t step, int64_t nanoseconds) {
       const rt::Node &node = compiled->steps[step].node;
       KindTime &time = times[node.domain.empty() ? node.op : node.domain + "." + node.op];
       ++time.calls;
@@ -112,14 +118,19 @@ public:
   }
 
   void setProbe(std::function<void(const std::string &, const rt::Tensor &)> probe) override {
+    auto &observe = onDevice ? onDevice->observe : executor->observe;
     if (!probe) {
-      executor->observe = nullptr;
+      observe = nullptr;
       return;
     }
-    executor->observe = [probe](const rt::Node &node, const std::vector<rt::Value> &outputs) {
+    observe = [probe](const rt::Node &node, const std::vector<rt::Value> &outputs) {
       if (node.domain == "uoe" && node.op == kProbeEntry && !outputs.empty())
         probe(node.name, outputs[0].tensor);
     };
+  }
+
+  const rt::cuda::DeviceReport *deviceReport() const override {
+    return onDevice ? &onDevice->report() : nullptr;
   }
 
   void checkInputs(const std::vector<rt::Value> &values) const {
@@ -161,7 +172,9 @@ public:
   std::vector<PortInfo> inputPorts, outputPorts;
   std::vector<rt::Tensor> defaults; // per input, type None where there is none
   std::shared_ptr<rt::Program> compiled;
-  std::unique_ptr<rt::Executor> executor;
+  std::unique_ptr<rt::Executor> executor; // one of the two
+  std::unique_ptr<rt::cuda::Device> device;
+  std::unique_ptr<rt::cuda::ModelExecutor> onDevice;
   std::map<std::string, KindTime> times;
   std::vector<std::string> deviating;
   double seconds = 0, codegen = 0;
@@ -173,9 +186,10 @@ LogicalResult runPipeline(ModuleOp module, const SessionOptions &options) {
   passes.enableVerifier(false); // it ran on import; this is a hot path at load
   std::string pipeline = options.pipeline;
   if (pipeline.empty())
-    pipeline = !options.fuse      ? "execute-reference"
-               : options.generate ? "execute"
-                                  : "execute{generate=false}";
+    // Generated loops are the CPU's so far: the device runs operators one by one.
+    pipeline = !options.fuse                                 ? "execute-reference"
+               : options.generate && options.device == "cpu" ? "execute"
+                                                             : "execute{generate=false}";
   if (options.reading == Reading::OnnxRuntime)
     pipeline = "inline-functions,normalize-opset,infer-shapes,read-as-onnxruntime," + pipeline;
   if (failed(parsePassPipeline(pipeline, passes, llvm::errs())))
@@ -184,7 +198,7 @@ LogicalResult runPipeline(ModuleOp module, const SessionOptions &options) {
 }
 
 std::unique_ptr<Session> build(ModuleOp module, const SessionOptions &options,
-                               Clock::time_point start) {
+                               std::unique_ptr<rt::cuda::Device> device, Clock::time_point start) {
   auto function = module.lookupSymbol<func::FuncOp>(onnx::kMainGraph);
   if (!function)
     return module.emitError("has no function '") << onnx::kMainGraph << "' to run", nullptr;
@@ -232,8 +246,14 @@ std::unique_ptr<Session> build(ModuleOp module, const SessionOptions &options,
   for (const auto &entry : session->compiled->constants)
     session->weights += entry.second.bytes();
   try {
-    session->compiled->finish(rt::KernelTable::builtin());
-    session->executor = std::make_unique<rt::Executor>(*session->compiled);
+    const rt::KernelTable &cpu = rt::KernelTable::builtin();
+    session->device = std::move(device);
+    session->compiled->finish(session->device ? rt::cuda::tableForDevice(cpu) : cpu);
+    if (session->device)
+      session->onDevice =
+          std::make_unique<rt::cuda::ModelExecutor>(*session->device, *session->compiled, cpu);
+    else
+      session->executor = std::make_unique<rt::Executor>(*session->compiled);
   } catch (const std::exception &error) {
     module.emitError(error.what());
     return nullptr;
@@ -242,21 +262,21 @@ std::unique_ptr<Session> build(ModuleOp module, const SessionOptions &options,
   return session;
 }
 
-LogicalResult checkDevice(const SessionOptions &options, std::string &error) {
+/// Opens the device that a model is to run on; null for the CPU.
+FailureOr<std::unique_ptr<rt::cuda::Device>> openDevice(const SessionOptions &options,
+                                                        std::string &error) {
   if (options.device == "cpu")
-    return success();
+    return std::unique_ptr<rt::cuda::Device>();
   if (options.device != "cuda") {
     error = "unknown device '" + options.device + "': expected cpu or cuda";
     return failure();
   }
   try {
-    rt::cuda::Device device(rt::cuda::Driver::load());
-    error = "CUDA device 0 (" + device.name() +
-            ") is usable, but models run on the CPU alone so far; use --device cpu";
+    return std::make_unique<rt::cuda::Device>(rt::cuda::Driver::load());
   } catch (const rt::Error &refusal) {
     error = refusal.what();
+    return failure();
   }
-  return failure();
 }
 
 } // namespace
@@ -264,7 +284,8 @@ LogicalResult checkDevice(const SessionOptions &options, std::string &error) {
 std::unique_ptr<Session> Session::load(const std::string &path, const SessionOptions &options,
                                        std::string &error) {
   Clock::time_point start = Clock::now();
-  if (failed(checkDevice(options, error)))
+  auto device = openDevice(options, error);
+  if (failed(device))
     return nullptr;
   rt::ThreadPool::setGlobalThreads(options.threads);
   static std::once_flag once;
@@ -273,7 +294,8 @@ std::unique_ptr<Session> Session::load(const std::string &path, const SessionOpt
   loadModelDialects(context);
   Diagnostics diagnostics(&context);
   OwningOpRef<ModuleOp> module = readModel(path, context);
-  std::unique_ptr<Session> session = module ? build(*module, options, start) : nullptr;
+  std::unique_ptr<Session> session =
+      module ? build(*module, options, std::move(*device), start) : nullptr;
   if (!session)
     error = diagnostics.text.empty() ? path + ": cannot be loaded" : diagnostics.text;
   return session;
@@ -282,13 +304,14 @@ std::unique_ptr<Session> Session::load(const std::string &path, const SessionOpt
 std::unique_ptr<Session> Session::create(OwningOpRef<ModuleOp> module,
                                          const SessionOptions &options, std::string &error) {
   Clock::time_point start = Clock::now();
-  if (failed(checkDevice(options, error)))
+  auto device = openDevice(options, error);
+  if (failed(device))
     return nullptr;
   rt::ThreadPool::setGlobalThreads(options.threads);
   static std::once_flag once;
   std::call_once(once, registerAllPasses);
   Diagnostics diagnostics(module->getContext());
-  std::unique_ptr<Session> session = build(*module, options, start);
+  std::unique_ptr<Session> session = build(*module, options, std::move(*device), start);
   if (!session)
     error = diagnostics.text.empty() ? "the module cannot be executed" : diagnostics.text;
   return session;

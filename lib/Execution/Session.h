@@ -6,6 +6,10 @@
 #include "runtime/core/Program.h"
 #include <memory>
 
+namespace uoe::rt::cuda {
+struct DeviceReport;
+}
+
 namespace uoe {
 
 /// How a model is understood: as ONNX defines it, or as ONNX Runtime's optimised graph computes it
@@ -65,6 +69,8 @@ public:
   virtual size_t weightBytes() const = 0;            // bytes of the weights that the model uses
   virtual void setProfiling(bool on) = 0;            // resets the counters as well
   virtual std::vector<KindTime> profile() const = 0; // most expensive first
+  /// How the runs on a device went since the profile was reset; null for the CPU.
+  virtual const rt::cuda::DeviceReport *deviceReport() const { return nullptr; }
   /// Called with (probe name, value) for every value that carries a probe, in order; for
   /// calibration.
   virtual void setProbe(std::function<void(const std::string &, const rt::Tensor &)> probe) = 0;

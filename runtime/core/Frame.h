@@ -17,6 +17,8 @@ public:
   /// Runs one step; its results are then in the slots. Raises Error with the node's name and
   /// inputs.
   void runStep(size_t step);
+  /// What the kernel of a step keeps from run to run, for executors that prepare late.
+  std::any &state(size_t step) { return steps[step].state; }
   /// Drops all values that are not constants.
   void clear();
 

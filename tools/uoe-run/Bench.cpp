@@ -52,6 +52,8 @@ void addCosts(report::Json &json, const Session &session) {
   json["generated_kernels"] = session.generatedKernels();
   json["weight_bytes"] = session.weightBytes();
   json["memory"] = {{"peak", use.peak}, {"anonymous", use.anonymous}, {"file", use.file}};
+  if (const rt::cuda::DeviceReport *device = session.deviceReport())
+    json["device"] = deviceJson(*device);
 }
 
 void printCosts(const Session &session) {
@@ -64,6 +66,8 @@ void printCosts(const Session &session) {
             << "\nmemory      " << report::bytes(static_cast<double>(use.peak)) << " peak; now "
             << report::bytes(static_cast<double>(use.anonymous)) << " allocated, "
             << report::bytes(static_cast<double>(use.file)) << " mapped files\n";
+  if (const rt::cuda::DeviceReport *device = session.deviceReport())
+    std::cout << "device      " << rt::cuda::describe(*device) << '\n';
 }
 
 /// Time per kind of operation, per run.

@@ -131,6 +131,18 @@ report::Json dimsJson(const BoundInputs &bound) {
   return json;
 }
 
+report::Json deviceJson(const rt::cuda::DeviceReport &device) {
+  const int64_t runs = std::max<int64_t>(1, device.runs);
+  report::Json fallbacks = report::Json::object();
+  for (const auto &[kind, steps] : device.fallbacks)
+    fallbacks[kind] = steps / runs;
+  return {{"launches", device.launches / runs},
+          {"waits", device.waits / runs},
+          {"uploaded_bytes", device.uploaded / static_cast<size_t>(runs)},
+          {"downloaded_bytes", device.downloaded / static_cast<size_t>(runs)},
+          {"fallbacks", fallbacks}};
+}
+
 void print(const report::Json &json) {
   // Names come from the model and may be no valid UTF-8.
   std::cout << json.dump(-1, ' ', false, report::Json::error_handler_t::replace) << std::endl;

@@ -3,6 +3,7 @@
 #include "Commands.h"
 #include "lib/Evaluation/Inputs.h"
 #include "lib/Report/Number.h"
+#include "runtime/cuda/exec/Executor.h"
 #include <CLI/CLI.hpp>
 
 namespace uoe::run {
@@ -31,6 +32,8 @@ std::unique_ptr<Session> load(const std::string &path, const Common &common);
 /// "batch=1 sequence=8", with the assumed ones marked.
 std::string describeDims(const BoundInputs &bound);
 report::Json dimsJson(const BoundInputs &bound);
+/// What ran on a device and what fell back, of one run.
+report::Json deviceJson(const rt::cuda::DeviceReport &device);
 /// One line on stdout.
 void print(const report::Json &json);
 

@@ -84,14 +84,18 @@ int execute(const Arguments &arguments) {
     for (size_t k = 0; k < results[i].sequence.size(); ++k)
       describe(name + "[" + std::to_string(k) + "]", results[i].sequence[k], table, list);
   }
+  const rt::cuda::DeviceReport *device = session->deviceReport();
   if (arguments.common.json) {
-    print({{"model", arguments.model},
-           {"dims", dimsJson(bound)},
-           {"assumed", bound.assumed},
-           {"generated", bound.generated},
-           {"compile_seconds", session->compileSeconds()},
-           {"run_seconds", seconds},
-           {"outputs", list}});
+    report::Json json = {{"model", arguments.model},
+                         {"dims", dimsJson(bound)},
+                         {"assumed", bound.assumed},
+                         {"generated", bound.generated},
+                         {"compile_seconds", session->compileSeconds()},
+                         {"run_seconds", seconds},
+                         {"outputs", list}};
+    if (device)
+      json["device"] = deviceJson(*device);
+    print(json);
     return 0;
   }
   if (!bound.dims.empty())
@@ -105,6 +109,8 @@ int execute(const Arguments &arguments) {
   table.print(std::cout);
   std::cout << "compiled in " << report::duration(session->compileSeconds()) << ", ran in "
             << report::duration(seconds) << '\n';
+  if (device)
+    std::cout << "device: " << rt::cuda::describe(*device) << '\n';
   return 0;
 }
 } // namespace

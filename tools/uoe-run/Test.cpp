@@ -65,6 +65,7 @@ int execute(Arguments &arguments) {
                       {"reading", result.onnxError > 0 ? "onnxruntime" : readingName(arguments)},
                       {"deviations", result.deviations},
                       {"seconds", result.seconds},
+                      {"device", result.device},
                       {"failure", result.failure}});
       continue;
     }
@@ -75,6 +76,8 @@ int execute(Arguments &arguments) {
       std::cout << "  abs " << report::number(result.maxAbs, 3) << "  rel "
                 << report::number(result.relative, 3) << "  (tolerance "
                 << report::number(result.tolerance) << ", " << result.precision << ")";
+    if (!result.device.empty())
+      std::cout << "\n      " << result.device;
     if (!result.passed)
       std::cout << "\n      " << brief(result.failure);
     if (result.onnxError > 0) {

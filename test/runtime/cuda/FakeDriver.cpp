@@ -1,13 +1,13 @@
 // A libcuda.so.1 for tests on machines without a GPU: device memory is host memory, the kernels of
-// runtime/cuda/dispatch/Kernels.h run block by block on simulated threads, and every function can
-// be told to fail. UOE_FAKE_CUDA holds words:
+// runtime/cuda/dispatch/Kernels.h and runtime/cuda/ops/Kernels.h run block by block on simulated
+// threads, and every function can be told to fail. UOE_FAKE_CUDA holds words:
 //   cuMemAlloc_v2=2      this function returns 2
 //   cuMemAlloc_v2=2@3    from its third call on
 //   capability=75  version=11080  devices=0  memory=1048576
 // It keeps the driver's rule that a context which failed once fails for ever, and counts what was
 // not given back: `fakeCudaLive` is the number of allocations, streams, modules and contexts.
 // Memory that was not written is NaN.
-#include "runtime/cuda/dispatch/Kernels.h"
+#include "runtime/cuda/ops/Kernels.h"
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -44,6 +44,10 @@ std::map<std::string, Kernel> makeKernels() {
   ENTRY("uoe_" #name "_f16", function<F16>, ExpertCall<F16>)
   UOE_DISPATCH_KERNELS(DISPATCH)
   UOE_EXPERT_KERNELS(EXPERT)
+#define MODEL(name, function, Argument, threads)                                                   \
+  ENTRY(                                                                                           \
+      "uoe_" #name, [](auto &g, auto &c) { function(g, c); }, Argument)
+  UOE_MODEL_KERNELS(MODEL)
   kernels["nothing"]; // for tests of launches alone
   return kernels;
 }

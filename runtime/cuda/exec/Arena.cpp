@@ -1,0 +1,59 @@
+#include "Arena.h"
+#include <algorithm>
+
+namespace uoe::rt::cuda {
+
+namespace {
+/// Blocks come in sizes of four to a power of two, so that a sequence one token longer finds them.
+size_t roundUp(size_t bytes) {
+  size_t size = 256;
+  while (size < bytes)
+    size *= 2;
+  const size_t step = std::max<size_t>(256, size / 8);
+  return (bytes + step - 1) / step * step;
+}
+} // namespace
+
+std::shared_ptr<void> Arena::block(size_t size, const std::string &what) {
+  Buffer buffer;
+  auto found = free.lower_bound(size);
+  if (found != free.end() && found->first <= 2 * size) {
+    buffer = std::move(found->second);
+    free.erase(found);
+  } else {
+    try {
+      buffer = Buffer(device, size, what);
+    } catch (const Error &) {
+      if (device.lost() || free.empty())
+        throw;
+      releaseFree();
+      buffer = Buffer(device, size, what);
+    }
+    held += size;
+  }
+  auto *kept = new Buffer(std::move(buffer));
+  return {reinterpret_cast<void *>(kept->pointer()), [this, kept](void *) {
+            free.emplace(kept->bytes(), std::move(*kept));
+            delete kept;
+          }};
+}
+
+Tensor Arena::allocate(DType type, const Shape &shape, const std::string &what) {
+  const Tensor meta(type, shape, nullptr, nullptr); // checks type and shape
+  std::shared_ptr<void> owner = block(roundUp(meta.bytes()), what);
+  return Tensor(type, shape, owner.get(), owner);
+}
+
+Tensor Arena::keep(DType type, const Shape &shape, const std::string &what) {
+  const Tensor meta(type, shape, nullptr, nullptr);
+  std::shared_ptr<void> owner = block((std::max<size_t>(1, meta.bytes()) + 255) / 256 * 256, what);
+  return Tensor(type, shape, owner.get(), owner);
+}
+
+void Arena::releaseFree() {
+  for (const auto &entry : free)
+    held -= entry.first;
+  free.clear();
+}
+
+} // namespace uoe::rt::cuda

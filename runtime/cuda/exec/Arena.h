@@ -1,0 +1,40 @@
+// Device memory for activations: freed blocks are used again, in this run and the next ones.
+#pragma once
+#include "runtime/core/Tensor.h"
+#include "runtime/cuda/Device.h"
+#include <map>
+
+namespace uoe::rt::cuda {
+
+/// Blocks of a device. All work is on one stream, so that a block may be handed on as soon as the
+/// host is done with it: what reads it comes before what writes it next. Lives longer than its
+/// tensors.
+class Arena {
+public:
+  explicit Arena(Device &device) : device(device) {}
+  Arena(const Arena &) = delete;
+  Arena &operator=(const Arena &) = delete;
+
+  /// A tensor whose storage is the device's: its address means nothing to the host. Without memory
+  /// the blocks that are free are given back first; raises Error if that is not enough.
+  Tensor allocate(DType type, const Shape &shape, const std::string &what);
+  /// The same for a tensor that stays, say a weight: no larger than it must be.
+  Tensor keep(DType type, const Shape &shape, const std::string &what);
+
+  size_t bytes() const { return held; } // of all blocks, in use and free
+  void releaseFree();
+
+private:
+  std::shared_ptr<void> block(size_t size, const std::string &what);
+
+  Device &device;
+  std::multimap<size_t, Buffer> free;
+  size_t held = 0;
+};
+
+/// The device's address of a tensor that lies there.
+inline Pointer addressOf(const Tensor &tensor) {
+  return reinterpret_cast<Pointer>(tensor.raw());
+}
+
+} // namespace uoe::rt::cuda

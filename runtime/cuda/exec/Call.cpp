@@ -1,0 +1,44 @@
+#include "Call.h"
+
+namespace uoe::rt::cuda {
+
+Launcher::Launcher(Device &device, const KernelImages &images) : device(device) {
+  check(images.model, "this build has no CUDA kernels: nvcc was not found when it was configured; "
+                      "use --device cpu");
+  module = device.load(images.model, "the kernels of models");
+}
+
+void Launcher::launch(const char *name, Grid grid, unsigned threads, unsigned sharedBytes,
+                      void *argument) {
+  Entry &entry = kernels[name];
+  const std::string full = std::string("uoe_") + name;
+  if (!entry.function)
+    entry.function = device.function(module, full);
+  if (sharedBytes > entry.granted) {
+    device.allowShared(entry.function, sharedBytes, full);
+    entry.granted = sharedBytes;
+  }
+  void *arguments[] = {argument};
+  device.launch(entry.function, grid, {threads}, sharedBytes, arguments, full);
+  ++launches;
+}
+
+Tensor Call::upload(const Tensor &tensor) {
+  Tensor copy = arena.keep(tensor.dtype(), tensor.shape(), "a weight of " + node.op);
+  device.require(device.driver().call.cuMemcpyHtoDAsync_v2(addressOf(copy), tensor.raw(),
+                                                           tensor.bytes(), device.stream()),
+                 "copying a weight of " + node.op + " to the device");
+  return copy;
+}
+
+DeviceKernel findDeviceKernel(const std::string &domain, const std::string &op) {
+  static const DeviceKernels table = [] {
+    DeviceKernels kernels;
+    addPointwise(kernels);
+    return kernels;
+  }();
+  auto found = table.find({domain == "ai.onnx" ? "" : domain, op});
+  return found == table.end() ? nullptr : found->second;
+}
+
+} // namespace uoe::rt::cuda

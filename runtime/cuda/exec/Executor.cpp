@@ -1,0 +1,347 @@
+#include "Executor.h"
+#include "Placement.h"
+#include "runtime/core/Frame.h"
+#include <chrono>
+
+namespace uoe::rt::cuda {
+
+std::string describe(const DeviceReport &report) {
+  const int64_t runs = std::max<int64_t>(1, report.runs);
+  std::string text = "of one run: " + std::to_string(report.launches / runs) + " launches, " +
+                     std::to_string(report.waits / runs) +
+                     (report.waits / runs == 1 ? " wait" : " waits") + "; on the CPU: ";
+  if (report.fallbacks.empty())
+    return text + "nothing";
+  bool first = true;
+  for (const auto &[kind, steps] : report.fallbacks) {
+    text += (first ? "" : ", ") + kind + " (" + std::to_string(steps / runs) + ")";
+    first = false;
+  }
+  return text;
+}
+
+KernelTable tableForDevice(const KernelTable &cpu) {
+  KernelTable table;
+  for (const auto &[domain, op] : cpu.list())
+    table.add(domain.c_str(), op.c_str(), cpu.find(domain, op),
+              findDeviceKernel(domain, op) ? nullptr : cpu.findPrepare(domain, op));
+  return table;
+}
+
+namespace {
+
+std::string kindOf(const Node &node) {
+  return node.domain.empty() ? node.op : node.domain + "." + node.op;
+}
+
+} // namespace
+
+/// The frame holds what lies on the host, `there` what lies on the device; a value may lie on both.
+struct ModelExecutor::Impl {
+  Impl(ModelExecutor &owner, const Program &program, const KernelTable &cpu,
+       const KernelImages &images)
+      : owner(owner), device(owner.device), arena(owner.arena), counted(owner.counted),
+        launcher(owner.device, images), cpu(cpu), program(program), frame(program),
+        flag(owner.device, sizeof(int32_t), "a flag"), there(size_t(program.slots)),
+        constant(size_t(program.slots)), steps(program.steps.size()) {
+    frame.observe = &owner.observe;
+    for (const auto &entry : program.constants)
+      constant[size_t(entry.first)] = true;
+    std::vector<int> last(size_t(program.slots), -1);
+    for (size_t i = 0; i < steps.size(); ++i) {
+      const Program::Step &step = program.steps[i];
+      steps[i].kernel = findDeviceKernel(step.node.domain, step.node.op);
+      for (int slot : slotsRead(step))
+        last[size_t(slot)] = static_cast<int>(i);
+      for (int slot : step.outputs)
+        if (slot >= 0)
+          last[size_t(slot)] = static_cast<int>(i);
+    }
+    for (int slot : program.outputSlots)
+      if (slot >= 0)
+        last[size_t(slot)] = -1;
+    for (size_t slot = 0; slot < last.size(); ++slot)
+      if (last[slot] >= 0 && !constant[slot])
+        steps[size_t(last[slot])].freed.push_back(static_cast<int>(slot));
+  }
+
+  /// The slots that a step reads, those of its subprograms included.
+  static std::vector<int> slotsRead(const Program::Step &step) {
+    std::vector<int> slots;
+    for (int slot : step.inputs)
+      if (slot >= 0)
+        slots.push_back(slot);
+    for (const Program *inner : subprogramsOf(step.node))
+      for (const auto &capture : inner->captures)
+        if (capture.second >= 0)
+          slots.push_back(capture.second);
+    return slots;
+  }
+
+  bool onHost(int slot) const { return static_cast<bool>(frame.slots[size_t(slot)]); }
+  bool onDevice(int slot) const { return there[size_t(slot)].dtype() != DType::None; }
+  /// Type and shape are the same wherever it lies.
+  const Tensor &meta(int slot) const {
+    return onDevice(slot) ? there[size_t(slot)] : frame.slots[size_t(slot)].tensor;
+  }
+
+  const Tensor &toDevice(int slot) {
+    Tensor &tensor = there[size_t(slot)];
+    if (onDevice(slot))
+      return tensor;
+    const Tensor &from = frame.slots[size_t(slot)].tensor;
+    Tensor copy = constant[size_t(slot)]
+                      ? arena.keep(from.dtype(), from.shape(), "a weight")
+                      : arena.allocate(from.dtype(), from.shape(), "a value of the host");
+    if (from.bytes() > 0)
+      device.require(device.driver().call.cuMemcpyHtoDAsync_v2(addressOf(copy), from.raw(),
+                                                               from.bytes(), device.stream()),
+                     "copying a value to the device");
+    if (!constant[size_t(slot)])
+      counted.uploaded += from.bytes();
+    tensor = std::move(copy);
+    return tensor;
+  }
+
+  const Tensor &toHost(int slot, bool wait = true) {
+    Value &value = frame.slots[size_t(slot)];
+    if (value)
+      return value.tensor;
+    const Tensor &from = there[size_t(slot)];
+    Tensor copy(from.dtype(), from.shape());
+    if (from.bytes() > 0)
+      device.require(device.driver().call.cuMemcpyDtoHAsync_v2(copy.raw(), addressOf(from),
+                                                               from.bytes(), device.stream()),
+                     "copying a value from the device");
+    if (wait) {
+      device.synchronize("copying a value from the device");
+      ++counted.waits;
+    }
+    counted.downloaded += from.bytes();
+    value = Value(std::move(copy));
+    return value.tensor;
+  }
+
+  /// A step that looks at shapes, or gives its input another: the CPU's kernel touches no element,
+  /// so that it runs on a tensor of the device. False where it cannot.
+  bool runOnMeta(size_t index) {
+    const Program::Step &step = program.steps[index];
+    const int input = step.inputs.empty() ? -1 : step.inputs[0];
+    if (input < 0 || !onDevice(input) || onHost(input) || step.outputs.size() != 1)
+      return false;
+    for (size_t k = 1; k < step.inputs.size(); ++k)
+      if (step.inputs[k] >= 0)
+        toHost(step.inputs[k]);
+    frame.slots[size_t(input)] = Value(there[size_t(input)]);
+    struct Restore {
+      Value &slot;
+      ~Restore() { slot = Value(); }
+    } restore{frame.slots[size_t(input)]};
+    frame.runStep(index);
+    if (const int output = step.outputs[0]; output >= 0 && isView(step.node)) {
+      Value &value = frame.slots[size_t(output)];
+      there[size_t(output)] = std::move(value.tensor);
+      value = Value();
+    }
+    return true;
+  }
+
+  bool runOnDevice(size_t index) {
+    const Program::Step &step = program.steps[index];
+    if (!steps[index].kernel)
+      return false;
+    for (int slot : step.inputs)
+      if (slot >= 0 && onHost(slot) && frame.slots[size_t(slot)].kind != Value::Kind::Tensor)
+        return false;
+    Call call{step.node,
+              device,
+              arena,
+              launcher,
+              steps[index].state,
+              reinterpret_cast<int32_t *>(flag.pointer()),
+              static_cast<int32_t>(index) + 1,
+              {},
+              {},
+              {},
+              {},
+              {}};
+    static const Shape none;
+    for (int slot : step.inputs) {
+      const bool present = slot >= 0 && (onHost(slot) || onDevice(slot));
+      call.types.push_back(present ? meta(slot).dtype() : DType::None);
+      call.shapes.push_back(present ? &meta(slot).shape() : &none);
+    }
+    call.outputs.resize(step.outputs.size());
+    call.fetchDevice = [&](size_t i) { return toDevice(step.inputs[i]); };
+    call.fetchHost = [&](size_t i) { return toHost(step.inputs[i]); };
+    if (!steps[index].kernel(call))
+      return false;
+    for (size_t k = 0; k < step.outputs.size(); ++k)
+      if (step.outputs[k] >= 0)
+        there[size_t(step.outputs[k])] = std::move(call.outputs[k]);
+    return true;
+  }
+
+  /// Weights that the device was to have, and now the CPU needs.
+  std::vector<bool> prepareLate(size_t index) {
+    const Program::Step &step = program.steps[index];
+    StepState &own = steps[index];
+    if (!own.prepared) {
+      own.prepared = true;
+      Prepare prepare = own.kernel ? cpu.findPrepare(step.node.domain, step.node.op) : nullptr;
+      own.consumed.assign(step.inputs.size(), false);
+      if (prepare)
+        frame.state(index) = prepare(step.node, own.consumed);
+    }
+    return own.consumed;
+  }
+
+  void runOnCpu(size_t index) {
+    const Program::Step &step = program.steps[index];
+    for (int slot : slotsRead(step))
+      if (onDevice(slot))
+        toHost(slot);
+    // What preparation has taken over is absent from the call.
+    const std::vector<bool> consumed = prepareLate(index);
+    std::vector<std::pair<int, Value>> aside;
+    for (size_t k = 0; k < consumed.size(); ++k)
+      if (consumed[k] && step.inputs[k] >= 0) {
+        aside.emplace_back(step.inputs[k], Value());
+        std::swap(aside.back().second, frame.slots[size_t(step.inputs[k])]);
+      }
+    auto restore = [&] {
+      for (auto it = aside.rbegin(); it != aside.rend(); ++it)
+        if (it->second)
+          frame.slots[size_t(it->first)] = std::move(it->second);
+    };
+    try {
+      frame.runStep(index);
+    } catch (...) {
+      restore();
+      throw;
+    }
+    restore();
+  }
+
+  bool isHostStep(const Program::Step &step) const {
+    std::vector<HostOperand> operands;
+    for (int slot : step.inputs) {
+      if (slot < 0 || (!onHost(slot) && !onDevice(slot)))
+        continue;
+      const Value &value = frame.slots[size_t(slot)];
+      if (value.kind != Value::Kind::Tensor)
+        return false;
+      operands.push_back({value.tensor.dtype(), value.tensor.shape()});
+    }
+    return subprogramsOf(step.node).empty() && isShapeArithmetic(step.node, operands);
+  }
+
+  void runStep(size_t index) {
+    const Program::Step &step = program.steps[index];
+    const bool meta = readsShapesOnly(step.node) || isView(step.node);
+    if (!(meta && runOnMeta(index))) {
+      if (meta || isHostStep(step)) {
+        runOnCpu(index);
+      } else {
+        bool done = false;
+        try {
+          done = runOnDevice(index);
+        } catch (const std::exception &error) {
+          std::string text = "node '" + step.node.name + "' (" + kindOf(step.node) +
+                             ") on the device: " + error.what() + " [inputs: ";
+          for (size_t k = 0; k < step.inputs.size(); ++k)
+            text += (k ? ", " : "") + (step.inputs[k] < 0 ? std::string("absent")
+                                                          : describe(this->meta(step.inputs[k])));
+          throw Error(text + "]");
+        }
+        if (!done) {
+          ++counted.fallbacks[kindOf(step.node)];
+          runOnCpu(index);
+        }
+      }
+    }
+    for (int slot : steps[index].freed) {
+      there[size_t(slot)] = Tensor();
+      frame.slots[size_t(slot)] = Value();
+    }
+  }
+
+  void clear() {
+    frame.clear();
+    for (size_t slot = 0; slot < there.size(); ++slot)
+      if (!constant[slot])
+        there[slot] = Tensor();
+  }
+
+  std::vector<Value> run(const std::vector<Value> &inputs) {
+    check(inputs.size() == program.inputSlots.size(), "expected ", program.inputSlots.size(),
+          " inputs, found ", inputs.size());
+    const int64_t before = launcher.launches;
+    std::vector<Value> results;
+    try {
+      device.clear(flag);
+      for (size_t i = 0; i < inputs.size(); ++i)
+        if (program.inputSlots[i] >= 0)
+          frame.slots[size_t(program.inputSlots[i])] = inputs[i];
+      for (size_t i = 0; i < steps.size(); ++i) {
+        if (!owner.profile) {
+          runStep(i);
+          continue;
+        }
+        auto start = std::chrono::steady_clock::now();
+        runStep(i);
+        device.synchronize("running the model");
+        auto time = std::chrono::steady_clock::now() - start;
+        owner.profile(i, std::chrono::duration_cast<std::chrono::nanoseconds>(time).count());
+      }
+      for (int slot : program.outputSlots)
+        if (slot >= 0 && onDevice(slot))
+          toHost(slot, /*wait=*/false);
+      int32_t mark = 0;
+      device.download(&mark, flag, sizeof mark, "the results");
+      if (mark > 0 && size_t(mark) <= steps.size()) {
+        const Node &node = program.steps[size_t(mark) - 1].node;
+        fail("node '", node.name, "' (", kindOf(node), ") on the device: an index is out of range");
+      }
+      for (int slot : program.outputSlots)
+        results.push_back(slot < 0 ? Value() : frame.slots[size_t(slot)]);
+    } catch (...) {
+      clear();
+      throw;
+    }
+    clear();
+    ++counted.runs;
+    counted.launches += launcher.launches - before;
+    return results;
+  }
+
+  struct StepState {
+    DeviceKernel kernel = nullptr;
+    std::any state;
+    bool prepared = false;
+    std::vector<bool> consumed;
+    std::vector<int> freed; // slots whose last use this step is
+  };
+  ModelExecutor &owner;
+  Device &device;
+  Arena &arena;
+  DeviceReport &counted;
+  Launcher launcher;
+  const KernelTable &cpu;
+  const Program &program;
+  Frame frame;
+  Buffer flag; // the step that met a bad index, plus 1
+  std::vector<Tensor> there;
+  std::vector<bool> constant;
+  std::vector<StepState> steps;
+};
+
+ModelExecutor::ModelExecutor(Device &device, const Program &program, const KernelTable &cpu,
+                             const KernelImages &images)
+    : device(device), arena(device), impl(new Impl(*this, program, cpu, images)) {}
+ModelExecutor::~ModelExecutor() = default;
+std::vector<Value> ModelExecutor::run(const std::vector<Value> &inputs) {
+  return impl->run(inputs);
+}
+
+} // namespace uoe::rt::cuda

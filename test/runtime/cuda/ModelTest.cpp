@@ -1,0 +1,305 @@
+// The executor of whole models: every device kernel gives what the CPU's entry of the same operator
+// gives, on random inputs. It runs on the tests' driver, which executes the kernels' own source on
+// simulated threads, and on a CUDA device where there is one.
+#include "runtime/cuda/exec/Executor.h"
+#include <cmath>
+#include <cstdlib>
+#include <dlfcn.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <random>
+
+using namespace uoe::rt;
+using namespace uoe::rt::cuda;
+using testing::HasSubstr;
+
+namespace {
+
+enum class Backend { Simulated, Cuda };
+
+class ModelTest : public testing::TestWithParam<Backend> {
+protected:
+  void SetUp() override {
+    unsetenv("UOE_FAKE_CUDA");
+    if (GetParam() == Backend::Simulated) {
+      static void *library = dlopen(UOE_FAKE_DRIVER, RTLD_NOW | RTLD_LOCAL);
+      ASSERT_TRUE(library);
+      reinterpret_cast<void (*)()>(dlsym(library, "fakeCudaReset"))();
+      device = std::make_unique<Device>(Driver::load(UOE_FAKE_DRIVER));
+      images.model = images.experts = images.dispatch = "simulated";
+      return;
+    }
+    try {
+      device = std::make_unique<Device>(Driver::load());
+      images = compiledKernels();
+      if (!images.model)
+        GTEST_SKIP() << "not run: built without nvcc";
+    } catch (const Error &error) {
+      GTEST_SKIP() << "not run: " << error.what();
+    }
+  }
+  void TearDown() override { unsetenv("UOE_FAKE_CUDA"); }
+
+  Tensor random(DType type, Shape shape, double low = -1, double high = 1) {
+    Tensor tensor(type, std::move(shape));
+    std::uniform_real_distribution<double> real(low, high);
+    for (int64_t i = 0; i < tensor.size(); ++i) {
+      const double x = real(generator);
+      if (type == DType::F32)
+        tensor.data<float>()[i] = float(x);
+      else if (type == DType::F16)
+        tensor.data<Half>()[i] = float(x);
+      else if (type == DType::BF16)
+        tensor.data<BFloat16>()[i] = float(x);
+      else if (type == DType::I64)
+        tensor.data<int64_t>()[i] = int64_t(std::floor(x));
+      else if (type == DType::I32)
+        tensor.data<int32_t>()[i] = int32_t(std::floor(x));
+      else
+        tensor.data<uint8_t>()[i] = x > 0;
+    }
+    return tensor;
+  }
+
+  struct Case {
+    std::string domain, op;
+    std::map<std::string, Attribute> attributes = {};
+    std::vector<Tensor> inputs = {}; // None where absent
+    std::vector<int> constant = {};  // which of them are weights
+    int outputs = 1, version = 23;
+    double tolerance = 2e-5;
+    bool onDevice = true; // else it is expected to fall back
+  };
+
+  static Program programOf(const Case &c) {
+    Program program;
+    Program::Step step;
+    step.node.name = "n";
+    step.node.domain = c.domain;
+    step.node.op = c.op;
+    step.node.version = c.version;
+    step.node.outputs = c.outputs;
+    step.node.attributes = c.attributes;
+    for (size_t i = 0; i < c.inputs.size(); ++i) {
+      if (c.inputs[i].dtype() == DType::None) {
+        step.inputs.push_back(-1);
+        continue;
+      }
+      const int slot = program.slots++;
+      step.inputs.push_back(slot);
+      if (std::count(c.constant.begin(), c.constant.end(), int(i))) {
+        program.constants.emplace_back(slot, c.inputs[i]);
+      } else {
+        program.inputSlots.push_back(slot);
+        program.inputNames.push_back("x" + std::to_string(i));
+      }
+    }
+    for (int k = 0; k < c.outputs; ++k) {
+      step.outputs.push_back(program.slots++);
+      program.outputSlots.push_back(step.outputs.back());
+      program.outputNames.push_back("y" + std::to_string(k));
+    }
+    program.steps.push_back(std::move(step));
+    return program;
+  }
+
+  void expectClose(const Tensor &found, const Tensor &expected, double tolerance) {
+    ASSERT_EQ(describe(found), describe(expected));
+    double largest = 1;
+    auto at = [](const Tensor &t, int64_t i) -> double {
+      switch (t.dtype()) {
+      case DType::F32:
+        return t.data<float>()[i];
+      case DType::F16:
+        return t.data<Half>()[i];
+      case DType::BF16:
+        return t.data<BFloat16>()[i];
+      case DType::I64:
+        return double(t.data<int64_t>()[i]);
+      case DType::I32:
+        return t.data<int32_t>()[i];
+      default:
+        return t.data<uint8_t>()[i];
+      }
+    };
+    for (int64_t i = 0; i < expected.size(); ++i)
+      if (std::isfinite(at(expected, i)))
+        largest = std::max(largest, std::fabs(at(expected, i)));
+    if (found.dtype() == DType::F16)
+      tolerance = std::max(tolerance, 2e-3);
+    if (found.dtype() == DType::BF16)
+      tolerance = std::max(tolerance, 1e-2);
+    for (int64_t i = 0; i < expected.size(); ++i) {
+      const double a = at(found, i), b = at(expected, i);
+      if (std::isnan(b) || std::isinf(b)) {
+        ASSERT_TRUE(std::isnan(b) ? std::isnan(a) : a == b) << "element " << i << ": " << a;
+        continue;
+      }
+      ASSERT_LE(std::fabs(a - b), tolerance * largest)
+          << "element " << i << " of " << describe(expected) << ": " << a << ", expected " << b;
+    }
+  }
+
+  /// Twice, so that what is kept from run to run is used as well.
+  void check(const Case &c) {
+    SCOPED_TRACE(c.op + (c.inputs.empty() ? "" : " of " + describe(c.inputs[0])));
+    std::vector<Value> inputs;
+    for (size_t i = 0; i < c.inputs.size(); ++i)
+      if (c.inputs[i].dtype() != DType::None &&
+          !std::count(c.constant.begin(), c.constant.end(), int(i)))
+        inputs.push_back(Value(c.inputs[i]));
+    Program reference = programOf(c), program = programOf(c);
+    const KernelTable &cpu = KernelTable::builtin();
+    reference.finish(cpu);
+    program.finish(tableForDevice(cpu));
+    Executor expected(reference);
+    ModelExecutor found(*device, program, cpu, images);
+    for (int turn = 0; turn < 2; ++turn) {
+      std::vector<Value> want = expected.run(inputs), have = found.run(inputs);
+      ASSERT_EQ(have.size(), want.size());
+      for (size_t k = 0; k < want.size(); ++k)
+        expectClose(have[k].tensor, want[k].tensor, c.tolerance);
+    }
+    EXPECT_EQ(found.report().fallbacks.empty(), c.onDevice);
+  }
+
+  std::unique_ptr<Device> device;
+  KernelImages images;
+  std::mt19937 generator{7};
+};
+
+const Tensor absent;
+
+TEST_P(ModelTest, PointwiseOfOne) {
+  for (DType type : {DType::F32, DType::F16, DType::BF16})
+    for (const char *op : {"Abs", "Neg", "Relu", "Sigmoid", "Tanh", "Erf", "Exp", "Sqrt",
+                           "Reciprocal", "Sin", "Cos", "Floor", "Ceil", "Log"})
+      check({"", op, {}, {random(type, {3, 71}, 0.1, 3)}});
+  for (Shape shape : {Shape{1, 1}, Shape{0, 5}, Shape{7, 1, 300}}) {
+    check({"", "Tanh", {}, {random(DType::F32, shape, -3, 3)}});
+    check({"", "Neg", {}, {random(DType::I64, shape, -9, 9)}});
+    check({"", "Not", {}, {random(DType::Bool, shape)}});
+    check({"", "IsNaN", {}, {random(DType::F32, shape)}});
+    check({"", "Swish", {{"alpha", 1.5f}}, {random(DType::F32, shape, -3, 3)}, {}, 1, 24});
+    check({"", "Gelu", {}, {random(DType::F32, shape, -3, 3)}});
+    check({"", "Gelu", {{"approximate", std::string("tanh")}}, {random(DType::F32, shape, -3, 3)}});
+  }
+}
+
+TEST_P(ModelTest, PointwiseOfTwoBroadcasts) {
+  const std::vector<std::pair<Shape, Shape>> shapes = {{{3, 5}, {3, 5}},       {{2, 3, 5}, {5}},
+                                                       {{4, 1, 6}, {1, 7, 1}}, {{2, 0}, {1}},
+                                                       {{1, 1}, {2, 3, 4}},    {{5, 3}, {}}};
+  for (const auto &[a, b] : shapes) {
+    for (const char *op : {"Add", "Sub", "Mul", "Min", "Max"})
+      for (DType type : {DType::F32, DType::F16, DType::BF16, DType::I64, DType::I32})
+        check({"", op, {}, {random(type, a, -9, 9), random(type, b, -9, 9)}});
+    check({"", "Div", {}, {random(DType::F32, a), random(DType::F32, b, 1, 2)}});
+    check({"", "Pow", {}, {random(DType::F32, a, 0.5, 2), random(DType::F32, b, -2, 3)}});
+    for (const char *op : {"Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual"})
+      for (DType type : {DType::F32, DType::I64})
+        check({"", op, {}, {random(type, a, -2, 2), random(type, b, -2, 2)}});
+    for (const char *op : {"And", "Or", "Xor"})
+      check({"", op, {}, {random(DType::Bool, a), random(DType::Bool, b)}});
+    for (DType type : {DType::F32, DType::I64, DType::BF16})
+      check({"", "Where", {}, {random(DType::Bool, a), random(type, b), random(type, {1, 1})}});
+  }
+}
+
+TEST_P(ModelTest, Cast) {
+  for (DType from : {DType::F32, DType::F16, DType::BF16, DType::I64, DType::I32, DType::Bool})
+    for (DType to : {DType::F32, DType::F16, DType::BF16, DType::I64, DType::I32, DType::Bool})
+      check({"", "Cast", {{"to", int64_t(to)}}, {random(from, {3, 17}, -9, 9)}});
+}
+
+TEST_P(ModelTest, WhatHasNoKernelFallsBack) {
+  Case c{"", "Mod", {}, {random(DType::I64, {3, 4}, 1, 9), random(DType::I64, {3, 4}, 1, 9)}};
+  c.onDevice = false;
+  check(c);
+}
+
+/// x of shape [2, n] through a chain: shape arithmetic on the host, a fallback between kernels.
+Program chain() {
+  Program program;
+  auto step = [&](const char *op, std::vector<int> inputs,
+                  std::map<std::string, Attribute> attributes = {}) {
+    Program::Step step;
+    step.node.name = op;
+    step.node.op = op;
+    step.node.version = 23;
+    step.node.outputs = 1;
+    step.node.attributes = std::move(attributes);
+    step.inputs = std::move(inputs);
+    step.outputs = {program.slots++};
+    program.steps.push_back(std::move(step));
+    return program.steps.back().outputs[0];
+  };
+  const int x = program.slots++;
+  program.inputSlots = {x};
+  program.inputNames = {"x"};
+  const int tanh = step("Tanh", {x}), shape = step("Shape", {tanh});
+  const int size = step("ReduceProd", {shape}, {{"keepdims", int64_t(1)}});
+  const int flat = step("Reshape", {tanh, size});
+  const int sum =
+      step("CumSum", {flat, step("Constant", {}, {{"value", makeInts({0}).reshaped({})}})});
+  program.outputSlots = {step("Neg", {sum}), sum};
+  program.outputNames = {"y", "sum"};
+  return program;
+}
+
+TEST_P(ModelTest, ShapesStayOnTheHostAndFallbacksAreCounted) {
+  const KernelTable &cpu = KernelTable::builtin();
+  Program reference = chain(), program = chain();
+  reference.finish(cpu);
+  program.finish(tableForDevice(cpu));
+  Executor expected(reference);
+  ModelExecutor found(*device, program, cpu, images);
+  size_t memory = 0;
+  for (int64_t n : {5, 6, 7, 5, 7}) {
+    Value x(random(DType::F32, {2, n}));
+    std::vector<Value> want = expected.run({x}), have = found.run({x});
+    expectClose(have[0].tensor, want[0].tensor, 1e-5);
+    expectClose(have[1].tensor, want[1].tensor, 1e-5);
+    EXPECT_TRUE(memory == 0 || memory == found.memory()) << "activations take new memory";
+    memory = found.memory();
+  }
+  EXPECT_EQ(found.report().runs, 5);
+  EXPECT_THAT(found.report().fallbacks, testing::ElementsAre(testing::Pair("CumSum", 5)));
+  EXPECT_EQ(found.report().waits, 5); // for the fallbacks: nothing else asks for values
+  EXPECT_EQ(found.report().launches, 10);
+}
+
+TEST_P(ModelTest, ErrorsNameTheNodeAndTheNextRunIsUnharmed) {
+  if (GetParam() != Backend::Simulated)
+    GTEST_SKIP() << "not run: a device does not fail on request";
+  const KernelTable &cpu = KernelTable::builtin();
+  Program program = chain();
+  program.finish(tableForDevice(cpu));
+  ModelExecutor found(*device, program, cpu, images);
+  Value small(random(DType::F32, {2, 3})), large(random(DType::F32, {2, 100000}));
+  auto message = [&](const Value &x) -> std::string {
+    try {
+      found.run({x});
+      return "";
+    } catch (const Error &error) {
+      return error.what();
+    }
+  };
+  EXPECT_EQ(message(small), "");
+  setenv("UOE_FAKE_CUDA", "memory=65536", 1);
+  EXPECT_THAT(message(large),
+              testing::AllOf(HasSubstr("node 'Tanh' (Tanh)"), HasSubstr("out of memory")));
+  unsetenv("UOE_FAKE_CUDA");
+  EXPECT_EQ(message(small), "");
+  setenv("UOE_FAKE_CUDA", "cuLaunchKernel=700", 1);
+  EXPECT_THAT(message(small), HasSubstr("was lost"));
+  unsetenv("UOE_FAKE_CUDA");
+  EXPECT_THAT(message(small), HasSubstr("was lost"));
+}
+
+INSTANTIATE_TEST_SUITE_P(Backends, ModelTest, testing::Values(Backend::Simulated, Backend::Cuda),
+                         [](const auto &info) {
+                           return info.param == Backend::Simulated ? "Simulated" : "Cuda";
+                         });
+
+} // namespace
