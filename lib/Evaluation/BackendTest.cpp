@@ -1,6 +1,6 @@
 #include "BackendTest.h"
 #include "lib/TensorIO/Proto.h"
-#include "runtime/cuda/exec/Executor.h"
+#include "runtime/cuda/exec/Report.h"
 #include <algorithm>
 #include <chrono>
 #include <filesystem>

@@ -3,7 +3,7 @@
 #include "Commands.h"
 #include "lib/Evaluation/Inputs.h"
 #include "lib/Report/Number.h"
-#include "runtime/cuda/exec/Executor.h"
+#include "runtime/cuda/exec/Report.h"
 #include <CLI/CLI.hpp>
 
 namespace uoe::run {

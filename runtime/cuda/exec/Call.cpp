@@ -34,7 +34,11 @@ Tensor Call::upload(const Tensor &tensor) {
 DeviceKernel findDeviceKernel(const std::string &domain, const std::string &op) {
   static const DeviceKernels table = [] {
     DeviceKernels kernels;
+    addAttention(kernels);
+    addCopies(kernels);
     addPointwise(kernels);
+    addProducts(kernels);
+    addRows(kernels);
     return kernels;
   }();
   auto found = table.find({domain == "ai.onnx" ? "" : domain, op});

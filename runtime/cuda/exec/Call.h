@@ -89,6 +89,10 @@ DeviceKernel findDeviceKernel(const std::string &domain, const std::string &op);
 
 /// One list a family of kernels; each file adds its own.
 using DeviceKernels = std::map<std::pair<std::string, std::string>, DeviceKernel>;
+void addAttention(DeviceKernels &table);
+void addCopies(DeviceKernels &table);
 void addPointwise(DeviceKernels &table);
+void addProducts(DeviceKernels &table);
+void addRows(DeviceKernels &table);
 
 } // namespace uoe::rt::cuda

@@ -1,22 +1,9 @@
 // Runs a whole program on a CUDA device.
 #pragma once
 #include "Call.h"
-#include <set>
+#include "Report.h"
 
 namespace uoe::rt::cuda {
-
-/// What a model's runs took since the counters were reset.
-struct DeviceReport {
-  int64_t runs = 0, launches = 0;
-  int64_t waits = 0;                   // for the device in mid-run, those of fallbacks included
-  size_t uploaded = 0, downloaded = 0; // bytes, of inputs, outputs and fallbacks; not weights
-  /// Operators ("MatMul", "uoe.Route") that ran on the CPU because the device has no kernel for
-  /// them or for their case, and how many steps of them. Shape arithmetic is not counted.
-  std::map<std::string, int64_t> fallbacks;
-};
-
-/// "of one run: 12 launches, 1 wait; on the CPU: Mod (2)".
-std::string describe(const DeviceReport &report);
 
 /// The table with which a program for a device is finished: weights of operators that the device
 /// runs are not packed for the CPU.

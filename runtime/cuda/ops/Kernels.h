@@ -1,10 +1,26 @@
 // The kernels that run whole models, listed for the fat binary (runtime/cuda/kernels/Model.cu) and
 // for the tests' driver.
 #pragma once
+#include "Attention.h"
+#include "Copy.h"
 #include "Pointwise.h"
+#include "Product.h"
+#include "Rows.h"
 #include "runtime/cuda/dispatch/Kernels.h"
 
 /// X(name, function, argument, threads that a block may have).
 #define UOE_MODEL_KERNELS(X)                                                                       \
+  X(attention, attentionKernel, AttentionCall, 128)                                                \
+  X(copy, copyKernel, CopyCall, 256)                                                               \
+  X(few_rows_bf16, fewRowsKernel<BF16>, ProductCall<BF16>, 256)                                    \
+  X(few_rows_f16, fewRowsKernel<F16>, ProductCall<F16>, 256)                                       \
+  X(few_rows_f32, fewRowsKernel<float>, ProductCall<float>, 256)                                   \
+  X(gather, gatherKernel, GatherCall, 256)                                                         \
+  X(integer_rows, integerRowsKernel, RowCall, 256)                                                 \
+  X(pointwise_integer, pointwiseKernel<int64_t>, PointwiseCall, 256)                               \
   X(pointwise_real, pointwiseKernel<float>, PointwiseCall, 256)                                    \
-  X(pointwise_integer, pointwiseKernel<int64_t>, PointwiseCall, 256)
+  X(product_bf16, productKernel<BF16>, ProductCall<BF16>, 256)                                     \
+  X(product_f16, productKernel<F16>, ProductCall<F16>, 256)                                        \
+  X(product_f32, productKernel<float>, ProductCall<float>, 256)                                    \
+  X(rotary, rotaryKernel, RotaryCall, 256)                                                         \
+  X(rows, rowsKernel, RowCall, 256)

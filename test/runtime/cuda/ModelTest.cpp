@@ -212,6 +212,242 @@ TEST_P(ModelTest, Cast) {
       check({"", "Cast", {{"to", int64_t(to)}}, {random(from, {3, 17}, -9, 9)}});
 }
 
+TEST_P(ModelTest, Copies) {
+  using Ints = std::vector<int64_t>;
+  for (DType type : {DType::F32, DType::F16, DType::I64, DType::Bool})
+    for (Shape shape : {Shape{2, 3, 5, 4}, Shape{1, 7, 1, 33}, Shape{2, 0, 3, 1}}) {
+      Tensor x = random(type, shape, -9, 9);
+      check({"", "Transpose", {{"perm", Ints{0, 2, 1, 3}}}, {x}});
+      check({"", "Transpose", {{"perm", Ints{3, 1, 0, 2}}}, {x}});
+      check({"", "Transpose", {}, {x}});
+      check({"",
+             "Concat",
+             {{"axis", int64_t(1)}},
+             {x, x, random(type, {shape[0], 2, shape[2], shape[3]})}});
+      check({"", "Concat", {{"axis", int64_t(-1)}}, {x, x}});
+      check({"", "Split", {{"axis", int64_t(2)}, {"num_outputs", int64_t(2)}}, {x}, {}, 2});
+      check({"", "Slice", {}, {x, makeInts({0, -3}), makeInts({100, -1}), makeInts({2, 3})}});
+      check({"",
+             "Slice",
+             {},
+             {x, makeInts({-1, 1}), makeInts({-100, 9}), makeInts({0, 2}), makeInts({-1, 2})}});
+      check({"", "Slice", {}, {x, makeInts({0}), makeInts({INT64_MAX}), makeInts({1})}});
+    }
+  check({"", "Expand", {}, {random(DType::F32, {3, 1, 5}), makeInts({2, 3, 4, 1})}});
+  check({"", "Expand", {}, {random(DType::I64, {1}), makeInts({0, 3})}});
+  check({"", "Expand", {}, {random(DType::Bool, {}), makeInts({7})}, {1}});
+  check({"", "ConstantOfShape", {}, {makeInts({2, 3})}});
+  check({"", "ConstantOfShape", {{"value", makeInts({7})}}, {makeInts({5})}});
+}
+
+TEST_P(ModelTest, Gathers) {
+  for (DType type : {DType::F32, DType::F16, DType::I64, DType::Bool})
+    for (DType index : {DType::I64, DType::I32}) {
+      Tensor x = random(type, {4, 5, 6}, -9, 9);
+      for (int64_t axis : {0, 1, -1})
+        for (Shape at : {Shape{2, 3}, Shape{1, 1}, Shape{0, 2}})
+          check({"", "Gather", {{"axis", axis}}, {x, random(index, at, -4, 4)}});
+      check({"", "GatherND", {}, {x, random(index, {3, 2}, -4, 4)}});
+      check({"", "GatherND", {}, {x, random(index, {3, 1, 3}, -4, 4)}});
+      check({"", "GatherND", {{"batch_dims", int64_t(1)}}, {x, random(index, {4, 2, 1}, -5, 5)}});
+    }
+}
+
+TEST_P(ModelTest, ABadIndexIsAnError) {
+  Case c{"", "Gather", {}, {random(DType::F32, {4, 5}), makeInts({0, 4}).reshaped({2, 1})}};
+  Program program = programOf(c);
+  program.finish(tableForDevice(KernelTable::builtin()));
+  ModelExecutor found(*device, program, KernelTable::builtin(), images);
+  for (int turn = 0; turn < 2; ++turn)
+    try {
+      found.run({Value(c.inputs[0]), Value(c.inputs[1])});
+      FAIL() << "nothing was raised";
+    } catch (const Error &error) {
+      EXPECT_THAT(error.what(), HasSubstr("node 'n' (Gather) on the device: an index"));
+    }
+  c.inputs[1].data<int64_t>()[1] = -4;
+  EXPECT_NO_THROW(found.run({Value(c.inputs[0]), Value(c.inputs[1])}));
+}
+
+TEST_P(ModelTest, Norms) {
+  for (DType type : {DType::F32, DType::F16, DType::BF16})
+    for (Shape shape : {Shape{2, 7, 65}, Shape{1, 1, 1}, Shape{0, 3, 8}, Shape{3, 1, 384}}) {
+      Tensor x = random(type, shape, -2, 3), gamma = random(type, {shape[2]}),
+             beta = random(type, {shape[2]});
+      check({"", "LayerNormalization", {{"epsilon", 1e-3f}}, {x, gamma, beta}, {1, 2}});
+      check({"", "LayerNormalization", {}, {x, gamma}});
+      check({"", "RMSNormalization", {}, {x, gamma}, {1}});
+      check({"",
+             "LayerNormalization",
+             {{"axis", int64_t(1)}},
+             {x, random(type, {shape[1], shape[2]})}});
+      Case skip{"com.microsoft",
+                "SkipLayerNormalization",
+                {},
+                {x, random(type, shape), gamma, beta, beta},
+                {2, 3, 4},
+                1,
+                1};
+      check(skip);
+      skip = {"com.microsoft",
+              "SkipSimplifiedLayerNormalization",
+              {},
+              {x, random(type, shape), gamma},
+              {2},
+              1,
+              1};
+      check(skip);
+    }
+}
+
+TEST_P(ModelTest, SoftmaxAndReductions) {
+  using Ints = std::vector<int64_t>;
+  for (Shape shape : {Shape{2, 3, 65}, Shape{1, 1, 1}, Shape{7, 2, 5}}) {
+    for (DType type : {DType::F32, DType::F16, DType::BF16})
+      for (int64_t axis : {-1, 1, 0})
+        for (const char *op : {"Softmax", "LogSoftmax"})
+          check({"", op, {{"axis", axis}}, {random(type, shape, -9, 9)}});
+    for (const char *op :
+         {"ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceSumSquare", "ReduceL2"})
+      for (Ints axes : {Ints{-1}, Ints{1}, Ints{0, 1}, Ints{1, 2}, Ints{0, 1, 2}})
+        for (int64_t keep : {0, 1})
+          check({"", op, {{"keepdims", keep}}, {random(DType::F32, shape, -2, 2), makeInts(axes)}});
+    for (const char *op : {"ReduceSum", "ReduceMax", "ReduceMin"})
+      check({"", op, {}, {random(DType::I64, shape, -9, 9), makeInts({1})}});
+  }
+  Tensor hidden = random(DType::F32, {2, 4});
+  std::fill_n(hidden.data<float>(), 4, -INFINITY);
+  check({"", "Softmax", {}, {hidden}});
+}
+
+TEST_P(ModelTest, Products) {
+  for (DType type : {DType::F32, DType::F16, DType::BF16})
+    for (int64_t m : {1, 7, 9, 130})
+      for (int64_t k : {1, 40, 67})
+        for (int64_t n : {1, 5, 64, 131}) {
+          Tensor a = random(type, {m, k}), b = random(type, {k, n});
+          check({"", "MatMul", {}, {a, b}, {1}});
+          check({"", "MatMul", {}, {a, b}});
+        }
+  for (DType type : {DType::F32, DType::BF16}) {
+    check({"", "MatMul", {}, {random(type, {2, 3, 9, 16}), random(type, {2, 3, 16, 11})}});
+    check({"", "MatMul", {}, {random(type, {2, 1, 5, 16}), random(type, {3, 16, 11})}});
+    check({"", "MatMul", {}, {random(type, {16, 4}), random(type, {3, 2, 4, 1})}});
+    check({"", "MatMul", {}, {random(type, {2, 3, 16}), random(type, {16, 4})}});
+    check({"", "MatMul", {}, {random(type, {0, 4}), random(type, {4, 3})}});
+  }
+  Tensor a = random(DType::F32, {5, 12}), c = random(DType::F32, {9});
+  check({"",
+         "Gemm",
+         {{"transB", int64_t(1)}, {"alpha", 0.5f}},
+         {a, random(DType::F32, {9, 12}), c},
+         {1, 2}});
+  check({"", "Gemm", {}, {a, random(DType::F32, {12, 9})}, {1}});
+}
+
+TEST_P(ModelTest, LinearAndFfn) {
+  for (Shape shape : {Shape{1, 1, 24}, Shape{2, 0, 24}, Shape{3, 7, 24}, Shape{1, 140, 24}}) {
+    Tensor x = random(DType::F32, shape), bias = random(DType::F32, {33});
+    for (int64_t transposed : {0, 2}) {
+      Tensor w = random(DType::F32, transposed ? Shape{33, 24} : Shape{24, 33});
+      check({"uoe", "Linear", {{"transposed", transposed}}, {x, w, bias}, {1, 2}});
+      check({"uoe",
+             "Linear",
+             {{"transposed", transposed}},
+             {x, w, absent, random(DType::F32, {shape[0], shape[1], 33})},
+             {1}});
+    }
+    for (int64_t act = 0; act < 9; ++act)
+      for (bool gated : {false, true}) {
+        Tensor up = random(DType::F32, {24, 50}), gate = random(DType::F32, {50, 24}),
+               down = random(DType::F32, {50, 24}), inner = random(DType::F32, {50}),
+               outer = random(DType::F32, {24});
+        std::map<std::string, Attribute> attributes = {{"activation", act},
+                                                       {"transposed", int64_t(4)}};
+        check({"uoe", "Ffn", attributes, {x, up, gated ? gate : absent, down}, {1, 2, 3}});
+        check({"uoe",
+               "Ffn",
+               attributes,
+               {x, up, gated ? gate : absent, down, inner, gated ? inner : absent, outer},
+               {1, 2, 3, 4, 5, 6}});
+      }
+  }
+}
+
+TEST_P(ModelTest, Attention) {
+  for (int64_t queries : {1, 7, 40})
+    for (int64_t keys : {40, 65})
+      for (int64_t size : {8, 33}) {
+        Tensor q = random(DType::F32, {2, 4, queries, size}, -2, 2),
+               k = random(DType::F32, {2, 2, keys, size}, -2, 2),
+               v = random(DType::F32, {2, 2, keys, 12});
+        std::map<std::string, Attribute> plain = {{"scale", 0.5f}}, causal = plain, window = plain;
+        causal["causal"] = int64_t(1);
+        window["causal"] = int64_t(1);
+        window["window"] = int64_t(9);
+        window["softcap"] = 2.0f;
+        for (const auto &attributes : {plain, causal, window}) {
+          check({"uoe", "Attention", attributes, {q, k, v}});
+          check({"uoe",
+                 "Attention",
+                 attributes,
+                 {q, k, v, random(DType::F32, {2, 1, queries, keys})}});
+          check({"uoe", "Attention", attributes, {q, k, v, random(DType::F32, {4, 1, 1})}});
+          check({"uoe",
+                 "Attention",
+                 attributes,
+                 {q, k, v, random(DType::Bool, {1, 1, queries, keys})}});
+        }
+      }
+  Tensor x = random(DType::F32, {2, 5, 3, 8}), hidden(DType::Bool, {1, 5});
+  std::fill_n(hidden.data<uint8_t>(), 5, uint8_t(0));
+  for (int64_t zero : {0, 1})
+    check({"uoe",
+           "Attention",
+           {{"q_bshd", int64_t(1)},
+            {"k_bshd", int64_t(1)},
+            {"v_bshd", int64_t(1)},
+            {"y_bshd", int64_t(1)},
+            {"boolean_zero", zero}},
+           {x, x, x, hidden}});
+  check({"uoe",
+         "Attention",
+         {{"q_bshd", int64_t(1)},
+          {"k_bshd", int64_t(1)},
+          {"v_bshd", int64_t(1)},
+          {"y_bshd", int64_t(1)}},
+         {x, x, x}});
+  Tensor none(DType::F32, {1, 2, 0, 8});
+  check({"uoe",
+         "Attention",
+         {},
+         {none, random(DType::F32, {1, 2, 3, 8}), random(DType::F32, {1, 2, 3, 8})}});
+  check({"uoe", "Attention", {}, {random(DType::F32, {1, 2, 3, 8}), none, none}});
+}
+
+TEST_P(ModelTest, Rotary) {
+  for (DType type : {DType::F32, DType::F16})
+    for (int64_t interleaved : {0, 1}) {
+      std::map<std::string, Attribute> own = {{"interleaved", interleaved}};
+      check({"",
+             "RotaryEmbedding",
+             own,
+             {random(type, {2, 3, 5, 8}), random(type, {2, 5, 4}), random(type, {2, 5, 4})}});
+      check({"",
+             "RotaryEmbedding",
+             own,
+             {random(type, {2, 3, 5, 8}), random(type, {9, 4}), random(type, {9, 4}),
+              random(DType::I64, {2, 5}, 0, 9)}});
+      own["num_heads"] = int64_t(3);
+      own["rotary_embedding_dim"] = int64_t(4);
+      check({"",
+             "RotaryEmbedding",
+             own,
+             {random(type, {2, 5, 24}), random(type, {9, 2}), random(type, {9, 2}),
+              random(DType::I64, {2, 5}, 0, 9)}});
+    }
+}
+
 TEST_P(ModelTest, WhatHasNoKernelFallsBack) {
   Case c{"", "Mod", {}, {random(DType::I64, {3, 4}, 1, 9), random(DType::I64, {3, 4}, 1, 9)}};
   c.onDevice = false;

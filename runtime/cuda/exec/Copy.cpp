@@ -1,0 +1,336 @@
+// Operators that move elements, on a device.
+#include "runtime/cuda/ops/Copy.h"
+#include "Call.h"
+#include "runtime/cpu/ops/Broadcast.h"
+#include <algorithm>
+
+namespace uoe::rt::cuda {
+namespace {
+
+Shape contiguous(const Shape &dims) {
+  Shape strides(dims.size(), 1);
+  for (size_t d = dims.size(); d-- > 1;)
+    strides[d - 1] = strides[d] * dims[d];
+  return strides;
+}
+
+int64_t product(const Shape &dims, size_t begin, size_t end) {
+  int64_t result = 1;
+  for (size_t d = begin; d < end; ++d)
+    result *= dims[d];
+  return result;
+}
+
+/// Elements of 1, 2, 4 or 8 bytes.
+bool movable(DType type) {
+  const int bits = bitsOf(type);
+  return bits == 8 || bits == 16 || bits == 32 || bits == 64;
+}
+
+/// to + toOffset = from + fromOffset over `dims`, in elements; loops that can be one are joined.
+/// False for more loops than a kernel takes.
+bool plan(CopyCall &work, DType type, const Shape &dims, const Shape &from, const Shape &to) {
+  work.bytes = bitsOf(type) / 8;
+  work.loops.count = elementCount(dims);
+  int rank = 0;
+  StridedLoops<2> &loops = work.loops;
+  for (size_t d = 0; d < dims.size(); ++d) {
+    if (dims[d] == 1)
+      continue;
+    if (rank > 0 && loops.strides[0][rank - 1] == from[d] * dims[d] &&
+        loops.strides[1][rank - 1] == to[d] * dims[d]) {
+      loops.dims[rank - 1] *= dims[d];
+      loops.strides[0][rank - 1] = from[d];
+      loops.strides[1][rank - 1] = to[d];
+      continue;
+    }
+    if (rank == kMostDims)
+      return false;
+    loops.dims[rank] = dims[d];
+    loops.strides[0][rank] = from[d];
+    loops.strides[1][rank] = to[d];
+    ++rank;
+  }
+  if (rank == 0)
+    loops.dims[0] = 1;
+  loops.rank = std::max(rank, 1);
+  return true;
+}
+
+const void *offsetBy(const Tensor &tensor, int64_t elements) {
+  return static_cast<const char *>(tensor.raw()) + elements * (bitsOf(tensor.dtype()) / 8);
+}
+
+int64_t axisOf(int64_t axis, size_t rank) {
+  check(axis >= -int64_t(rank) && axis < int64_t(rank), "axis ", axis, " of ", rank, " dimensions");
+  return axis < 0 ? axis + int64_t(rank) : axis;
+}
+
+bool transpose(Call &call) {
+  const Shape x = call.shape(0);
+  Shape order(x.size()), dims, from;
+  for (size_t d = 0; d < x.size(); ++d)
+    order[d] = int64_t(x.size() - 1 - d);
+  order = call.node.integers("perm", order);
+  if (!movable(call.type(0)) || order.size() != x.size())
+    return false;
+  const Shape strides = contiguous(x);
+  for (int64_t axis : order) {
+    axis = axisOf(axis, x.size());
+    dims.push_back(x[size_t(axis)]);
+    from.push_back(strides[size_t(axis)]);
+  }
+  CopyCall work;
+  if (!plan(work, call.type(0), dims, from, contiguous(dims)))
+    return false;
+  const Tensor in = call.in(0);
+  work.from = in.raw();
+  work.to = call.out(0, in.dtype(), dims).raw();
+  call.each("copy", work.loops.count, work);
+  return true;
+}
+
+bool expandTo(Call &call, const Shape &dims) {
+  const Shape x = call.shape(0), own = contiguous(x);
+  Shape from(dims.size(), 0);
+  for (size_t i = 0; i < x.size(); ++i)
+    if (x[x.size() - 1 - i] != 1)
+      from[dims.size() - 1 - i] = own[x.size() - 1 - i];
+  CopyCall work;
+  if (!plan(work, call.type(0), dims, from, contiguous(dims)))
+    return false;
+  const Tensor in = call.in(0);
+  work.from = in.raw();
+  work.to = call.out(0, in.dtype(), dims).raw();
+  call.each("copy", work.loops.count, work);
+  return true;
+}
+
+bool expand(Call &call) {
+  if (!movable(call.type(0)) || !call.has(1))
+    return false;
+  return expandTo(call, broadcastShapes(call.shape(0), toInts(call.host(1), "the new shape")));
+}
+
+bool constantOfShape(Call &call) {
+  const Tensor *value = call.node.tensor("value");
+  const Shape dims = toInts(call.host(0), "the shape");
+  const DType type = value ? value->dtype() : DType::F32;
+  if (!movable(type))
+    return false;
+  if (!call.state.has_value()) {
+    Tensor one = value ? value->reshaped({}) : Tensor(DType::F32, {});
+    if (!value)
+      *one.data<float>() = 0;
+    call.state = call.upload(one);
+  }
+  const Tensor one = std::any_cast<Tensor>(call.state);
+  CopyCall work;
+  if (!plan(work, type, dims, Shape(dims.size(), 0), contiguous(dims)))
+    return false;
+  work.from = one.raw();
+  work.to = call.out(0, type, dims).raw();
+  call.each("copy", work.loops.count, work);
+  return true;
+}
+
+// As ONNX says: from the end where negative, then clamped to where a walk can begin and end.
+bool slice(Call &call) {
+  const Shape x = call.shape(0);
+  if (call.count() < 3 || !movable(call.type(0)))
+    return false;
+  const Shape starts = toInts(call.host(1), "starts"), ends = toInts(call.host(2), "ends");
+  Shape axes, steps(starts.size(), 1);
+  for (size_t i = 0; i < starts.size(); ++i)
+    axes.push_back(int64_t(i));
+  if (call.has(3))
+    axes = toInts(call.host(3), "axes");
+  if (call.has(4))
+    steps = toInts(call.host(4), "steps");
+  if (starts.size() != ends.size() || axes.size() != starts.size() || steps.size() != starts.size())
+    return false;
+  Shape dims = x, from = contiguous(x);
+  int64_t offset = 0;
+  for (size_t i = 0; i < starts.size(); ++i) {
+    const auto axis = static_cast<size_t>(axisOf(axes[i], x.size()));
+    const int64_t dim = x[axis], step = steps[i];
+    if (step == 0 || step > (int64_t(1) << 31) || step < -(int64_t(1) << 31))
+      return false;
+    const int64_t low = step > 0 ? 0 : -1, high = step > 0 ? dim : dim - 1;
+    auto place = [&](int64_t at) { return std::min(std::max(at < 0 ? at + dim : at, low), high); };
+    const int64_t start = place(starts[i]), end = place(ends[i]);
+    const int64_t count =
+        step > 0 ? (end - start + step - 1) / step : (start - end - step - 1) / -step;
+    dims[axis] = std::max<int64_t>(0, count);
+    if (dims[axis] > 0)
+      offset += start * from[axis];
+    from[axis] *= step;
+  }
+  if (dims == x && offset == 0 &&
+      std::all_of(steps.begin(), steps.end(), [](int64_t s) { return s == 1; })) {
+    call.set(0, call.in(0));
+    return true;
+  }
+  CopyCall work;
+  if (!plan(work, call.type(0), dims, from, contiguous(dims)))
+    return false;
+  const Tensor in = call.in(0);
+  work.from = offsetBy(in, offset);
+  work.to = call.out(0, in.dtype(), dims).raw();
+  call.each("copy", work.loops.count, work);
+  return true;
+}
+
+bool concat(Call &call) {
+  if (!movable(call.type(0)) || call.shape(0).empty())
+    return false;
+  Shape dims = call.shape(0);
+  const auto axis = static_cast<size_t>(axisOf(call.node.integer("axis", 0), dims.size()));
+  dims[axis] = 0;
+  for (size_t i = 0; i < call.count(); ++i) {
+    if (!call.has(i) || call.type(i) != call.type(0) || call.shape(i).size() != dims.size())
+      return false;
+    for (size_t d = 0; d < dims.size(); ++d)
+      if (d != axis && call.shape(i)[d] != dims[d])
+        return false; // the CPU says what is wrong
+    dims[axis] += call.shape(i)[axis];
+  }
+  const Shape to = contiguous(dims);
+  const Tensor out = call.out(0, call.type(0), dims);
+  int64_t offset = 0;
+  for (size_t i = 0; i < call.count(); ++i) {
+    const Tensor in = call.in(i);
+    CopyCall work;
+    // Joined loops are at most three: in front of the axis, the axis, behind it.
+    const int64_t outer = product(in.shape(), 0, axis),
+                  inner = product(in.shape(), axis, dims.size());
+    if (!plan(work, in.dtype(), {outer, inner}, {inner, 1}, {product(dims, axis, dims.size()), 1}))
+      return false;
+    work.from = in.raw();
+    work.to = const_cast<void *>(offsetBy(out, offset));
+    call.each("copy", work.loops.count, work);
+    offset += in.shape()[axis] * to[axis];
+  }
+  return true;
+}
+
+bool split(Call &call) {
+  const Shape x = call.shape(0);
+  if (!movable(call.type(0)) || x.empty())
+    return false;
+  const auto axis = static_cast<size_t>(axisOf(call.node.integer("axis", 0), x.size()));
+  const auto parts = static_cast<int64_t>(call.outputs.size());
+  Shape lengths;
+  if (call.has(1))
+    lengths = toInts(call.host(1), "the lengths");
+  else if (call.node.has("split"))
+    lengths = call.node.integers("split");
+  else
+    for (int64_t i = 0, each = (x[axis] + parts - 1) / parts; i < parts; ++i)
+      lengths.push_back(std::max<int64_t>(0, std::min(each, x[axis] - i * each)));
+  if (int64_t(lengths.size()) != parts || call.node.integer("num_outputs", parts) != parts ||
+      (call.node.version < 18 && !call.has(1) && !call.node.has("split") && x[axis] % parts != 0))
+    return false;
+  int64_t sum = 0;
+  for (int64_t length : lengths)
+    sum += length < 0 ? x[axis] + 1 : length;
+  if (sum != x[axis])
+    return false;
+  const Tensor in = call.in(0);
+  int64_t offset = 0;
+  const int64_t step = product(x, axis + 1, x.size());
+  for (size_t i = 0; i < lengths.size(); ++i) {
+    if (call.wants(i)) {
+      Shape dims = x;
+      dims[axis] = lengths[i];
+      CopyCall work;
+      plan(work, in.dtype(), {product(x, 0, axis), lengths[i] * step}, {x[axis] * step, 1},
+           {lengths[i] * step, 1});
+      work.from = offsetBy(in, offset * step);
+      work.to = call.out(i, in.dtype(), dims).raw();
+      call.each("copy", work.loops.count, work);
+    }
+    offset += lengths[i];
+  }
+  return true;
+}
+
+bool isIndex(DType type) {
+  return type == DType::I64 || type == DType::I32;
+}
+
+bool runGather(Call &call, GatherCall &work, const Shape &dims) {
+  const Tensor data = call.in(0), indices = call.in(1);
+  work.from = data.raw();
+  work.indices = indices.raw();
+  work.wide = indices.dtype() == DType::I64;
+  work.bytes = bitsOf(data.dtype()) / 8;
+  work.flag = call.flag;
+  work.mark = call.mark;
+  work.to = call.out(0, data.dtype(), dims).raw();
+  call.each("gather", elementCount(dims), work);
+  return true;
+}
+
+bool gather(Call &call) {
+  if (!movable(call.type(0)) || !isIndex(call.type(1)) || call.shape(0).empty())
+    return false;
+  const Shape x = call.shape(0), at = call.shape(1);
+  const auto axis = static_cast<size_t>(axisOf(call.node.integer("axis", 0), x.size()));
+  GatherCall work;
+  work.outer = product(x, 0, axis);
+  work.inner = product(x, axis + 1, x.size());
+  work.n = elementCount(at);
+  work.stride = product(x, axis, x.size());
+  work.dims[0] = x[axis];
+  work.strides[0] = work.inner;
+  Shape dims(x.begin(), x.begin() + int64_t(axis));
+  dims.insert(dims.end(), at.begin(), at.end());
+  dims.insert(dims.end(), x.begin() + int64_t(axis) + 1, x.end());
+  // Nothing can be read: the CPU says so.
+  return (x[axis] > 0 || elementCount(dims) == 0) && runGather(call, work, dims);
+}
+
+bool gatherND(Call &call) {
+  const Shape x = call.shape(0), at = call.shape(1);
+  if (!movable(call.type(0)) || !isIndex(call.type(1)) || at.empty())
+    return false;
+  const int64_t batch = call.node.integer("batch_dims", 0), depth = at.back();
+  if (depth > kMostDims || batch < 0 || batch >= int64_t(at.size()) ||
+      batch + depth > int64_t(x.size()))
+    return false;
+  for (int64_t d = 0; d < batch; ++d)
+    if (x[size_t(d)] != at[size_t(d)])
+      return false;
+  GatherCall work;
+  work.depth = static_cast<int32_t>(depth);
+  work.outer = product(x, 0, size_t(batch));
+  work.stride = product(x, size_t(batch), x.size());
+  work.n = product(at, size_t(batch), at.size() - 1);
+  work.inner = product(x, size_t(batch + depth), x.size());
+  work.sameIndices = false;
+  const Shape strides = contiguous(x);
+  for (int64_t d = 0; d < depth; ++d) {
+    work.dims[d] = x[size_t(batch + d)];
+    work.strides[d] = strides[size_t(batch + d)];
+  }
+  Shape dims(at.begin(), at.end() - 1);
+  dims.insert(dims.end(), x.begin() + batch + depth, x.end());
+  return (elementCount(x) > 0 || elementCount(dims) == 0) && runGather(call, work, dims);
+}
+
+} // namespace
+
+void addCopies(DeviceKernels &table) {
+  auto add = [&](const char *op, DeviceKernel kernel) { table[{"", op}] = kernel; };
+  add("Transpose", transpose);
+  add("Expand", expand);
+  add("ConstantOfShape", constantOfShape);
+  add("Slice", slice);
+  add("Concat", concat);
+  add("Split", split);
+  add("Gather", gather);
+  add("GatherND", gatherND);
+}
+
+} // namespace uoe::rt::cuda

@@ -1,0 +1,325 @@
+// Matrix products, linear layers and feed-forward blocks on a device.
+#include "runtime/cuda/ops/Product.h"
+#include "Call.h"
+#include "runtime/cpu/ops/Broadcast.h"
+#include "runtime/cuda/ops/Copy.h"
+#include <cstring>
+
+namespace uoe::rt::cuda {
+namespace {
+
+constexpr int64_t kMost = int64_t(1) << 30;
+
+/// One product as the operators need it: x [.., m, k] in rows, w [.., n, k].
+struct Product {
+  Tensor a, b, bias, residual, y;
+  int64_t m = 0, n = 0, k = 0;
+  bool gated = false;
+  Activation act = Activation::Identity;
+  float scale = 1;
+  StridedLoops<2> batches;
+
+  Product() { batches.count = batches.dims[0] = 1; }
+};
+
+template <typename T> void launchAs(Call &call, const Product &product, const char *suffix) {
+  using P = ProductTile<T>;
+  ProductCall<T> work;
+  auto pointer = [](const Tensor &tensor) {
+    return tensor.dtype() == DType::None ? nullptr : static_cast<const T *>(tensor.raw());
+  };
+  work.a = pointer(product.a);
+  work.b = pointer(product.b);
+  work.bias = pointer(product.bias);
+  work.residual = pointer(product.residual);
+  work.y = const_cast<T *>(pointer(product.y));
+  work.m = static_cast<int32_t>(product.m);
+  work.n = static_cast<int32_t>(product.n);
+  work.k = static_cast<int32_t>(product.k);
+  work.gated = product.gated;
+  work.act = product.act;
+  work.scale = product.scale;
+  work.batches = product.batches;
+  // Buffers begin at multiples of 256 bytes, and matrices within one are whole rows apart.
+  work.copies = product.k % P::perCopy == 0;
+  const int64_t batches = product.batches.count;
+  if (batches * product.m * product.n == 0)
+    return;
+  if (product.m <= kFewRows) {
+    const int64_t warps = batches * ((product.n + 1) / 2);
+    call.launch(("few_rows_" + std::string(suffix)).c_str(),
+                {static_cast<unsigned>((warps + 7) / 8)}, 256, work);
+    return;
+  }
+  const int64_t tiles =
+      batches * ceilDiv<int64_t>(product.m, P::height) * ceilDiv<int64_t>(product.n, P::width);
+  call.launch(("product_" + std::string(suffix)).c_str(), {static_cast<unsigned>(tiles)},
+              P::threads, work, sizeof(typename P::Shared));
+}
+
+void launch(Call &call, const Product &product) {
+  switch (product.a.dtype()) {
+  case DType::F32:
+    return launchAs<float>(call, product, "f32");
+  case DType::F16:
+    return launchAs<F16>(call, product, "f16");
+  default:
+    return launchAs<BF16>(call, product, "bf16");
+  }
+}
+
+/// A constant matrix [k, n], or [n, k] where it is `transposed`, as rows [n, k] on the host. Row j
+/// of the result is row first + j * step of `to`, so that two matrices can be interleaved.
+void placeRows(const Tensor &matrix, bool transposed, Tensor &to, int64_t first, int64_t step) {
+  const auto width = static_cast<size_t>(bitsOf(matrix.dtype()) / 8);
+  const int64_t k = matrix.dim(transposed ? 1 : 0), n = matrix.dim(transposed ? 0 : 1);
+  const char *from = matrix.data<char>();
+  char *out = to.data<char>();
+  for (int64_t j = 0; j < n; ++j) {
+    char *row = out + static_cast<size_t>((first + j * step) * k) * width;
+    if (transposed)
+      std::memcpy(row, from + static_cast<size_t>(j * k) * width, static_cast<size_t>(k) * width);
+    else
+      for (int64_t i = 0; i < k; ++i)
+        std::memcpy(row + static_cast<size_t>(i) * width,
+                    from + static_cast<size_t>(i * n + j) * width, width);
+  }
+}
+
+/// A weight as a kernel takes it, uploaded once.
+Tensor weightRows(Call &call, size_t i, bool transposed) {
+  if (!call.state.has_value()) {
+    const Tensor &matrix = *call.constant(i);
+    Tensor rows(matrix.dtype(), {matrix.dim(transposed ? 0 : 1), matrix.dim(transposed ? 1 : 0)});
+    placeRows(matrix, transposed, rows, 0, 1);
+    call.state = call.upload(rows);
+  }
+  return std::any_cast<Tensor>(call.state);
+}
+
+bool matMul(Call &call) {
+  const Shape a = call.shape(0), b = call.shape(1);
+  if (!isDeviceFloat(call.type(0)) || call.type(1) != call.type(0) || a.size() < 2 || b.size() < 2)
+    return false;
+  Product product;
+  product.m = a[a.size() - 2];
+  product.k = a.back();
+  product.n = b.back();
+  if (b[b.size() - 2] != product.k || product.k > kMost || product.n > kMost)
+    return false;
+  const Shape outerA(a.begin(), a.end() - 2), outerB(b.begin(), b.end() - 2);
+  Shape dims = broadcastShapes(outerA, outerB);
+  const BroadcastPlan<2> plan = planBroadcast<2>(dims, {&outerA, &outerB});
+  if (plan.rank > kMostDims)
+    return false;
+  const bool oneMatrix = b.size() == 2;
+  if (oneMatrix) // all rows of a in one product
+    product.m *= elementCount(outerA);
+  if (product.m > kMost)
+    return false;
+  if (!oneMatrix) {
+    product.batches.count = plan.size;
+    product.batches.rank = plan.rank;
+    for (int d = 0; d < plan.rank; ++d) {
+      product.batches.dims[d] = plan.dims[size_t(d)];
+      product.batches.strides[0][d] = plan.strides[0][size_t(d)] * product.m * product.k;
+      product.batches.strides[1][d] = plan.strides[1][size_t(d)] * product.n * product.k;
+    }
+  }
+  product.a = call.in(0);
+  if (oneMatrix && call.constant(1)) {
+    product.b = weightRows(call, 1, false);
+  } else {
+    // [.., k, n] to [.., n, k].
+    const Tensor in = call.in(1);
+    Shape turned = outerB;
+    turned.insert(turned.end(), {product.n, product.k});
+    product.b = call.arena.allocate(in.dtype(), turned, "a transposed operand");
+    CopyCall copy;
+    copy.from = in.raw();
+    copy.to = product.b.raw();
+    copy.bytes = bitsOf(in.dtype()) / 8;
+    copy.loops.count = in.size();
+    copy.loops.rank = 3;
+    const int64_t matrices = elementCount(outerB), size = product.n * product.k;
+    const int64_t loops[3][3] = {
+        {matrices, size, size}, {product.n, 1, product.k}, {product.k, product.n, 1}};
+    for (int d = 0; d < 3; ++d) {
+      copy.loops.dims[d] = loops[d][0];
+      copy.loops.strides[0][d] = loops[d][1];
+      copy.loops.strides[1][d] = loops[d][2];
+    }
+    call.each("copy", copy.loops.count, copy);
+  }
+  dims.insert(dims.end(), {a[a.size() - 2], product.n});
+  product.y = call.out(0, call.type(0), dims);
+  launch(call, product);
+  return true;
+}
+
+// alpha A B + C, with a constant B and C a row of the result or absent.
+bool gemm(Call &call) {
+  const Node &node = call.node;
+  const Tensor *b = call.constant(1);
+  const Shape a = call.shape(0);
+  if (!b || !isDeviceFloat(call.type(0)) || b->dtype() != call.type(0) || a.size() != 2 ||
+      b->rank() != 2 || node.integer("transA", 0))
+    return false;
+  const bool transposed = node.integer("transB", 0) != 0;
+  Product product;
+  product.m = a[0];
+  product.k = b->dim(transposed ? 1 : 0);
+  product.n = b->dim(transposed ? 0 : 1);
+  product.scale = node.real("alpha", 1);
+  if (a[1] != product.k || product.k > kMost || product.n > kMost || product.m > kMost)
+    return false;
+  if (call.has(2)) {
+    const Shape c = call.shape(2);
+    if (node.real("beta", 1) != 1 || call.type(2) != call.type(0) || c.empty() ||
+        c.back() != product.n || elementCount(c) != product.n)
+      return false;
+    product.bias = call.in(2);
+  }
+  product.a = call.in(0);
+  product.b = weightRows(call, 1, transposed);
+  product.y = call.out(0, call.type(0), {product.m, product.n});
+  launch(call, product);
+  return true;
+}
+
+bool isRowOf(Call &call, size_t i, int64_t n) {
+  return call.type(i) == DType::F32 && elementCount(call.shape(i)) == n;
+}
+
+/// Rows of x [.., k]; -1 if they do not fit.
+int64_t rowsOfInput(Call &call, int64_t k) {
+  const Shape &x = call.shape(0);
+  if (call.type(0) != DType::F32 || x.empty() || x.back() != k || k > kMost)
+    return -1;
+  const int64_t rows = elementCount(Shape(x.begin(), x.end() - 1));
+  return rows <= kMost ? rows : -1;
+}
+
+// x [.., k], W [k, n], b [n]?, residual [.., n]?
+bool linear(Call &call) {
+  const Tensor *w = call.constant(1);
+  if (!w || w->dtype() != DType::F32 || w->rank() != 2)
+    return false;
+  const bool transposed = (call.node.integer("transposed", 0) >> 1) & 1;
+  Product product;
+  product.k = w->dim(transposed ? 1 : 0);
+  product.n = w->dim(transposed ? 0 : 1);
+  product.m = rowsOfInput(call, product.k);
+  if (product.m < 0 || product.n > kMost || (call.has(2) && !isRowOf(call, 2, product.n)))
+    return false;
+  Shape dims = call.shape(0);
+  dims.back() = product.n;
+  if (call.has(3) && (call.type(3) != DType::F32 || call.shape(3) != dims))
+    return false;
+  product.a = call.in(0);
+  product.b = weightRows(call, 1, transposed);
+  if (call.has(2))
+    product.bias = call.in(2);
+  if (call.has(3))
+    product.residual = call.in(3);
+  product.y = call.out(0, DType::F32, dims);
+  launch(call, product);
+  return true;
+}
+
+struct FfnWeights {
+  Tensor inner, innerBias, outer; // on the device
+  int64_t in = 0, hidden = 0, out = 0;
+};
+
+// The numbers of enum Activation in dialects/uoe/Ops.td; Identity for an unknown one is no answer.
+bool activationOf(const Node &node, Activation &act) {
+  using A = Activation;
+  static const A table[] = {A::Identity,  A::Relu,  A::Gelu, A::GeluTanh, A::Silu,
+                            A::QuickGelu, A::Relu2, A::Tanh, A::Sigmoid};
+  const int64_t i = node.integer("activation", 0);
+  if (i < 0 || i >= 9)
+    return false;
+  act = table[i];
+  return true;
+}
+
+// x, up, gate?, down, bias_up?, bias_gate?, bias_down?: all but x constant.
+bool ffn(Call &call) {
+  const Tensor *up = call.constant(1), *gate = call.constant(2), *down = call.constant(3);
+  Activation act;
+  for (size_t i = 1; i < call.count(); ++i)
+    if (call.has(i) && (!call.constant(i) || call.type(i) != DType::F32))
+      return false;
+  if (!up || !down || !activationOf(call.node, act) || up->rank() != 2 || down->rank() != 2)
+    return false;
+  const int64_t bits = call.node.integer("transposed", 0);
+  auto transposed = [&](int i) { return ((bits >> i) & 1) != 0; };
+  const int64_t in = up->dim(transposed(1) ? 1 : 0), hidden = up->dim(transposed(1) ? 0 : 1);
+  const int64_t out = down->dim(transposed(3) ? 0 : 1);
+  const int64_t rows = rowsOfInput(call, in);
+  const int64_t per = gate ? 2 : 1;
+  if (rows < 0 || hidden * per > kMost || out > kMost ||
+      down->dim(transposed(3) ? 1 : 0) != hidden ||
+      (gate && (gate->rank() != 2 || gate->dim(transposed(2) ? 1 : 0) != in ||
+                gate->dim(transposed(2) ? 0 : 1) != hidden)))
+    return false;
+  const Tensor *upBias = call.constant(4), *gateBias = call.constant(5);
+  if ((upBias && upBias->size() != hidden) || (gateBias && gateBias->size() != hidden) ||
+      (call.has(6) && !isRowOf(call, 6, out)))
+    return false;
+  if (!call.state.has_value()) {
+    FfnWeights weights{{}, {}, {}, in, hidden, out};
+    Tensor inner(DType::F32, {hidden * per, in}), outer(DType::F32, {out, hidden});
+    if (gate)
+      placeRows(*gate, transposed(2), inner, 0, 2);
+    placeRows(*up, transposed(1), inner, per - 1, per);
+    placeRows(*down, transposed(3), outer, 0, 1);
+    weights.inner = call.upload(inner);
+    weights.outer = call.upload(outer);
+    if (upBias || gateBias) {
+      Tensor bias(DType::F32, {hidden * per});
+      for (int64_t j = 0; j < hidden; ++j) {
+        if (gate)
+          bias.data<float>()[2 * j] = gateBias ? gateBias->data<float>()[j] : 0;
+        bias.data<float>()[per * j + per - 1] = upBias ? upBias->data<float>()[j] : 0;
+      }
+      weights.innerBias = call.upload(bias);
+    }
+    call.state = weights;
+  }
+  const auto &weights = std::any_cast<const FfnWeights &>(call.state);
+  Product first, second;
+  first.a = call.in(0);
+  first.b = weights.inner;
+  first.bias = weights.innerBias;
+  first.m = second.m = rows;
+  first.n = hidden * per;
+  first.k = in;
+  first.gated = gate != nullptr;
+  first.act = act;
+  first.y = call.arena.allocate(DType::F32, {rows, hidden}, "the hidden units");
+  second.a = first.y;
+  second.b = weights.outer;
+  if (call.has(6))
+    second.bias = call.in(6);
+  second.n = out;
+  second.k = hidden;
+  Shape dims = call.shape(0);
+  dims.back() = out;
+  second.y = call.out(0, DType::F32, dims);
+  launch(call, first);
+  launch(call, second);
+  return true;
+}
+
+} // namespace
+
+void addProducts(DeviceKernels &table) {
+  table[{"", "MatMul"}] = matMul;
+  table[{"", "Gemm"}] = gemm;
+  table[{"uoe", "Linear"}] = linear;
+  table[{"uoe", "Ffn"}] = ffn;
+}
+
+} // namespace uoe::rt::cuda

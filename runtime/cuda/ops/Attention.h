@@ -1,0 +1,191 @@
+// Attention without a matrix of scores: keys in blocks, with a running maximum and sum (Dao et al.,
+// FlashAttention, 2022). A block of threads a (batch, head) and tile of queries. And positions
+// turned into the queries and keys.
+#pragma once
+#include "Element.h"
+#include "runtime/cuda/dispatch/Team.h"
+
+namespace uoe::rt::cuda {
+
+/// Elements from one index to the next of (batch, head, position); features are adjacent.
+struct HeadStrides {
+  int64_t batch = 0, head = 0, position = 0;
+};
+
+constexpr int kQueries = 16, kKeys = 32, kAttentionThreads = 128;
+constexpr int kMostFeatures = 256; // of a head's values
+
+/// As fast::AttentionArgs in float. bias or mask: strides of (batch, head, query) and of a key.
+struct AttentionCall {
+  const float *q = nullptr, *k = nullptr, *v = nullptr;
+  float *y = nullptr;
+  int32_t batch = 0, heads = 0, kvHeads = 0, queries = 0, keys = 0, size = 0, valueSize = 0;
+  HeadStrides qs, ks, vs, ys;
+  float scale = 1, softcap = 0, emptyRow = NAN;
+  bool causal = false;
+  int64_t offset = 0, window = 0; // of query 0 among the keys; keys up to a query, 0 for all
+  const float *bias = nullptr;
+  const uint8_t *mask = nullptr;
+  HeadStrides bs;
+  int64_t biasKey = 0;
+
+  UOE_HOST_DEVICE int sharedFloats() const {
+    return (kQueries + kKeys) * size + kKeys * valueSize + kQueries * kKeys + 3 * kQueries;
+  }
+};
+
+/// The score of a key, -inf where it is left out.
+UOE_HOST_DEVICE inline float maskedScore(const AttentionCall &call, float dot, int64_t b, int64_t h,
+                                         int64_t query, int64_t key) {
+  float score = dot * call.scale;
+  if (call.softcap != 0)
+    score = call.softcap * tanhf(score / call.softcap);
+  const int64_t own = query + call.offset;
+  const int64_t at =
+      b * call.bs.batch + h * call.bs.head + query * call.bs.position + key * call.biasKey;
+  if (call.bias)
+    score += call.bias[at];
+  const bool out = (call.causal && key > own) || (call.window > 0 && key <= own - call.window) ||
+                   (call.mask && !call.mask[at]);
+  return out ? -INFINITY : score;
+}
+
+template <typename Grid>
+UOE_HOST_DEVICE void attentionKernel(const Grid &grid, const AttentionCall &call) {
+  const int tiles = ceilDiv(call.queries, kQueries);
+  const int tile = grid.block() % tiles, bh = grid.block() / tiles;
+  const int64_t b = bh / call.heads, h = bh % call.heads;
+  const int64_t kv = h / (call.heads / call.kvHeads);
+  const int first = tile * kQueries, rows = least(kQueries, call.queries - first);
+  float *q = &grid.template shared<float>();
+  float *k = q + kQueries * call.size, *v = k + kKeys * call.size;
+  float *p = v + kKeys * call.valueSize, *highest = p + kQueries * kKeys;
+  float *sum = highest + kQueries, *rescale = sum + kQueries;
+  auto team = grid.team();
+  // A thread has a query, and every 8th of its features.
+  constexpr int perQuery = kAttentionThreads / kQueries, parts = kMostFeatures / perQuery;
+  typename decltype(team)::template Registers<Sums<parts>> out(team);
+  team.each([&](int thread) {
+    unrolled<parts>([&](int i) { out[thread].value[i] = 0; });
+    for (int i = thread; i < rows * call.size; i += kAttentionThreads)
+      q[i] = call.q[b * call.qs.batch + h * call.qs.head +
+                    (first + i / call.size) * call.qs.position + i % call.size];
+    if (thread < kQueries) {
+      highest[thread] = -INFINITY;
+      sum[thread] = 0;
+    }
+  });
+  // No query of the tile sees beyond its own position.
+  int64_t end = call.keys;
+  if (call.causal)
+    end = least<int64_t>(end, first + rows + call.offset);
+  for (int64_t begin = 0; begin < end; begin += kKeys) {
+    const int count = static_cast<int>(least<int64_t>(kKeys, end - begin));
+    team.each([&](int thread) {
+      for (int i = thread; i < count * call.size; i += kAttentionThreads)
+        k[i] = call.k[b * call.ks.batch + kv * call.ks.head +
+                      (begin + i / call.size) * call.ks.position + i % call.size];
+      for (int i = thread; i < count * call.valueSize; i += kAttentionThreads)
+        v[i] = call.v[b * call.vs.batch + kv * call.vs.head +
+                      (begin + i / call.valueSize) * call.vs.position + i % call.valueSize];
+    });
+    team.each([&](int thread) {
+      for (int i = thread; i < rows * count; i += kAttentionThreads) {
+        const int row = i / count, key = i % count;
+        float dot = 0;
+        for (int f = 0; f < call.size; ++f)
+          dot += q[row * call.size + f] * k[key * call.size + f];
+        p[row * kKeys + key] = maskedScore(call, dot, b, h, first + row, begin + key);
+      }
+    });
+    team.each([&](int thread) {
+      if (thread >= rows)
+        return;
+      float *own = p + thread * kKeys, found = highest[thread], part = 0;
+      for (int key = 0; key < count; ++key)
+        found = fmaxf(found, own[key]);
+      const float scale = found == -INFINITY ? 1.0f : expf(highest[thread] - found);
+      for (int key = 0; key < count; ++key) {
+        own[key] = found == -INFINITY ? 0.0f : expf(own[key] - found);
+        part += own[key];
+      }
+      highest[thread] = found;
+      rescale[thread] = scale;
+      sum[thread] = sum[thread] * scale + part;
+    });
+    team.each([&](int thread) {
+      const int row = thread / perQuery;
+      if (row >= rows)
+        return;
+      auto &own = out[thread].value;
+      unrolled<parts>([&](int i) {
+        const int f = thread % perQuery + i * perQuery;
+        if (f < call.valueSize) {
+          own[i] *= rescale[row];
+          for (int key = 0; key < count; ++key)
+            own[i] += p[row * kKeys + key] * v[key * call.valueSize + f];
+        }
+      });
+    });
+  }
+  team.each([&](int thread) {
+    const int row = thread / perQuery;
+    if (row >= rows)
+      return;
+    float *y = call.y + b * call.ys.batch + h * call.ys.head + (first + row) * call.ys.position;
+    unrolled<parts>([&](int i) {
+      const int f = thread % perQuery + i * perQuery;
+      if (f < call.valueSize)
+        y[f] = highest[row] == -INFINITY ? call.emptyRow : out[thread].value[i] / sum[row];
+    });
+  });
+}
+
+/// y = x with the first 2 half features of each head turned by the angles at its position: pairs
+/// (i, i + half), or neighbours where interleaved. A thread a pair or a feature that stays.
+struct RotaryCall {
+  const void *x = nullptr, *cos = nullptr, *sin = nullptr, *positions = nullptr;
+  void *y = nullptr;
+  DType type = DType::F32;
+  bool interleaved = false, wide = true; // positions are int64, else int32
+  int64_t batch = 0, heads = 0, rows = 0, size = 0, half = 0, limit = 0;
+  HeadStrides strides;
+  int32_t *flag = nullptr;
+  int32_t mark = 0;
+};
+
+template <typename Grid>
+UOE_HOST_DEVICE void rotaryKernel(const Grid &grid, const RotaryCall &call) {
+  const int64_t items = call.size - call.half;
+  grid.eachThread([&](int64_t i) {
+    if (i >= call.batch * call.heads * call.rows * items)
+      return;
+    const int64_t item = i % items, row = i / items % call.rows;
+    const int64_t h = i / items / call.rows % call.heads, b = i / items / call.rows / call.heads;
+    const int64_t base =
+        b * call.strides.batch + h * call.strides.head + row * call.strides.position;
+    if (item >= call.half) {
+      const int64_t at = base + item + call.half;
+      return storeAs<float>(call.type, call.y, at, loadAs<float>(call.type, call.x, at));
+    }
+    int64_t position = b * call.rows + row;
+    if (call.positions) {
+      position = call.wide ? static_cast<const int64_t *>(call.positions)[position]
+                           : static_cast<const int32_t *>(call.positions)[position];
+      if (position < 0 || position >= call.limit) {
+        *call.flag = call.mark;
+        position = 0;
+      }
+    }
+    const float c = loadAs<float>(call.type, call.cos, position * call.half + item);
+    const float s = loadAs<float>(call.type, call.sin, position * call.half + item);
+    const int64_t first = base + (call.interleaved ? 2 * item : item);
+    const int64_t second = first + (call.interleaved ? 1 : call.half);
+    const float x = loadAs<float>(call.type, call.x, first);
+    const float y = loadAs<float>(call.type, call.x, second);
+    storeAs<float>(call.type, call.y, first, x * c - y * s);
+    storeAs<float>(call.type, call.y, second, y * c + x * s);
+  });
+}
+
+} // namespace uoe::rt::cuda

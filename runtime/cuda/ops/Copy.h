@@ -1,0 +1,81 @@
+// Elements from one place to another: transposed, sliced, joined, repeated, gathered. A thread an
+// element of the result.
+#pragma once
+#include "Element.h"
+
+namespace uoe::rt::cuda {
+
+/// to[loops] = from[loops]; the strides of operand 0 are from's, of operand 1 to's.
+struct CopyCall {
+  const void *from = nullptr;
+  void *to = nullptr;
+  int32_t bytes = 4; // of an element: 1, 2, 4 or 8
+  StridedLoops<2> loops;
+};
+
+UOE_HOST_DEVICE inline void copyElement(int32_t bytes, const void *from, int64_t i, void *to,
+                                        int64_t j) {
+  switch (bytes) {
+  case 1:
+    static_cast<uint8_t *>(to)[j] = static_cast<const uint8_t *>(from)[i];
+    return;
+  case 2:
+    static_cast<uint16_t *>(to)[j] = static_cast<const uint16_t *>(from)[i];
+    return;
+  case 4:
+    static_cast<uint32_t *>(to)[j] = static_cast<const uint32_t *>(from)[i];
+    return;
+  default:
+    static_cast<uint64_t *>(to)[j] = static_cast<const uint64_t *>(from)[i];
+    return;
+  }
+}
+
+template <typename Grid> UOE_HOST_DEVICE void copyKernel(const Grid &grid, const CopyCall &call) {
+  grid.eachThread([&](int64_t i) {
+    if (i >= call.loops.count)
+      return;
+    int64_t at[2];
+    call.loops.offsets(i, at);
+    copyElement(call.bytes, call.from, at[0], call.to, at[1]);
+  });
+}
+
+/// to [outer, n, inner] = from [outer, .., inner] at n tuples of `depth` indices into `dims`. An
+/// index counts from the end where it is negative; a bad one leaves `mark` at `flag` and reads 0.
+struct GatherCall {
+  const void *from = nullptr, *indices = nullptr;
+  void *to = nullptr;
+  int32_t bytes = 4, depth = 1;
+  bool wide = true;                                // indices are int64, else int32
+  bool sameIndices = true;                         // for every outer; else [outer, n, depth]
+  int64_t outer = 1, n = 0, inner = 1, stride = 0; // stride: of an outer in from
+  int64_t dims[kMostDims] = {}, strides[kMostDims] = {};
+  int32_t *flag = nullptr;
+  int32_t mark = 0;
+};
+
+template <typename Grid>
+UOE_HOST_DEVICE void gatherKernel(const Grid &grid, const GatherCall &call) {
+  grid.eachThread([&](int64_t i) {
+    if (i >= call.outer * call.n * call.inner)
+      return;
+    const int64_t tuple = i / call.inner, o = tuple / call.n;
+    const int64_t first = (call.sameIndices ? tuple % call.n : tuple) * call.depth;
+    int64_t at = o * call.stride + i % call.inner;
+    for (int d = 0; d < call.depth; ++d) {
+      int64_t index = call.wide ? static_cast<const int64_t *>(call.indices)[first + d]
+                                : static_cast<const int32_t *>(call.indices)[first + d];
+      if (index < 0)
+        index += call.dims[d];
+      if (index < 0 || index >= call.dims[d]) {
+        *call.flag = call.mark;
+        index = 0;
+      }
+      at += index * call.strides[d];
+    }
+    copyElement(call.bytes, call.from, at, call.to, i);
+  });
+}
+
+} // namespace uoe::rt::cuda
