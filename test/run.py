@@ -127,6 +127,10 @@ def main():
         suite.script("exports-causality", [python, ROOT / "test/conformance/causality.py", "--uoe-opt", build / "bin/uoe-opt", exports])
         suite.script("exports-roll", [python, ROOT / "test/conformance/roll.py", "--build", build, exports])
         suite.script("exports-union", [python, ROOT / "test/conformance/union.py", "--build", build, exports])
+        # Without nvcc there are no kernels to run.
+        if (build / "runtime/cuda/Model.fatbin").exists():
+            suite.script("exports-device", [python, ROOT / "test/conformance/device.py", "--uoe-run", build / "bin/uoe-run", "--driver",
+                                            build / "test/runtime/cuda/fake", exports])
         suite.script("exports-round-trip", [python, ROOT / "test/conformance/round_trip.py", "--uoe-opt", build / "bin/uoe-opt",
                                             "--forms", "onnx,mlirbc", exports])
     print(f"\n{suite.passed} passed, {suite.failed} failed")

@@ -248,12 +248,14 @@ std::unique_ptr<Session> build(ModuleOp module, const SessionOptions &options,
   try {
     const rt::KernelTable &cpu = rt::KernelTable::builtin();
     session->device = std::move(device);
-    session->compiled->finish(session->device ? rt::cuda::tableForDevice(cpu) : cpu);
-    if (session->device)
+    if (session->device) {
+      session->compiled->finish(rt::cuda::tableForDevice(cpu), &cpu);
       session->onDevice =
           std::make_unique<rt::cuda::ModelExecutor>(*session->device, *session->compiled, cpu);
-    else
+    } else {
+      session->compiled->finish(cpu);
       session->executor = std::make_unique<rt::Executor>(*session->compiled);
+    }
   } catch (const std::exception &error) {
     module.emitError(error.what());
     return nullptr;

@@ -141,9 +141,9 @@ bool sameAttributes(const Node &a, const Node &b) {
 
 class Folder {
 public:
-  Folder(Program &program, const KernelTable &table)
-      : program(program), table(table), known(static_cast<size_t>(program.slots)),
-        uses(static_cast<size_t>(program.slots)) {
+  Folder(Program &program, const KernelTable &table, const KernelTable &subprograms)
+      : program(program), table(table), subprograms(subprograms),
+        known(static_cast<size_t>(program.slots)), uses(static_cast<size_t>(program.slots)) {
     for (auto &entry : program.constants)
       known[entry.first] = std::make_unique<Tensor>(std::move(entry.second));
     program.constants.clear();
@@ -163,7 +163,7 @@ public:
     for (size_t i = 0; i < program.steps.size(); ++i) {
       Program::Step &step = program.steps[i];
       std::vector<int> captured = capturedSlots(step.node);
-      finishSubprograms(step, known, table);
+      finishSubprograms(step, known, subprograms);
       bool folded = canFold(step) && fold(frame, i);
       if (!folded)
         prepare(frame, step);
@@ -301,7 +301,7 @@ private:
   }
 
   Program &program;
-  const KernelTable &table;
+  const KernelTable &table, &subprograms;
   Known known;
   std::vector<int> uses; // readers that are still to come
   std::vector<Taken> taken;
@@ -309,7 +309,7 @@ private:
 
 } // namespace
 
-void Program::finish(const KernelTable &table) {
+void Program::finish(const KernelTable &table, const KernelTable *subprograms) {
   checkSlots(*this);
   for (Step &step : steps) {
     step.kernel = table.find(step.node.domain, step.node.op);
@@ -321,7 +321,7 @@ void Program::finish(const KernelTable &table) {
       step.node.outputUsed[i] = step.outputs[i] >= 0;
     step.dying.assign(step.inputs.size(), false);
   }
-  Folder(*this, table).run();
+  Folder(*this, table, subprograms ? *subprograms : table).run();
 
   // Backwards: what is used, and where for the last time. Constant results make their steps dead.
   std::vector<bool> isConstant(static_cast<size_t>(slots)), used(static_cast<size_t>(slots));

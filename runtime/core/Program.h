@@ -29,8 +29,8 @@ public:
 
   /// Finds kernels, evaluates steps whose inputs are all constant (once, in order), drops what
   /// nothing uses and computes last uses. Raises Error naming the node for an operator without
-  /// kernel. Subprograms are finished too.
-  void finish(const KernelTable &table);
+  /// kernel. Subprograms are finished too, with a table of their own if one is given.
+  void finish(const KernelTable &table, const KernelTable *subprograms = nullptr);
 
 private:
   std::shared_ptr<const std::vector<Tensor>> pinned; // what Node::constants points to

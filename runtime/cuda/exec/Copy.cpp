@@ -319,6 +319,38 @@ bool gatherND(Call &call) {
   return (elementCount(x) > 0 || elementCount(dims) == 0) && runGather(call, work, dims);
 }
 
+bool gatherElements(Call &call) {
+  const Shape x = call.shape(0), at = call.shape(1);
+  if (!movable(call.type(0)) || !isIndex(call.type(1)) || x.size() != at.size() || x.empty() ||
+      x.size() > size_t(kMostDims))
+    return false;
+  const auto axis = static_cast<size_t>(axisOf(call.node.integer("axis", 0), x.size()));
+  GatherElementsCall work;
+  const Shape strides = contiguous(x);
+  work.loops.rank = static_cast<int32_t>(x.size());
+  work.loops.count = elementCount(at);
+  for (size_t d = 0; d < x.size(); ++d) {
+    if (d != axis && at[d] > x[d])
+      return false;
+    work.loops.dims[d] = at[d];
+    work.loops.strides[0][d] = d == axis ? 0 : strides[d];
+  }
+  work.dim = x[axis];
+  work.stride = strides[axis];
+  if (work.dim == 0 && work.loops.count > 0)
+    return false;
+  const Tensor data = call.in(0), indices = call.in(1);
+  work.from = data.raw();
+  work.indices = indices.raw();
+  work.wide = indices.dtype() == DType::I64;
+  work.bytes = bitsOf(data.dtype()) / 8;
+  work.flag = call.flag;
+  work.mark = call.mark;
+  work.to = call.out(0, data.dtype(), at).raw();
+  call.each("gather_elements", work.loops.count, work);
+  return true;
+}
+
 } // namespace
 
 void addCopies(DeviceKernels &table) {
@@ -330,6 +362,7 @@ void addCopies(DeviceKernels &table) {
   add("Concat", concat);
   add("Split", split);
   add("Gather", gather);
+  add("GatherElements", gatherElements);
   add("GatherND", gatherND);
 }
 

@@ -5,15 +5,16 @@
 
 namespace uoe::rt::cuda {
 
-/// The table with which a program for a device is finished: weights of operators that the device
-/// runs are not packed for the CPU.
+/// The table with which a program for a device is finished, `cpu` being that of its subprograms:
+/// weights of operators that the device runs are not packed for the CPU.
 KernelTable tableForDevice(const KernelTable &cpu);
 
 /// As rt::Executor, on a device. Weights are copied there when first used and stay; activations
 /// come from an arena; the host waits for the device for fallbacks and outputs alone. One stream.
 class ModelExecutor {
 public:
-  /// `program` is finished with tableForDevice(cpu). Raises Error for a build without kernels.
+  /// `program` is finished with (tableForDevice(cpu), &cpu). Raises Error for a build without
+  /// kernels.
   ModelExecutor(Device &device, const Program &program, const KernelTable &cpu,
                 const KernelImages &images = compiledKernels());
   ~ModelExecutor();

@@ -160,6 +160,33 @@ template <RowOp op> bool reduce(Call &call) {
   return true;
 }
 
+// Along the last axis, sorted; k is known to the host.
+bool topK(Call &call) {
+  const Shape x = call.shape(0);
+  const int64_t axis = call.node.integer("axis", -1);
+  if (!isDeviceFloat(call.type(0)) || x.empty() || !call.has(1) ||
+      (axis != -1 && axis != int64_t(x.size()) - 1) || x.back() > (int64_t(1) << 31))
+    return false;
+  TopKCall work;
+  work.k = toInt(call.host(1), "k");
+  work.n = x.back();
+  // Many of a row are a sort's.
+  if (work.k < 0 || work.k > work.n || work.k > 64)
+    return false;
+  work.rows = elementCount(Shape(x.begin(), x.end() - 1));
+  work.type = call.type(0);
+  work.largest = call.node.integer("largest", 1) != 0;
+  Shape dims = x;
+  dims.back() = work.k;
+  const Tensor in = call.in(0);
+  work.x = in.raw();
+  work.values = call.out(0, work.type, dims).raw();
+  work.indices = call.out(1, DType::I64, dims).data<int64_t>();
+  if (work.rows > 0)
+    call.launch("top_k", {static_cast<unsigned>((work.rows + 7) / 8)}, 256, work);
+  return true;
+}
+
 } // namespace
 
 void addRows(DeviceKernels &table) {
@@ -173,6 +200,7 @@ void addRows(DeviceKernels &table) {
   }
   add("Softmax", softmax<RowOp::Softmax>);
   add("LogSoftmax", softmax<RowOp::LogSoftmax>);
+  add("TopK", topK);
   add("ReduceSum", reduce<RowOp::Sum>);
   add("ReduceMean", reduce<RowOp::Mean>);
   add("ReduceMax", reduce<RowOp::Max>);

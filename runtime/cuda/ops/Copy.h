@@ -78,4 +78,35 @@ UOE_HOST_DEVICE void gatherKernel(const Grid &grid, const GatherCall &call) {
   });
 }
 
+/// to = from, element by element of the indices, each at its own index along one axis.
+struct GatherElementsCall {
+  const void *from = nullptr, *indices = nullptr;
+  void *to = nullptr;
+  int32_t bytes = 4;
+  bool wide = true;
+  StridedLoops<1> loops; // over the indices, with from's strides, 0 along the axis
+  int64_t dim = 0, stride = 0;
+  int32_t *flag = nullptr;
+  int32_t mark = 0;
+};
+
+template <typename Grid>
+UOE_HOST_DEVICE void gatherElementsKernel(const Grid &grid, const GatherElementsCall &call) {
+  grid.eachThread([&](int64_t i) {
+    if (i >= call.loops.count)
+      return;
+    int64_t at;
+    call.loops.offsets(i, &at);
+    int64_t index = call.wide ? static_cast<const int64_t *>(call.indices)[i]
+                              : static_cast<const int32_t *>(call.indices)[i];
+    if (index < 0)
+      index += call.dim;
+    if (index < 0 || index >= call.dim) {
+      *call.flag = call.mark;
+      index = 0;
+    }
+    copyElement(call.bytes, call.from, at + index * call.stride, call.to, i);
+  });
+}
+
 } // namespace uoe::rt::cuda

@@ -16,6 +16,7 @@
   X(few_rows_f16, fewRowsKernel<F16>, ProductCall<F16>, 256)                                       \
   X(few_rows_f32, fewRowsKernel<float>, ProductCall<float>, 256)                                   \
   X(gather, gatherKernel, GatherCall, 256)                                                         \
+  X(gather_elements, gatherElementsKernel, GatherElementsCall, 256)                                \
   X(integer_rows, integerRowsKernel, RowCall, 256)                                                 \
   X(pointwise_integer, pointwiseKernel<int64_t>, PointwiseCall, 256)                               \
   X(pointwise_real, pointwiseKernel<float>, PointwiseCall, 256)                                    \
@@ -23,4 +24,5 @@
   X(product_f16, productKernel<F16>, ProductCall<F16>, 256)                                        \
   X(product_f32, productKernel<float>, ProductCall<float>, 256)                                    \
   X(rotary, rotaryKernel, RotaryCall, 256)                                                         \
-  X(rows, rowsKernel, RowCall, 256)
+  X(rows, rowsKernel, RowCall, 256)                                                                \
+  X(top_k, topKKernel, TopKCall, 256)

@@ -153,6 +153,52 @@ template <typename Grid> UOE_HOST_DEVICE void rowsKernel(const Grid &grid, const
   });
 }
 
+/// The k highest of each row of x [rows, n], or the lowest, in order; of equal ones the first.
+struct TopKCall {
+  DType type = DType::F32;
+  const void *x = nullptr;
+  void *values = nullptr;
+  int64_t *indices = nullptr;
+  int64_t rows = 0, n = 0, k = 0;
+  bool largest = true;
+};
+
+/// A warp a row: each turn finds the highest key below the last one's.
+template <typename Grid> UOE_HOST_DEVICE void topKKernel(const Grid &grid, const TopKCall &call) {
+  grid.eachWarp([&](auto &warp, int64_t row, int64_t) {
+    if (row >= call.rows)
+      return;
+    // Orders as the floats do, and equal ones by their index; no key is 0.
+    auto key = [&](int64_t j) {
+      const float x = loadAs<float>(call.type, call.x, row * call.n + j);
+      uint32_t bits = bitsOfFloat(x == 0 ? 0.0f : x);
+      bits = bits & 0x80000000u ? ~bits : bits | 0x80000000u;
+      if (!call.largest)
+        bits = ~bits;
+      return uint64_t(bits) << 32 | (0xffffffffu - uint32_t(j));
+    };
+    uint64_t last = ~uint64_t(0);
+    for (int64_t i = 0; i < call.k; ++i) {
+      last = warp.highest([&](int lane) {
+        uint64_t found = 0;
+        for (int64_t j = lane; j < call.n; j += 32) {
+          const uint64_t own = key(j);
+          found = own < last ? most(found, own) : found;
+        }
+        return found;
+      });
+      const int64_t j = 0xffffffffu - uint32_t(last);
+      warp.each([&](int lane) {
+        if (lane != 0)
+          return;
+        storeAs<float>(call.type, call.values, row * call.k + i,
+                       loadAs<float>(call.type, call.x, row * call.n + j));
+        call.indices[row * call.k + i] = j;
+      });
+    }
+  });
+}
+
 /// Integers: a thread a row. Sum, Max and Min.
 template <typename Grid>
 UOE_HOST_DEVICE void integerRowsKernel(const Grid &grid, const RowCall &call) {

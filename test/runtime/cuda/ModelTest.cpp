@@ -151,7 +151,7 @@ protected:
     Program reference = programOf(c), program = programOf(c);
     const KernelTable &cpu = KernelTable::builtin();
     reference.finish(cpu);
-    program.finish(tableForDevice(cpu));
+    program.finish(tableForDevice(cpu), &cpu);
     Executor expected(reference);
     ModelExecutor found(*device, program, cpu, images);
     for (int turn = 0; turn < 2; ++turn) {
@@ -253,10 +253,29 @@ TEST_P(ModelTest, Gathers) {
     }
 }
 
+TEST_P(ModelTest, GatherElementsAndTopK) {
+  for (DType index : {DType::I64, DType::I32})
+    for (int64_t axis : {0, 1, -1}) {
+      Tensor x = random(DType::F32, {4, 5, 6});
+      check({"", "GatherElements", {{"axis", axis}}, {x, random(index, {4, 5, 6}, -4, 4)}});
+      check({"", "GatherElements", {{"axis", axis}}, {x, random(index, {2, 3, 1}, -4, 4)}});
+    }
+  for (DType type : {DType::F32, DType::F16, DType::BF16})
+    for (Shape shape : {Shape{3, 8}, Shape{2, 3, 70}, Shape{1, 1}, Shape{0, 4}})
+      for (int64_t k : {1, 4}) {
+        Tensor x = random(type, shape, -3, 3);
+        if (x.size() > 3 && type == DType::F32) // a tie goes to the lower index
+          x.data<float>()[3] = x.data<float>()[1];
+        k = std::min(k, shape.back());
+        for (int64_t largest : {0, 1})
+          check({"", "TopK", {{"largest", largest}}, {x, makeInts({k})}, {}, 2});
+      }
+}
+
 TEST_P(ModelTest, ABadIndexIsAnError) {
   Case c{"", "Gather", {}, {random(DType::F32, {4, 5}), makeInts({0, 4}).reshaped({2, 1})}};
   Program program = programOf(c);
-  program.finish(tableForDevice(KernelTable::builtin()));
+  program.finish(tableForDevice(KernelTable::builtin()), &KernelTable::builtin());
   ModelExecutor found(*device, program, KernelTable::builtin(), images);
   for (int turn = 0; turn < 2; ++turn)
     try {
@@ -487,7 +506,7 @@ TEST_P(ModelTest, ShapesStayOnTheHostAndFallbacksAreCounted) {
   const KernelTable &cpu = KernelTable::builtin();
   Program reference = chain(), program = chain();
   reference.finish(cpu);
-  program.finish(tableForDevice(cpu));
+  program.finish(tableForDevice(cpu), &cpu);
   Executor expected(reference);
   ModelExecutor found(*device, program, cpu, images);
   size_t memory = 0;
@@ -510,7 +529,7 @@ TEST_P(ModelTest, ErrorsNameTheNodeAndTheNextRunIsUnharmed) {
     GTEST_SKIP() << "not run: a device does not fail on request";
   const KernelTable &cpu = KernelTable::builtin();
   Program program = chain();
-  program.finish(tableForDevice(cpu));
+  program.finish(tableForDevice(cpu), &cpu);
   ModelExecutor found(*device, program, cpu, images);
   Value small(random(DType::F32, {2, 3})), large(random(DType::F32, {2, 100000}));
   auto message = [&](const Value &x) -> std::string {
