@@ -36,6 +36,7 @@ DeviceKernel findDeviceKernel(const std::string &domain, const std::string &op) 
     DeviceKernels kernels;
     addAttention(kernels);
     addCopies(kernels);
+    addExperts(kernels);
     addPointwise(kernels);
     addProducts(kernels);
     addRows(kernels);

@@ -37,6 +37,11 @@ public:
   /// Set by a kernel that may meet a bad index: it writes `mark` there.
   int32_t *flag;
   int32_t mark;
+  const KernelImages *images;
+  /// Per input the node that makes it, or null; per output the nodes that read it, with the number
+  /// of the input, null for the program's own outputs and for subprograms.
+  const std::vector<const Node *> *producers;
+  const std::vector<std::vector<std::pair<const Node *, size_t>>> *readers;
 
   size_t count() const { return types.size(); }
   bool has(size_t i) const { return i < count() && types[i] != DType::None; }
@@ -91,6 +96,7 @@ DeviceKernel findDeviceKernel(const std::string &domain, const std::string &op);
 using DeviceKernels = std::map<std::pair<std::string, std::string>, DeviceKernel>;
 void addAttention(DeviceKernels &table);
 void addCopies(DeviceKernels &table);
+void addExperts(DeviceKernels &table);
 void addPointwise(DeviceKernels &table);
 void addProducts(DeviceKernels &table);
 void addRows(DeviceKernels &table);

@@ -41,7 +41,7 @@ struct ModelExecutor::Impl {
   Impl(ModelExecutor &owner, const Program &program, const KernelTable &cpu,
        const KernelImages &images)
       : owner(owner), device(owner.device), arena(owner.arena), counted(owner.counted),
-        launcher(owner.device, images), cpu(cpu), program(program), frame(program),
+        launcher(owner.device, images), images(images), cpu(cpu), program(program), frame(program),
         flag(owner.device, sizeof(int32_t), "a flag"), there(size_t(program.slots)),
         constant(size_t(program.slots)), steps(program.steps.size()) {
     frame.observe = &owner.observe;
@@ -60,9 +60,40 @@ struct ModelExecutor::Impl {
     for (int slot : program.outputSlots)
       if (slot >= 0)
         last[size_t(slot)] = -1;
+    connect();
     for (size_t slot = 0; slot < last.size(); ++slot)
       if (last[slot] >= 0 && !constant[slot])
         steps[size_t(last[slot])].freed.push_back(static_cast<int>(slot));
+  }
+
+  /// Tells each step who makes its inputs and who reads its outputs.
+  void connect() {
+    std::vector<const Node *> makers(size_t(program.slots));
+    std::vector<std::vector<std::pair<const Node *, size_t>>> readers(size_t(program.slots));
+    for (const Program::Step &step : program.steps) {
+      for (size_t k = 0; k < step.inputs.size(); ++k)
+        if (step.inputs[k] >= 0)
+          readers[size_t(step.inputs[k])].emplace_back(&step.node, k);
+      for (const Program *inner : subprogramsOf(step.node))
+        for (const auto &capture : inner->captures)
+          if (capture.second >= 0)
+            readers[size_t(capture.second)].emplace_back(nullptr, 0);
+      for (int slot : step.outputs)
+        if (slot >= 0)
+          makers[size_t(slot)] = &step.node;
+    }
+    for (int slot : program.outputSlots)
+      if (slot >= 0)
+        readers[size_t(slot)].emplace_back(nullptr, 0);
+    for (size_t i = 0; i < steps.size(); ++i) {
+      for (int slot : program.steps[i].inputs)
+        steps[i].producers.push_back(slot < 0 ? nullptr : makers[size_t(slot)]);
+      for (int slot : program.steps[i].outputs) {
+        steps[i].readers.emplace_back();
+        if (slot >= 0)
+          steps[i].readers.back() = readers[size_t(slot)];
+      }
+    }
   }
 
   /// The slots that a step reads, those of its subprograms included.
@@ -160,6 +191,9 @@ struct ModelExecutor::Impl {
               steps[index].state,
               reinterpret_cast<int32_t *>(flag.pointer()),
               static_cast<int32_t>(index) + 1,
+              &images,
+              &steps[index].producers,
+              &steps[index].readers,
               {},
               {},
               {},
@@ -320,6 +354,8 @@ struct ModelExecutor::Impl {
     std::any state;
     bool prepared = false;
     std::vector<bool> consumed;
+    std::vector<const Node *> producers;
+    std::vector<std::vector<std::pair<const Node *, size_t>>> readers;
     std::vector<int> freed; // slots whose last use this step is
   };
   ModelExecutor &owner;
@@ -327,6 +363,7 @@ struct ModelExecutor::Impl {
   Arena &arena;
   DeviceReport &counted;
   Launcher launcher;
+  const KernelImages images;
   const KernelTable &cpu;
   const Program &program;
   Frame frame;

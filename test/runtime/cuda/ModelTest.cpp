@@ -467,6 +467,95 @@ TEST_P(ModelTest, Rotary) {
     }
 }
 
+/// Experts behind a choice of their own: steps uoe.Route and uoe.Experts.
+Program routed(const std::map<std::string, Attribute> &rule, bool gated, Tensor up, Tensor gate,
+               Tensor down, Tensor bias, bool showIds) {
+  Program program;
+  auto input = [&](const char *name) {
+    program.inputSlots.push_back(program.slots);
+    program.inputNames.push_back(name);
+    return program.slots++;
+  };
+  auto weight = [&](const Tensor &tensor) {
+    program.constants.emplace_back(program.slots, tensor);
+    return program.slots++;
+  };
+  const int x = input("x"), scores = input("scores"), residual = input("residual");
+  Program::Step route, experts;
+  route.node.name = "route";
+  route.node.op = "Route";
+  route.node.outputs = 3;
+  route.node.attributes = rule;
+  route.inputs = {scores};
+  route.outputs = {program.slots, program.slots + 1, program.slots + 2};
+  program.slots += 3;
+  experts.node.name = "experts";
+  experts.node.op = "Experts";
+  experts.node.outputs = 1;
+  experts.node.attributes = {{"sizes", std::vector<int64_t>{3, 16, 1, 20, 8}},
+                             {"activation", int64_t(4)}};
+  experts.inputs = {x,
+                    route.outputs[0],
+                    route.outputs[1],
+                    rule.count("weight") ? route.outputs[2] : -1,
+                    weight(up),
+                    gated ? weight(gate) : -1,
+                    weight(down),
+                    weight(bias),
+                    -1,
+                    -1,
+                    -1,
+                    residual};
+  if (!rule.count("weight"))
+    route.outputs[2] = -1;
+  experts.outputs = {program.slots++};
+  program.outputSlots = experts.outputs;
+  program.outputNames = {"y"};
+  if (showIds) {
+    program.outputSlots.push_back(route.outputs[1]);
+    program.outputNames.push_back("ids");
+  }
+  for (Program::Step *step : {&route, &experts}) {
+    step->node.domain = "uoe";
+    step->node.version = 1;
+    program.steps.push_back(std::move(*step));
+  }
+  return program;
+}
+
+TEST_P(ModelTest, ExpertsChooseForThemselves) {
+  const KernelTable &cpu = KernelTable::builtin();
+  Tensor up = random(DType::F32, {24, 48}), gate = random(DType::F32, {24, 48}),
+         down = random(DType::F32, {48, 12}), bias = random(DType::F32, {48});
+  using Rule = std::map<std::string, Attribute>;
+  const Rule top2 = {{"rule", int64_t(2)},
+                     {"k", int64_t(2)},
+                     {"scoring", int64_t(1)},
+                     {"weight", int64_t(1)},
+                     {"normalize", int64_t(1)}},
+             threshold = {{"rule", int64_t(1)}, {"tau", 0.3f}};
+  for (const Rule &rule : {top2, threshold})
+    for (bool gated : {false, true})
+      for (bool shown : {false, true}) {
+        auto make = [&] { return routed(rule, gated, up, gate, down, bias, shown); };
+        Program reference = make(), program = make();
+        reference.finish(cpu);
+        program.finish(tableForDevice(cpu), &cpu);
+        Executor expected(reference);
+        ModelExecutor found(*device, program, cpu, images);
+        for (int64_t rows : {40, 1, 7, 0}) {
+          std::vector<Value> inputs = {Value(random(DType::F32, {2, rows, 24})),
+                                       Value(random(DType::F32, {2, rows, 5})),
+                                       Value(random(DType::F32, {2, rows, 12}))};
+          std::vector<Value> want = expected.run(inputs), have = found.run(inputs);
+          for (size_t k = 0; k < want.size(); ++k)
+            expectClose(have[k].tensor, want[k].tensor, 2e-5);
+        }
+        // Lists that somebody else reads are made on the CPU, and the experts with them.
+        EXPECT_EQ(found.report().fallbacks.empty(), !shown);
+      }
+}
+
 TEST_P(ModelTest, WhatHasNoKernelFallsBack) {
   Case c{"", "Mod", {}, {random(DType::I64, {3, 4}, 1, 9), random(DType::I64, {3, 4}, 1, 9)}};
   c.onDevice = false;
