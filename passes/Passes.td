@@ -520,6 +520,15 @@ def ExactProductsPass : Pass<"exact-products", "::mlir::ModuleOp"> {
   }];
 }
 
+def GatherInPlacePass : Pass<"gather-in-place", "::mlir::ModuleOp"> {
+  let summary = "rows of a transposed weight are gathered as columns of the weight";
+  let description = [{
+    Where an embedding table is the transpose of the last product's matrix, as in exports that store the matrix alone, both would be kept in
+    memory. Gather takes columns of the matrix as it lies, and the result is transposed: a token's row is then as many strided reads as it
+    has elements, which is little beside the model. Tables that nothing else reads are transposed once, ahead, and stay as they are.
+  }];
+}
+
 def LowerUoeToOnnxPass : Pass<"lower-uoe-to-onnx", "::mlir::ModuleOp"> {
   let summary = "uoe ops become standard ONNX operators: their reference meaning";
   let description = [{

@@ -54,6 +54,7 @@ void uoe::buildRaisePipeline(OpPassManager &passes) {
 
 // From a raised module (or one that was never raised) to calls of the runtime, with fused entries.
 static void executeRaised(OpPassManager &passes, const ExecuteOptions &options) {
+  passes.addPass(uoe::createGatherInPlacePass());
   passes.addPass(uoe::createLowerUoeToRtPass());
   // Scores, experts without a fused entry and loops are spelled out; the blocks in them are fused.
   uoe::LowerUoeToOnnxPassOptions spellRouting;

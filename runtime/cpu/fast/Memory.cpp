@@ -14,13 +14,14 @@ Buffer::Buffer(size_t bytes) : length(bytes) {
     return;
   constexpr size_t huge = size_t(2) << 20;
   size_t alignment = bytes >= huge ? huge : 64;
-  size_t rounded = (bytes + alignment - 1) / alignment * alignment;
-  if (rounded < bytes || !(pointer = std::aligned_alloc(alignment, rounded)))
+  if (posix_memalign(&pointer, alignment, bytes) != 0)
     throw std::bad_alloc();
 #ifdef __linux__
+  // A hint: streaming weights misses fewer page translations. What does not fill a huge page lies
+  // on small ones: with weights of some megabytes each, rounding up would cost a sixth of the
+  // memory.
   if (alignment == huge)
-    madvise(pointer, rounded,
-            MADV_HUGEPAGE); // a hint: streaming weights misses fewer page translations
+    madvise(pointer, bytes / huge * huge, MADV_HUGEPAGE);
 #endif
   std::memset(pointer, 0, bytes);
 }
