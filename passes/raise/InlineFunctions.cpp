@@ -15,7 +15,7 @@ using namespace uoe;
 static constexpr int kMostRounds = 64;
 
 static std::string keyOf(StringRef domain, StringRef name, StringRef overload) {
-  return (domain + "\0" + name + "\0" + overload).str();
+  return (domain + Twine('\0') + name + Twine('\0') + overload).str();
 }
 
 static std::string text(DictionaryAttr dict, StringRef name) {

@@ -36,3 +36,25 @@ module attributes {onnx.opset_import = {ai.onnx = 18 : i64}} {
     return %a : !onnx.any
   }
 }
+
+// -----
+
+// Domain and name are told apart, whatever the two spell together.
+// CHECK-LABEL: func.func @domains
+// CHECK: %[[A:.*]] = onnx.node "Neg"
+// CHECK: onnx.node "Abs"(%[[A]])
+module attributes {onnx.opset_import = {ai.onnx = 18 : i64}} {
+  func.func @domains(%x: tensor<2xf32>) -> !onnx.any {
+    %y = onnx.node "ab" "c"(%x) : (tensor<2xf32>) -> !onnx.any
+    %z = onnx.node "a" "bc"(%y) : (!onnx.any) -> !onnx.any
+    return %z : !onnx.any
+  }
+  func.func @f(%x: !onnx.any) -> !onnx.any attributes {onnx.function = {domain = "ab", name = "c"}, onnx.opset_import = {ai.onnx = 18 : i64}} {
+    %a = onnx.node "Neg"(%x) : (!onnx.any) -> !onnx.any
+    return %a : !onnx.any
+  }
+  func.func @g(%x: !onnx.any) -> !onnx.any attributes {onnx.function = {domain = "a", name = "bc"}, onnx.opset_import = {ai.onnx = 18 : i64}} {
+    %a = onnx.node "Abs"(%x) : (!onnx.any) -> !onnx.any
+    return %a : !onnx.any
+  }
+}
