@@ -18,10 +18,11 @@ add_definitions(${LLVM_DEFINITIONS_LIST})
 
 find_package(Protobuf REQUIRED)
 
-# A precompiled header of the MLIR headers that every file includes: 6 s a file become 1.5 s.
+# A precompiled header of what every file includes, MLIR's headers and our ops: a file of 7 s becomes one of 2.
 set(UOE_PCH_FILE ${CMAKE_SOURCE_DIR}/cmake/Pch.h)
 add_library(uoe_pch OBJECT ${CMAKE_SOURCE_DIR}/cmake/Pch.cpp)
 target_precompile_headers(uoe_pch PRIVATE ${UOE_PCH_FILE})
+add_dependencies(uoe_pch uoe_onnx_gen uoe_uoe_gen uoe_rt_gen)
 if(CMAKE_CXX_COMPILER_ID MATCHES Clang)
   target_compile_options(uoe_pch PRIVATE -Xclang -fno-pch-timestamp)
 endif()

@@ -1,4 +1,7 @@
 #pragma once
+#include "dialects/onnx/Onnx.h"
+#include "dialects/rt/Rt.h"
+#include "dialects/uoe/Uoe.h"
 #include "mlir/Bytecode/BytecodeOpInterface.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/Builders.h"

@@ -189,7 +189,8 @@ LogicalResult NodeOp::verify() {
                                << " subgraph names";
   // (C2)
   for (Region &region : getSubgraphs())
-    if (!region.hasOneBlock() || region.front().empty() || !isa<YieldOp>(region.front().back()))
+    if (!region.hasOneBlock() || region.front().empty() ||
+        !isa<onnx::YieldOp>(region.front().back()))
       return emitOpError("needs one block that ends in onnx.yield in each region");
   // (C3)
   if (auto fields = getFields())

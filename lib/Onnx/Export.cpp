@@ -276,7 +276,7 @@ LogicalResult Exporter::exportGraph(Block &block, DictionaryAttr fields, InfoAtt
     graph.set_doc_string(doc.str());
   exportMetadata(in(fields, "metadata"), *graph.mutable_metadata_props());
   for (Operation &op : block)
-    if (!isa<NodeOp, NoneOp, WeightOp, YieldOp, func::ReturnOp>(op))
+    if (!isa<NodeOp, NoneOp, WeightOp, onnx::YieldOp, func::ReturnOp>(op))
       return op.emitOpError("has no ONNX form: lower it to onnx.node before export");
   if (failed(nameValues(block, inputs, outputs, scope, graph)))
     return failure();

@@ -25,7 +25,7 @@ LogicalResult Importer::importSubgraph(proto::GraphProto &graph, Region &region,
   if (failed(importGraph(graph, block, inner, fields)))
     return failure();
   builder.setInsertionPointToEnd(&block);
-  YieldOp::create(builder, nodeLocation, fields.results);
+  onnx::YieldOp::create(builder, nodeLocation, fields.results);
   auto all = [&](ArrayRef<DictionaryAttr> list) {
     return ArrayAttr::get(context, SmallVector<Attribute>(list.begin(), list.end()));
   };
