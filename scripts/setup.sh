@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-packages=(clang-14 clang-format-14 clang-tidy-14 cmake ninja-build ccache git python3-venv
+packages=(clang-14 clang-format-14 clang-22 clang-tidy-22 cmake ninja-build ccache git python3-venv
   libmlir-22-dev mlir-22-tools llvm-22-dev llvm-22-tools
   libprotobuf-dev protobuf-compiler libeigen3-dev libcli11-dev nlohmann-json3-dev libzip-dev
   libgtest-dev libgmock-dev libbenchmark-dev libdnnl-dev

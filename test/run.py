@@ -1,14 +1,19 @@
 #!/usr/bin/env python3
 """Runs every test of a build and ends with "N passed, N failed": unit tests, lit tests, conformance, the end-to-end models.
 
-    test/run.py [--build build] [--only NAME] [--tidy]
+    test/run.py [--build build] [--only NAME]
+
+As many suites run at once as there are processors; each prints its line when it is done.
 """
 import argparse
+import concurrent.futures
+import functools
 import os
 import pathlib
 import re
 import subprocess
 import sys
+import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -21,17 +26,35 @@ def run(command, **options):
     return result.returncode, result.stdout
 
 
+def queued(method):
+    """The method's work is done by the suite's pool."""
+
+    @functools.wraps(method)
+    def queue(self, *arguments):
+        self.jobs.append(self.pool.submit(method, self, *arguments))
+
+    return queue
+
+
 class Suite:
     def __init__(self):
         self.passed = self.failed = 0
+        self.pool = concurrent.futures.ThreadPoolExecutor(os.cpu_count())
+        self.jobs, self.lock = [], threading.Lock()
 
     def add(self, name, passed, failed, output, seconds):
-        self.passed += passed
-        self.failed += failed
-        print(f"{'ok  ' if not failed else 'FAIL'} {name}: {passed} passed, {failed} failed ({seconds:.0f} s)", flush=True)
-        if failed:
-            print("\n".join("    " + line for line in output.splitlines()[-40:]), flush=True)
+        with self.lock:
+            self.passed += passed
+            self.failed += failed
+            print(f"{'ok  ' if not failed else 'FAIL'} {name}: {passed} passed, {failed} failed ({seconds:.0f} s)", flush=True)
+            if failed:
+                print("\n".join("    " + line for line in output.splitlines()[-40:]), flush=True)
 
+    def wait(self):
+        for job in self.jobs:
+            job.result()
+
+    @queued
     def gtest(self, binary):
         start = time.time()
         code, out = run([binary, "--gtest_brief=1"])
@@ -40,6 +63,7 @@ class Suite:
         # A crash prints no summary.
         self.add(binary.name, passed, failed or int(code != 0 or passed == 0), out, time.time() - start)
 
+    @queued
     def script(self, name, command):
         """A command that prints a line "N passed, N failed" of its own."""
         start = time.time()
@@ -48,6 +72,7 @@ class Suite:
         passed, failed = map(int, counts[-1]) if counts else (0, 0)
         self.add(name, passed, failed or int(code != 0 or not counts), out, time.time() - start)
 
+    @queued
     def lit(self, lit, folder):
         start = time.time()
         code, out = run([lit, "-s", folder])
@@ -58,6 +83,7 @@ class Suite:
         failed = count("Failed") + count("Unresolved") + count("Timed Out")
         self.add("lit", passed, failed or int(code != 0 or passed == 0), out, time.time() - start)
 
+    @queued
     def ctest(self, name, build, pattern):
         """Tests that CTest starts, as it starts those of several processes. Skipped ones count as neither."""
         start = time.time()
@@ -69,6 +95,7 @@ class Suite:
         if skipped:
             print(f"     not run in {name}: {skipped}")
 
+    @queued
     def check(self, name, command):
         """A command that passes if it exits with 0."""
         start = time.time()
@@ -80,7 +107,6 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", default=ROOT / "build", type=pathlib.Path, help="build folder")
     parser.add_argument("--only", default="", help="suites whose name contains this")
-    parser.add_argument("--tidy", action="store_true", help="clang-tidy over all sources as well (some 15 minutes)")
     args = parser.parse_args()
     build = args.build.resolve()
     python = PYTHON if PYTHON.exists() else pathlib.Path(sys.executable)
@@ -92,17 +118,20 @@ def main():
                for p in sorted((ROOT / folder).rglob("*")) if p.suffix in (".cpp", ".cu", ".h", ".inc")]
     if wanted("format"):
         suite.check("format", ["clang-format-14", "--dry-run", "--Werror", *sources])
-    if args.tidy:
-        suite.check("tidy", ["clang-tidy-14", "--quiet", "-p", build, *[p for p in sources if p.suffix == ".cpp"]])
+    # The long ones first.
+    if wanted("tidy"):
+        suite.script("tidy", [python, ROOT / "test/tidy.py", "--build", build])
+    if wanted("models"):
+        suite.script("models", [python, ROOT / "test/models/minilm.py", build])
+    if wanted("lit"):
+        lit = next((p for p in ("/usr/lib/llvm-22/bin/lit", "/usr/lib/llvm-22/utils/lit/lit.py", "/usr/bin/lit-22") if
+                    os.path.exists(p)), "lit")
+        suite.lit(lit, build / "test")
     for binary in sorted((build / "bin").glob("*test*")):
         if wanted(binary.name) and binary.name != "uoe-test-mpi":
             suite.gtest(binary)
     if wanted("runtime-mpi"):
         suite.ctest("runtime-mpi", build, "^runtime-mpi")
-    if wanted("lit"):
-        lit = next((p for p in ("/usr/lib/llvm-22/bin/lit", "/usr/lib/llvm-22/utils/lit/lit.py", "/usr/bin/lit-22") if
-                    os.path.exists(p)), "lit")
-        suite.lit(lit, build / "test")
     library = build / "runtime/cpu/libuoe_runtime.so"
     for name in ("node_ops", "contrib_ops", "composite_ops", "random_ops"):
         if wanted(name):
@@ -111,8 +140,6 @@ def main():
         suite.script("node_models", [python, ROOT / "test/conformance/node_models.py", "--uoe-run", build / "bin/uoe-run"])
     if wanted("generated"):
         suite.script("generated", [python, ROOT / "test/conformance/generated.py", "--uoe-run", build / "bin/uoe-run"])
-    if wanted("models"):
-        suite.script("models", [python, ROOT / "test/models/minilm.py", build])
     # Graphs of stock exporters with reference outputs, where they lie beside the checkout.
     exports = ROOT.parent / "shared/data/exports"
     if exports.exists() and wanted("exports"):
@@ -133,6 +160,7 @@ def main():
                                             build / "test/runtime/cuda/fake", exports])
         suite.script("exports-round-trip", [python, ROOT / "test/conformance/round_trip.py", "--uoe-opt", build / "bin/uoe-opt",
                                             "--forms", "onnx,mlirbc", exports])
+    suite.wait()
     print(f"\n{suite.passed} passed, {suite.failed} failed")
     return 1 if suite.failed else 0
 

@@ -30,7 +30,8 @@ void benchAttention() {
     a.causal = c.causal;
     a.scale = 0.125f;
     auto q = randoms(c.batch * c.heads * c.queries * c.size),
-         k = randoms(c.batch * c.kvHeads * c.keys * c.size, 2), v = k, out = q;
+         k = randoms(c.batch * c.kvHeads * c.keys * c.size, 2),
+         v = randoms(c.batch * c.kvHeads * c.keys * c.size, 3), out = q;
     a.q = q.data();
     a.k = k.data();
     a.v = v.data();

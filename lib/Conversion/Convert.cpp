@@ -18,7 +18,7 @@ struct ProfileFile {
   bool temporary = false;
   ~ProfileFile() {
     if (temporary)
-      llvm::sys::fs::remove(path);
+      (void)llvm::sys::fs::remove(path);
   }
 };
 } // namespace

@@ -104,7 +104,9 @@ void runSet(Session &session, const ModelScan &scan, const fs::path &set,
       }
       if (result.worst.empty() || found.relative() > result.relative) {
         result.relative = found.relative();
-        result.worst = name + ", " + output;
+        result.worst = name;
+        result.worst += ", ";
+        result.worst += output;
       }
       result.maxAbs = std::max(result.maxAbs, found.maxAbs);
       if (!(found.relative() <= result.tolerance))

@@ -17,7 +17,7 @@ AtomicFile::~AtomicFile() {
   if (descriptor >= 0)
     ::close(descriptor);
   if (!temporary.empty()) {
-    fs::remove(temporary);
+    (void)fs::remove(temporary);
     llvm::sys::DontRemoveFileOnSignal(temporary);
   }
 }

@@ -97,8 +97,8 @@ void qualifyNames(ModuleOp module) {
     for (Region *region = op->getParentRegion(); region; region = region->getParentRegion())
       if (auto node = dyn_cast<onnx::NodeOp>(region->getParentOp());
           node && node.getSubgraphNames())
-        qualified = cast<StringAttr>((*node.getSubgraphNames())[region->getRegionNumber()]).str() +
-                    "." + qualified;
+        qualified.insert(
+            0, cast<StringAttr>((*node.getSubgraphNames())[region->getRegionNumber()]).str() + ".");
     op->setAttr("name", StringAttr::get(op->getContext(), qualified));
   });
 }

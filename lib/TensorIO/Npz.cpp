@@ -35,7 +35,7 @@ std::vector<std::pair<std::string, rt::Tensor>> readNpz(const std::string &path)
       content.append(buffer, got);
     rt::check(got == 0, "cannot read '", path, "': entry '", name,
               "': ", zip_file_strerror(file.get()));
-    rt::Tensor tensor = parseNpy(content, path + ":" + name);
+    rt::Tensor tensor = parseNpy(content, std::string(path).append(":").append(name));
     if (name.size() > 4 && name.compare(name.size() - 4, 4, ".npy") == 0)
       name.resize(name.size() - 4);
     arrays.emplace_back(name, std::move(tensor));

@@ -24,7 +24,7 @@ WeightWriter &WeightWriter::process() {
 WeightWriter::~WeightWriter() {
   if (descriptor >= 0) {
     ::close(descriptor);
-    llvm::sys::fs::remove(file);
+    (void)llvm::sys::fs::remove(file);
   }
 }
 

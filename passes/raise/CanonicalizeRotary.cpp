@@ -140,7 +140,8 @@ private:
     }
     size_t row = *size * bitsOf(type.getElementType()) / 8;
     for (size_t offset = 0; offset + row <= data->bytes.size(); offset += row)
-      if (std::memcmp(data->bytes.data() + offset, data->bytes.data() + offset + row / 2, row / 2))
+      if (std::memcmp(data->bytes.data() + offset, data->bytes.data() + offset + row / 2,
+                      row / 2) != 0)
         return {};
     return graph.make(at, "Slice",
                       {value, graph.integers(at, {0}), graph.integers(at, {*size / 2}),

@@ -4,6 +4,7 @@
 #include "ThreadPool.h"
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <condition_variable>
 #include <exception>
 #include <fstream>
@@ -37,7 +38,7 @@ int availableCores() {
   if (quotaFile >> quota >> period && quota != "max" && period > 0) {
     double limit = std::strtod(quota.c_str(), nullptr) / period;
     if (limit > 0)
-      cores = std::min(cores, std::max(1, static_cast<int>(limit + 0.5)));
+      cores = std::min(cores, std::max(1, static_cast<int>(std::lround(limit))));
   }
   return std::max(1, cores);
 }

@@ -37,7 +37,7 @@ struct Hub {
     std::lock_guard<std::mutex> lock(mutex);
     if (failed < 0) {
       failed = rank;
-      first = error;
+      first = std::move(error);
     }
     changed.notify_all();
   }

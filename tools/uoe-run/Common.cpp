@@ -145,7 +145,8 @@ report::Json deviceJson(const rt::cuda::DeviceReport &device) {
 
 void print(const report::Json &json) {
   // Names come from the model and may be no valid UTF-8.
-  std::cout << json.dump(-1, ' ', false, report::Json::error_handler_t::replace) << std::endl;
+  std::cout << json.dump(-1, ' ', false, report::Json::error_handler_t::replace) << '\n'
+            << std::flush;
 }
 
 } // namespace uoe::run

@@ -86,14 +86,15 @@ int execute(Arguments &arguments) {
       for (size_t i = 0; i < result.deviations.size(); ++i)
         std::cout << (i ? "; " : "") << result.deviations[i];
     }
-    std::cout << std::endl;
+    std::cout << '\n' << std::flush;
   }
   if (arguments.common.json)
     print({{"passed", passed}, {"failed", failed}, {"tests", list}});
   else
     std::cout << passed << " passed, " << failed << " failed"
               << (otherwise ? " (" + std::to_string(otherwise) + " in ONNX Runtime's reading)" : "")
-              << std::endl;
+              << '\n'
+              << std::flush;
   return failed ? 1 : 0;
 }
 } // namespace

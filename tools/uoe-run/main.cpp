@@ -1,11 +1,14 @@
 // uoe-run: executes, tests, compares, times and evaluates models.
 #include "Commands.h"
 #include <CLI/CLI.hpp>
+#include <cstdio>
 #include <iostream>
 #include <new>
 
-int main(int argc, char **argv) {
-  CLI::App program("Runs ONNX models (.onnx, .mlir, .mlirbc) on the CPU.", "uoe-run");
+static int runProgram(int argc, char **argv) {
+  CLI::App program("Runs ONNX models (.onnx, .mlir, .mlirbc) on the CPU or, with --device cuda, on "
+                   "a CUDA device.",
+                   "uoe-run");
   program.require_subcommand(1);
   program.footer("Example: uoe-run run model.onnx --input input_ids=ids.npy --output-dir out\n"
                  "`uoe-run COMMAND --help` tells more of each command.");
@@ -19,18 +22,24 @@ int main(int argc, char **argv) {
   uoe::run::addSummary(program, status);
   try {
     program.parse(argc, argv);
-    std::cout.flush();
-    if (!std::cout) {
-      std::cerr << "error: cannot write to standard output\n";
-      return 1;
-    }
-    return status;
   } catch (const CLI::ParseError &error) {
     return program.exit(error) ? 1 : 0;
+  }
+  std::cout.flush();
+  if (!std::cout) {
+    std::cerr << "error: cannot write to standard output\n";
+    return 1;
+  }
+  return status;
+}
+
+int main(int argc, char **argv) {
+  try {
+    return runProgram(argc, argv);
   } catch (const std::bad_alloc &) {
-    std::cerr << "error: out of memory\n";
+    std::fputs("error: out of memory\n", stderr);
   } catch (const std::exception &error) {
-    std::cerr << "error: " << error.what() << '\n';
+    std::fprintf(stderr, "error: %s\n", error.what());
   }
   return 1;
 }

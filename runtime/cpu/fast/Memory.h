@@ -23,7 +23,7 @@ public:
   template <typename T> const T *as() const { return static_cast<const T *>(pointer); }
 
 private:
-  void swap(Buffer &other) {
+  void swap(Buffer &other) noexcept {
     std::swap(pointer, other.pointer);
     std::swap(length, other.length);
   }

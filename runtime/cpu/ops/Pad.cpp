@@ -18,7 +18,7 @@ std::vector<int64_t> sourceIndices(int64_t dim, int64_t before, int64_t after,
         " leaves a negative length");
   check(length == 0 || dim > 0 || mode == "constant", "mode ", mode, " cannot pad an empty axis");
   // Refuses what does not fit in memory.
-  Tensor(DType::I64, {length});
+  (void)Tensor(DType::I64, {length});
   std::vector<int64_t> source(static_cast<size_t>(length));
   for (int64_t i = 0; i < length; ++i) {
     int64_t at = i - before;

@@ -32,7 +32,7 @@ TEST(Npy, EveryTypeComesBack) {
   for (DType type : {DType::Bool, DType::I8, DType::U8, DType::I16, DType::U16, DType::I32,
                      DType::U32, DType::I64, DType::U64, DType::F16, DType::BF16, DType::F32,
                      DType::F64, DType::C64, DType::C128})
-    for (rt::Shape shape : {rt::Shape{}, {3}, {2, 3}, {0, 4}, {2, 1, 5}}) {
+    for (const rt::Shape &shape : {rt::Shape{}, {3}, {2, 3}, {0, 4}, {2, 1, 5}}) {
       rt::Tensor tensor(type, shape);
       for (size_t i = 0; i < tensor.bytes(); ++i)
         tensor.data<uint8_t>()[i] = type == DType::Bool ? i % 2 : static_cast<uint8_t>(i * 37 + 1);

@@ -14,7 +14,7 @@ namespace {
 class Weights : public testing::Test {
 protected:
   Weights() { context.loadDialect<onnx::OnnxDialect, func::FuncDialect>(); }
-  ~Weights() override { llvm::sys::fs::remove_directories(folder); }
+  ~Weights() override { (void)llvm::sys::fs::remove_directories(folder); }
 
   void SetUp() override { ASSERT_FALSE(llvm::sys::fs::createUniqueDirectory("weights", folder)); }
 

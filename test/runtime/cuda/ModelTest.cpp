@@ -175,7 +175,7 @@ TEST_P(ModelTest, PointwiseOfOne) {
     for (const char *op : {"Abs", "Neg", "Relu", "Sigmoid", "Tanh", "Erf", "Exp", "Sqrt",
                            "Reciprocal", "Sin", "Cos", "Floor", "Ceil", "Log"})
       check({"", op, {}, {random(type, {3, 71}, 0.1, 3)}});
-  for (Shape shape : {Shape{1, 1}, Shape{0, 5}, Shape{7, 1, 300}}) {
+  for (const Shape &shape : {Shape{1, 1}, Shape{0, 5}, Shape{7, 1, 300}}) {
     check({"", "Tanh", {}, {random(DType::F32, shape, -3, 3)}});
     check({"", "Neg", {}, {random(DType::I64, shape, -9, 9)}});
     check({"", "Not", {}, {random(DType::Bool, shape)}});
@@ -215,7 +215,7 @@ TEST_P(ModelTest, Cast) {
 TEST_P(ModelTest, Copies) {
   using Ints = std::vector<int64_t>;
   for (DType type : {DType::F32, DType::F16, DType::I64, DType::Bool})
-    for (Shape shape : {Shape{2, 3, 5, 4}, Shape{1, 7, 1, 33}, Shape{2, 0, 3, 1}}) {
+    for (const Shape &shape : {Shape{2, 3, 5, 4}, Shape{1, 7, 1, 33}, Shape{2, 0, 3, 1}}) {
       Tensor x = random(type, shape, -9, 9);
       check({"", "Transpose", {{"perm", Ints{0, 2, 1, 3}}}, {x}});
       check({"", "Transpose", {{"perm", Ints{3, 1, 0, 2}}}, {x}});
@@ -245,7 +245,7 @@ TEST_P(ModelTest, Gathers) {
     for (DType index : {DType::I64, DType::I32}) {
       Tensor x = random(type, {4, 5, 6}, -9, 9);
       for (int64_t axis : {0, 1, -1})
-        for (Shape at : {Shape{2, 3}, Shape{1, 1}, Shape{0, 2}})
+        for (const Shape &at : {Shape{2, 3}, Shape{1, 1}, Shape{0, 2}})
           check({"", "Gather", {{"axis", axis}}, {x, random(index, at, -4, 4)}});
       check({"", "GatherND", {}, {x, random(index, {3, 2}, -4, 4)}});
       check({"", "GatherND", {}, {x, random(index, {3, 1, 3}, -4, 4)}});
@@ -261,7 +261,7 @@ TEST_P(ModelTest, GatherElementsAndTopK) {
       check({"", "GatherElements", {{"axis", axis}}, {x, random(index, {2, 3, 1}, -4, 4)}});
     }
   for (DType type : {DType::F32, DType::F16, DType::BF16})
-    for (Shape shape : {Shape{3, 8}, Shape{2, 3, 70}, Shape{1, 1}, Shape{0, 4}})
+    for (const Shape &shape : {Shape{3, 8}, Shape{2, 3, 70}, Shape{1, 1}, Shape{0, 4}})
       for (int64_t k : {1, 4}) {
         Tensor x = random(type, shape, -3, 3);
         if (x.size() > 3 && type == DType::F32) // a tie goes to the lower index
@@ -290,7 +290,7 @@ TEST_P(ModelTest, ABadIndexIsAnError) {
 
 TEST_P(ModelTest, Norms) {
   for (DType type : {DType::F32, DType::F16, DType::BF16})
-    for (Shape shape : {Shape{2, 7, 65}, Shape{1, 1, 1}, Shape{0, 3, 8}, Shape{3, 1, 384}}) {
+    for (const Shape &shape : {Shape{2, 7, 65}, Shape{1, 1, 1}, Shape{0, 3, 8}, Shape{3, 1, 384}}) {
       Tensor x = random(type, shape, -2, 3), gamma = random(type, {shape[2]}),
              beta = random(type, {shape[2]});
       check({"", "LayerNormalization", {{"epsilon", 1e-3f}}, {x, gamma, beta}, {1, 2}});
@@ -321,14 +321,14 @@ TEST_P(ModelTest, Norms) {
 
 TEST_P(ModelTest, SoftmaxAndReductions) {
   using Ints = std::vector<int64_t>;
-  for (Shape shape : {Shape{2, 3, 65}, Shape{1, 1, 1}, Shape{7, 2, 5}}) {
+  for (const Shape &shape : {Shape{2, 3, 65}, Shape{1, 1, 1}, Shape{7, 2, 5}}) {
     for (DType type : {DType::F32, DType::F16, DType::BF16})
       for (int64_t axis : {-1, 1, 0})
         for (const char *op : {"Softmax", "LogSoftmax"})
           check({"", op, {{"axis", axis}}, {random(type, shape, -9, 9)}});
     for (const char *op :
          {"ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceSumSquare", "ReduceL2"})
-      for (Ints axes : {Ints{-1}, Ints{1}, Ints{0, 1}, Ints{1, 2}, Ints{0, 1, 2}})
+      for (const Ints &axes : {Ints{-1}, Ints{1}, Ints{0, 1}, Ints{1, 2}, Ints{0, 1, 2}})
         for (int64_t keep : {0, 1})
           check({"", op, {{"keepdims", keep}}, {random(DType::F32, shape, -2, 2), makeInts(axes)}});
     for (const char *op : {"ReduceSum", "ReduceMax", "ReduceMin"})
@@ -365,7 +365,8 @@ TEST_P(ModelTest, Products) {
 }
 
 TEST_P(ModelTest, LinearAndFfn) {
-  for (Shape shape : {Shape{1, 1, 24}, Shape{2, 0, 24}, Shape{3, 7, 24}, Shape{1, 140, 24}}) {
+  for (const Shape &shape :
+       {Shape{1, 1, 24}, Shape{2, 0, 24}, Shape{3, 7, 24}, Shape{1, 140, 24}}) {
     Tensor x = random(DType::F32, shape), bias = random(DType::F32, {33});
     for (int64_t transposed : {0, 2}) {
       Tensor w = random(DType::F32, transposed ? Shape{33, 24} : Shape{24, 33});
@@ -468,8 +469,8 @@ TEST_P(ModelTest, Rotary) {
 }
 
 /// Experts behind a choice of their own: steps uoe.Route and uoe.Experts.
-Program routed(const std::map<std::string, Attribute> &rule, bool gated, Tensor up, Tensor gate,
-               Tensor down, Tensor bias, bool showIds) {
+Program routed(const std::map<std::string, Attribute> &rule, bool gated, const Tensor &up,
+               const Tensor &gate, const Tensor &down, const Tensor &bias, bool showIds) {
   Program program;
   auto input = [&](const char *name) {
     program.inputSlots.push_back(program.slots);
@@ -631,7 +632,7 @@ TEST_P(ModelTest, AWholeDecoder) {
   program.finish(tableForDevice(cpu), &cpu);
   Executor expected(reference);
   ModelExecutor found(*device, program, cpu, images);
-  for (Shape shape : {Shape{2, 33}, Shape{1, 1}, Shape{1, 0}, Shape{2, 7}}) {
+  for (const Shape &shape : {Shape{2, 33}, Shape{1, 1}, Shape{1, 0}, Shape{2, 7}}) {
     Value ids(random(DType::I64, shape, 0, double(words)));
     expectClose(found.run({ids})[0].tensor, expected.run({ids})[0].tensor, 1e-4);
   }

@@ -16,14 +16,14 @@ Tensor bytes(DType type, Shape shape, std::mt19937 &random) {
   return tensor;
 }
 
-Tensor run(const char *op, std::vector<Tensor> tensors,
+Tensor run(const char *op, const std::vector<Tensor> &tensors,
            std::map<std::string, Attribute> attributes) {
   Node node;
   node.op = op;
   node.version = 17;
   node.attributes = std::move(attributes);
   std::vector<Value> inputs;
-  for (Tensor &tensor : tensors)
+  for (const Tensor &tensor : tensors)
     inputs.emplace_back(tensor);
   std::vector<Value *> pointers;
   for (Value &input : inputs)

@@ -41,7 +41,7 @@ struct Expert {
 
 // Experts that are made when they first run: a rank is never asked for another's.
 ExpertFunction lazily(const Case &layer, std::vector<std::unique_ptr<Expert>> &made,
-                      std::function<void(int32_t)> asked = {}) {
+                      const std::function<void(int32_t)> &asked = {}) {
   made.resize(layer.sizes.size());
   return [&layer, &made, asked](int32_t e, const float *x, int64_t rows, float *y) {
     if (asked)
