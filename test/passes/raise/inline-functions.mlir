@@ -40,11 +40,11 @@ module attributes {onnx.opset_import = {ai.onnx = 18 : i64}} {
 // -----
 
 // Domain and name are told apart, whatever the two spell together.
-// CHECK-LABEL: func.func @domains
+// CHECK-LABEL: func.func @main_graph
 // CHECK: %[[A:.*]] = onnx.node "Neg"
 // CHECK: onnx.node "Abs"(%[[A]])
 module attributes {onnx.opset_import = {ai.onnx = 18 : i64}} {
-  func.func @domains(%x: tensor<2xf32>) -> !onnx.any {
+  func.func @main_graph(%x: tensor<2xf32>) -> !onnx.any {
     %y = onnx.node "ab" "c"(%x) : (tensor<2xf32>) -> !onnx.any
     %z = onnx.node "a" "bc"(%y) : (!onnx.any) -> !onnx.any
     return %z : !onnx.any
