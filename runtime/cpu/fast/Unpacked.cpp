@@ -105,7 +105,8 @@ void product(int64_t m, int64_t n, int64_t k, const Operand &a, const Operand &b
   }
   // The rest, or all: through packed panels.
   Operand rest = b;
-  rest.data += b.transposed ? whole * b.ld : whole;
+  if (k > 0) // else there may be no data
+    rest.data += b.transposed ? whole * b.ld : whole;
   g.n = n - whole;
   g.c += whole;
   if (g.epilogue.residual)
