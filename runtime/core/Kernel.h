@@ -29,6 +29,8 @@ struct Node {
   std::vector<const Tensor *> constants; // per input: its value if that never changes, else null
   std::shared_ptr<const GeneratedKernel> generated; // of uoe.Elementwise
 
+  /// Input i's value if it never changes, else null.
+  const Tensor *constant(size_t i) const { return i < constants.size() ? constants[i] : nullptr; }
   bool has(const char *key) const { return attributes.count(key) != 0; }
   int64_t integer(const char *key, int64_t otherwise) const;
   float real(const char *key, float otherwise) const;

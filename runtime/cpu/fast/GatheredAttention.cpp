@@ -4,6 +4,7 @@
 #include "GatheredAttention.h"
 #include "runtime/core/Error.h"
 #include "runtime/core/ThreadPool.h"
+#include "simd/Table.h"
 #include <cstring>
 
 namespace uoe::rt::fast {
@@ -45,18 +46,6 @@ struct Segments {
   int64_t pairs() const { return first.back(); }
 };
 
-/// Rotates one head with the angles of a row.
-void rotate(const RotaryTables &tables, int64_t row, float *x) {
-  const float *c = tables.cosines + row, *s = tables.sines + row;
-  const int64_t step = tables.interleaved ? 2 : 1, other = tables.interleaved ? 1 : tables.half;
-  for (int64_t i = 0; i < tables.half; ++i) {
-    float &p = x[i * step], &q = x[i * step + other];
-    const float before = p;
-    p = before * c[i] - q * s[i];
-    q = before * s[i] + q * c[i];
-  }
-}
-
 /// Calls visit(segment, its pairs begin .. end) for pairs on all threads.
 template <typename Visit> void forPairs(const Segments &segments, int64_t width, Visit visit) {
   const int64_t grain = std::max<int64_t>(1, 16384 / std::max<int64_t>(1, width));
@@ -96,9 +85,12 @@ void attend(const PackedHeads &block, const GatheredArgs &a, int64_t b0, int64_t
       if (!a.tables.cosines)
         continue;
       const int64_t at = a.tables.compacted ? i - segments.first[size_t(s)] : t;
-      for (int64_t h = 0; h < heads; ++h)
-        rotate(a.tables, (b0 + sample) * a.tables.stepSample + at * a.tables.stepToken,
-               rows + i * width + h * block.size);
+      const int64_t angles = (b0 + sample) * a.tables.stepSample + at * a.tables.stepToken;
+      for (int64_t h = 0; h < heads; ++h) {
+        float *head = rows + i * width + h * block.size;
+        kernels().rotateHead(head, head, a.tables.cosines + angles, a.tables.sines + angles,
+                             a.tables.half, a.tables.interleaved);
+      }
     }
   });
 

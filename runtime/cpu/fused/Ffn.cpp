@@ -17,7 +17,7 @@ struct Source {
   explicit Source(const Node &node, size_t first, std::vector<bool> &consumed) {
     int64_t transposed = node.integer("transposed", 0);
     auto constant = [&](size_t i) -> const Tensor * {
-      const Tensor *t = first + i < node.constants.size() ? node.constants[first + i] : nullptr;
+      const Tensor *t = node.constant(first + i);
       if (t) {
         expectType(*t, DType::F32, "weight");
         consumed[first + i] = true;
@@ -112,8 +112,7 @@ std::any prepareExperts(const Node &node, std::vector<bool> &consumed) {
     experts->neurons = fast::PackedNeurons(source.ffn, activationOf(node), starts);
   else
     experts->groups = fast::PackedFfn(source.ffn, activationOf(node), starts);
-  if (const Tensor *skip =
-          node.constants.size() > skipInput ? node.constants[skipInput] : nullptr) {
+  if (const Tensor *skip = node.constant(skipInput)) {
     expectType(*skip, DType::F32, "skip");
     check(skip->size() == static_cast<int64_t>(sizes.size()) * source.ffn.out,
           "skip: expected one row per expert, found shape ", toString(skip->shape()));
@@ -171,7 +170,7 @@ using SharedProducts = std::shared_ptr<const Products>;
 
 std::any prepareProducts(const Node &node, std::vector<bool> &consumed) {
   auto constant = [&](size_t i) {
-    const Tensor *t = i < node.constants.size() ? node.constants[i] : nullptr;
+    const Tensor *t = node.constant(i);
     if (t) {
       expectType(*t, DType::F32, "weight");
       consumed[i] = true;

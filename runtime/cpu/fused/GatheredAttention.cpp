@@ -35,7 +35,7 @@ enum Input : size_t {
 using Packed = std::shared_ptr<const fast::PackedHeads>;
 
 const Tensor *constant(const Node &node, size_t i, std::vector<bool> &consumed) {
-  const Tensor *t = i < node.constants.size() ? node.constants[i] : nullptr;
+  const Tensor *t = node.constant(i);
   if (t) {
     expectType(*t, DType::F32, "weight");
     consumed[i] = true;

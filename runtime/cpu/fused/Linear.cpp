@@ -57,7 +57,7 @@ float inverseLength(const float *x, int64_t n, int64_t step) {
 }
 
 std::any prepareCosine(const Node &node, std::vector<bool> &consumed) {
-  const Tensor *experts = node.constants.size() > 2 ? node.constants[2] : nullptr;
+  const Tensor *experts = node.constant(2);
   check(experts, "the weights must be constants");
   expectType(*experts, DType::F32, "weight");
   check(experts->rank() == 2, "weight: expected a matrix, found shape ",

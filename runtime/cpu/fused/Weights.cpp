@@ -4,7 +4,7 @@ namespace uoe::rt {
 
 std::shared_ptr<const fast::PackedMatrix> packInput(const Node &node, size_t i,
                                                     std::vector<bool> &consumed) {
-  const Tensor *weight = i < node.constants.size() ? node.constants[i] : nullptr;
+  const Tensor *weight = node.constant(i);
   if (!weight)
     return nullptr;
   expectType(*weight, DType::F32, "weight");

@@ -134,7 +134,7 @@ Tensor matMul(KernelCall &call, const Tensor &a, const Tensor &b, bool transpose
 }
 
 bool constantRight(const KernelCall &call) {
-  return call.node.constants.size() > 1 && call.node.constants[1];
+  return call.node.constant(1) != nullptr;
 }
 
 void runMatMul(KernelCall &call) {

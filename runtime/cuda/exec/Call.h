@@ -52,9 +52,7 @@ public:
   /// Input i on the host: for shapes. Waits for the device if it was made there.
   Tensor host(size_t i) { return fetchHost(i); }
   /// Input i's value if it never changes, else null; on the host.
-  const Tensor *constant(size_t i) const {
-    return i < node.constants.size() ? node.constants[i] : nullptr;
-  }
+  const Tensor *constant(size_t i) const { return node.constant(i); }
   bool wants(size_t i) const {
     return i < outputs.size() && (node.outputUsed.empty() || node.outputUsed[i]);
   }

@@ -2,17 +2,11 @@
 #include "runtime/cuda/ops/Copy.h"
 #include "Call.h"
 #include "runtime/cpu/ops/Broadcast.h"
+#include "runtime/cpu/ops/StridedCopy.h"
 #include <algorithm>
 
 namespace uoe::rt::cuda {
 namespace {
-
-Shape contiguous(const Shape &dims) {
-  Shape strides(dims.size(), 1);
-  for (size_t d = dims.size(); d-- > 1;)
-    strides[d - 1] = strides[d] * dims[d];
-  return strides;
-}
 
 int64_t product(const Shape &dims, size_t begin, size_t end) {
   int64_t result = 1;
@@ -61,6 +55,18 @@ const void *offsetBy(const Tensor &tensor, int64_t elements) {
   return static_cast<const char *>(tensor.raw()) + elements * (bitsOf(tensor.dtype()) / 8);
 }
 
+/// The one result, of shape `dims`: input 0 from element `offset` on, read by the strides `from`.
+bool copyInput(Call &call, const Shape &dims, const Shape &from, int64_t offset = 0) {
+  CopyCall work;
+  if (!plan(work, call.type(0), dims, from, stridesOf(dims)))
+    return false;
+  const Tensor in = call.in(0);
+  work.from = offsetBy(in, offset);
+  work.to = call.out(0, in.dtype(), dims).raw();
+  call.each("copy", work.loops.count, work);
+  return true;
+}
+
 int64_t axisOf(int64_t axis, size_t rank) {
   check(axis >= -int64_t(rank) && axis < int64_t(rank), "axis ", axis, " of ", rank, " dimensions");
   return axis < 0 ? axis + int64_t(rank) : axis;
@@ -74,42 +80,25 @@ bool transpose(Call &call) {
   order = call.node.integers("perm", order);
   if (!movable(call.type(0)) || order.size() != x.size())
     return false;
-  const Shape strides = contiguous(x);
+  const Shape strides = stridesOf(x);
   for (int64_t axis : order) {
     axis = axisOf(axis, x.size());
     dims.push_back(x[size_t(axis)]);
     from.push_back(strides[size_t(axis)]);
   }
-  CopyCall work;
-  if (!plan(work, call.type(0), dims, from, contiguous(dims)))
-    return false;
-  const Tensor in = call.in(0);
-  work.from = in.raw();
-  work.to = call.out(0, in.dtype(), dims).raw();
-  call.each("copy", work.loops.count, work);
-  return true;
-}
-
-bool expandTo(Call &call, const Shape &dims) {
-  const Shape x = call.shape(0), own = contiguous(x);
-  Shape from(dims.size(), 0);
-  for (size_t i = 0; i < x.size(); ++i)
-    if (x[x.size() - 1 - i] != 1)
-      from[dims.size() - 1 - i] = own[x.size() - 1 - i];
-  CopyCall work;
-  if (!plan(work, call.type(0), dims, from, contiguous(dims)))
-    return false;
-  const Tensor in = call.in(0);
-  work.from = in.raw();
-  work.to = call.out(0, in.dtype(), dims).raw();
-  call.each("copy", work.loops.count, work);
-  return true;
+  return copyInput(call, dims, from);
 }
 
 bool expand(Call &call) {
   if (!movable(call.type(0)) || !call.has(1))
     return false;
-  return expandTo(call, broadcastShapes(call.shape(0), toInts(call.host(1), "the new shape")));
+  const Shape x = call.shape(0), own = stridesOf(x);
+  const Shape dims = broadcastShapes(x, toInts(call.host(1), "the new shape"));
+  Shape from(dims.size(), 0);
+  for (size_t i = 0; i < x.size(); ++i)
+    if (x[x.size() - 1 - i] != 1)
+      from[dims.size() - 1 - i] = own[x.size() - 1 - i];
+  return copyInput(call, dims, from);
 }
 
 bool constantOfShape(Call &call) {
@@ -126,7 +115,7 @@ bool constantOfShape(Call &call) {
   }
   const Tensor one = std::any_cast<Tensor>(call.state);
   CopyCall work;
-  if (!plan(work, type, dims, Shape(dims.size(), 0), contiguous(dims)))
+  if (!plan(work, type, dims, Shape(dims.size(), 0), stridesOf(dims)))
     return false;
   work.from = one.raw();
   work.to = call.out(0, type, dims).raw();
@@ -149,7 +138,7 @@ bool slice(Call &call) {
     steps = toInts(call.host(4), "steps");
   if (starts.size() != ends.size() || axes.size() != starts.size() || steps.size() != starts.size())
     return false;
-  Shape dims = x, from = contiguous(x);
+  Shape dims = x, from = stridesOf(x);
   int64_t offset = 0;
   for (size_t i = 0; i < starts.size(); ++i) {
     const auto axis = static_cast<size_t>(axisOf(axes[i], x.size()));
@@ -171,14 +160,7 @@ bool slice(Call &call) {
     call.set(0, call.in(0));
     return true;
   }
-  CopyCall work;
-  if (!plan(work, call.type(0), dims, from, contiguous(dims)))
-    return false;
-  const Tensor in = call.in(0);
-  work.from = offsetBy(in, offset);
-  work.to = call.out(0, in.dtype(), dims).raw();
-  call.each("copy", work.loops.count, work);
-  return true;
+  return copyInput(call, dims, from, offset);
 }
 
 bool concat(Call &call) {
@@ -195,7 +177,7 @@ bool concat(Call &call) {
         return false; // the CPU says what is wrong
     dims[axis] += call.shape(i)[axis];
   }
-  const Shape to = contiguous(dims);
+  const Shape to = stridesOf(dims);
   const Tensor out = call.out(0, call.type(0), dims);
   int64_t offset = 0;
   for (size_t i = 0; i < call.count(); ++i) {
@@ -309,7 +291,7 @@ bool gatherND(Call &call) {
   work.n = product(at, size_t(batch), at.size() - 1);
   work.inner = product(x, size_t(batch + depth), x.size());
   work.sameIndices = false;
-  const Shape strides = contiguous(x);
+  const Shape strides = stridesOf(x);
   for (int64_t d = 0; d < depth; ++d) {
     work.dims[d] = x[size_t(batch + d)];
     work.strides[d] = strides[size_t(batch + d)];
@@ -326,7 +308,7 @@ bool gatherElements(Call &call) {
     return false;
   const auto axis = static_cast<size_t>(axisOf(call.node.integer("axis", 0), x.size()));
   GatherElementsCall work;
-  const Shape strides = contiguous(x);
+  const Shape strides = stridesOf(x);
   work.loops.rank = static_cast<int32_t>(x.size());
   work.loops.count = elementCount(at);
   for (size_t d = 0; d < x.size(); ++d) {

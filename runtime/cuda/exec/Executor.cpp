@@ -51,6 +51,8 @@ struct ModelExecutor::Impl {
     for (size_t i = 0; i < steps.size(); ++i) {
       const Program::Step &step = program.steps[i];
       steps[i].kernel = findDeviceKernel(step.node.domain, step.node.op);
+      steps[i].view = isView(step.node);
+      steps[i].meta = steps[i].view || readsShapesOnly(step.node);
       for (int slot : slotsRead(step))
         last[size_t(slot)] = static_cast<int>(i);
       for (int slot : step.outputs)
@@ -169,7 +171,7 @@ struct ModelExecutor::Impl {
       ~Restore() { slot = Value(); }
     } restore{frame.slots[size_t(input)]};
     frame.runStep(index);
-    if (const int output = step.outputs[0]; output >= 0 && isView(step.node)) {
+    if (const int output = step.outputs[0]; output >= 0 && steps[index].view) {
       Value &value = frame.slots[size_t(output)];
       there[size_t(output)] = std::move(value.tensor);
       value = Value();
@@ -272,7 +274,7 @@ struct ModelExecutor::Impl {
 
   void runStep(size_t index) {
     const Program::Step &step = program.steps[index];
-    const bool meta = readsShapesOnly(step.node) || isView(step.node);
+    const bool meta = steps[index].meta;
     if (!(meta && runOnMeta(index))) {
       if (meta || isHostStep(step)) {
         runOnCpu(index);
@@ -351,6 +353,8 @@ struct ModelExecutor::Impl {
 
   struct StepState {
     DeviceKernel kernel = nullptr;
+    bool view = false; // isView
+    bool meta = false; // that, or readsShapesOnly
     std::any state;
     bool prepared = false;
     std::vector<bool> consumed;

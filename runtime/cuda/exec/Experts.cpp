@@ -2,9 +2,9 @@
 // not made by uoe.Route: its scores travel in place of the lists, and the layer chooses for itself,
 // so that the host never learns how many were chosen.
 #include "Call.h"
+#include "Weights.h"
 #include "runtime/cuda/ExpertLayer.h"
 #include "runtime/cuda/ops/Pointwise.h"
-#include <cstring>
 
 namespace uoe::rt::cuda {
 namespace {
@@ -12,10 +12,6 @@ namespace {
 // Inputs of uoe.Experts: x, offsets, ids, weights?, then these.
 constexpr size_t kUp = 4, kGate = 5, kDown = 6, kUpBias = 7, kGateBias = 8, kDownBias = 9,
                  kSkip = 10, kResidual = 11;
-
-const Tensor *constantOf(const Node &node, size_t i) {
-  return i < node.constants.size() ? node.constants[i] : nullptr;
-}
 
 /// The rule of a uoe.Route, thresholds and bias on the host. False for what dispatch does not have:
 /// capacity, groups, heads, choices within choices, gates normalised over tokens.
@@ -40,9 +36,9 @@ bool ruleOf(const Node &route, SelectRule &rule) {
   rule.factor = route.real("factor", 1);
   rule.normalizeExperts = normalize == 1;
   rule.gateWeights = route.integer("weight", 0) == 1;
-  if (const Tensor *thresholds = constantOf(route, 1))
+  if (const Tensor *thresholds = route.constant(1))
     rule.thresholds = thresholds->data<float>();
-  if (const Tensor *bias = constantOf(route, 2))
+  if (const Tensor *bias = route.constant(2))
     rule.bias = bias->data<float>();
   return true;
 }
@@ -51,7 +47,7 @@ bool ruleOf(const Node &route, SelectRule &rule) {
 bool covers(const Node &experts) {
   const std::vector<int64_t> sizes = experts.integers("sizes");
   if (sizes.empty() || experts.integer("tokens", 1) != 1 || !experts.integers("slots").empty() ||
-      constantOf(experts, kSkip))
+      experts.constant(kSkip))
     return false;
   int64_t hidden = 0;
   for (int64_t size : sizes) {
@@ -59,11 +55,11 @@ bool covers(const Node &experts) {
       return false;
     hidden += size;
   }
-  const Tensor *up = constantOf(experts, kUp), *down = constantOf(experts, kDown);
+  const Tensor *up = experts.constant(kUp), *down = experts.constant(kDown);
   if (!up || !down || hidden > (int64_t(1) << 30))
     return false;
   for (size_t i = kUp; i <= kDownBias; ++i)
-    if (const Tensor *weight = constantOf(experts, i))
+    if (const Tensor *weight = experts.constant(i))
       if (weight->dtype() != DType::F32 || (i <= kDown && weight->rank() != 2))
         return false;
   const int64_t bits = experts.integer("transposed", 0);
@@ -107,26 +103,13 @@ std::shared_ptr<ExpertLayer> build(Call &call, const Node &choice) {
              downTurned = (bits >> kDown) & 1;
   ExpertLayerSource source;
   const int64_t in = up.dim(upTurned ? 1 : 0), hidden = up.dim(upTurned ? 0 : 1),
-                out = down.dim(downTurned ? 0 : 1), per = gate ? 2 : 1;
+                out = down.dim(downTurned ? 0 : 1);
   source.in = static_cast<int32_t>(in);
   source.out = static_cast<int32_t>(out);
   source.gated = gate != nullptr;
-  using A = Activation;
-  static const A table[] = {A::Identity,  A::Relu,  A::Gelu, A::GeluTanh, A::Silu,
-                            A::QuickGelu, A::Relu2, A::Tanh, A::Sigmoid};
-  const int64_t act = node.integer("activation", 0);
-  check(act >= 0 && act < 9, "unknown activation ", act);
-  source.act = table[act];
-  std::vector<float> inner(static_cast<size_t>(hidden * per * in)), outer, bias;
-  auto place = [&](const Tensor &matrix, bool turned, int64_t first) {
-    const float *from = matrix.data<float>();
-    for (int64_t j = 0; j < hidden; ++j)
-      for (int64_t i = 0; i < in; ++i)
-        inner[size_t((j * per + first) * in + i)] = from[turned ? j * in + i : i * hidden + j];
-  };
-  if (gate)
-    place(*gate, gateTurned, 0);
-  place(up, upTurned, per - 1);
+  source.act = deviceActivation(node);
+  const Tensor inner = innerRows(up, upTurned, gate, gateTurned);
+  std::vector<float> outer;
   int64_t first = 0;
   const float *from = down.data<float>();
   for (int64_t size : node.integers("sizes")) {
@@ -136,18 +119,11 @@ std::shared_ptr<ExpertLayer> build(Call &call, const Node &choice) {
         outer.push_back(from[downTurned ? o * hidden + j : j * out + o]);
     first += size;
   }
-  const Tensor *upBias = call.constant(kUpBias), *gateBias = call.constant(kGateBias);
-  if (upBias || gateBias) {
-    bias.assign(static_cast<size_t>(hidden * per), 0);
-    for (int64_t j = 0; j < hidden; ++j) {
-      if (gate && gateBias)
-        bias[size_t(2 * j)] = gateBias->data<float>()[j];
-      if (upBias)
-        bias[size_t(per * j + per - 1)] = upBias->data<float>()[j];
-    }
-    source.innerBias = bias.data();
-  }
-  source.inner = inner.data();
+  const Tensor bias =
+      innerBias(call.constant(kUpBias), call.constant(kGateBias), gate != nullptr, hidden);
+  if (bias.dtype() != DType::None)
+    source.innerBias = bias.data<float>();
+  source.inner = inner.data<float>();
   source.outer = outer.data();
   if (const Tensor *last = call.constant(kDownBias))
     source.outerBias = last->data<float>();

@@ -1,9 +1,9 @@
 // Matrix products, linear layers and feed-forward blocks on a device.
 #include "runtime/cuda/ops/Product.h"
 #include "Call.h"
+#include "Weights.h"
 #include "runtime/cpu/ops/Broadcast.h"
 #include "runtime/cuda/ops/Copy.h"
-#include <cstring>
 
 namespace uoe::rt::cuda {
 namespace {
@@ -65,24 +65,6 @@ void launch(Call &call, const Product &product) {
     return launchAs<F16>(call, product, "f16");
   default:
     return launchAs<BF16>(call, product, "bf16");
-  }
-}
-
-/// A constant matrix [k, n], or [n, k] where it is `transposed`, as rows [n, k] on the host. Row j
-/// of the result is row first + j * step of `to`, so that two matrices can be interleaved.
-void placeRows(const Tensor &matrix, bool transposed, Tensor &to, int64_t first, int64_t step) {
-  const auto width = static_cast<size_t>(bitsOf(matrix.dtype()) / 8);
-  const int64_t k = matrix.dim(transposed ? 1 : 0), n = matrix.dim(transposed ? 0 : 1);
-  const char *from = matrix.data<char>();
-  char *out = to.data<char>();
-  for (int64_t j = 0; j < n; ++j) {
-    char *row = out + static_cast<size_t>((first + j * step) * k) * width;
-    if (transposed)
-      std::memcpy(row, from + static_cast<size_t>(j * k) * width, static_cast<size_t>(k) * width);
-    else
-      for (int64_t i = 0; i < k; ++i)
-        std::memcpy(row + static_cast<size_t>(i) * width,
-                    from + static_cast<size_t>(i * n + j) * width, width);
   }
 }
 
@@ -229,29 +211,15 @@ bool linear(Call &call) {
 
 struct FfnWeights {
   Tensor inner, innerBias, outer; // on the device
-  int64_t in = 0, hidden = 0, out = 0;
 };
-
-// The numbers of enum Activation in dialects/uoe/Ops.td; Identity for an unknown one is no answer.
-bool activationOf(const Node &node, Activation &act) {
-  using A = Activation;
-  static const A table[] = {A::Identity,  A::Relu,  A::Gelu, A::GeluTanh, A::Silu,
-                            A::QuickGelu, A::Relu2, A::Tanh, A::Sigmoid};
-  const int64_t i = node.integer("activation", 0);
-  if (i < 0 || i >= 9)
-    return false;
-  act = table[i];
-  return true;
-}
 
 // x, up, gate?, down, bias_up?, bias_gate?, bias_down?: all but x constant.
 bool ffn(Call &call) {
   const Tensor *up = call.constant(1), *gate = call.constant(2), *down = call.constant(3);
-  Activation act;
   for (size_t i = 1; i < call.count(); ++i)
     if (call.has(i) && (!call.constant(i) || call.type(i) != DType::F32))
       return false;
-  if (!up || !down || !activationOf(call.node, act) || up->rank() != 2 || down->rank() != 2)
+  if (!up || !down || up->rank() != 2 || down->rank() != 2)
     return false;
   const int64_t bits = call.node.integer("transposed", 0);
   auto transposed = [&](int i) { return ((bits >> i) & 1) != 0; };
@@ -269,23 +237,13 @@ bool ffn(Call &call) {
       (call.has(6) && !isRowOf(call, 6, out)))
     return false;
   if (!call.state.has_value()) {
-    FfnWeights weights{{}, {}, {}, in, hidden, out};
-    Tensor inner(DType::F32, {hidden * per, in}), outer(DType::F32, {out, hidden});
-    if (gate)
-      placeRows(*gate, transposed(2), inner, 0, 2);
-    placeRows(*up, transposed(1), inner, per - 1, per);
+    FfnWeights weights;
+    Tensor outer(DType::F32, {out, hidden});
     placeRows(*down, transposed(3), outer, 0, 1);
-    weights.inner = call.upload(inner);
+    weights.inner = call.upload(innerRows(*up, transposed(1), gate, transposed(2)));
     weights.outer = call.upload(outer);
-    if (upBias || gateBias) {
-      Tensor bias(DType::F32, {hidden * per});
-      for (int64_t j = 0; j < hidden; ++j) {
-        if (gate)
-          bias.data<float>()[2 * j] = gateBias ? gateBias->data<float>()[j] : 0;
-        bias.data<float>()[per * j + per - 1] = upBias ? upBias->data<float>()[j] : 0;
-      }
-      weights.innerBias = call.upload(bias);
-    }
+    if (upBias || gateBias)
+      weights.innerBias = call.upload(innerBias(upBias, gateBias, gate != nullptr, hidden));
     call.state = weights;
   }
   const auto &weights = std::any_cast<const FfnWeights &>(call.state);
@@ -297,7 +255,7 @@ bool ffn(Call &call) {
   first.n = hidden * per;
   first.k = in;
   first.gated = gate != nullptr;
-  first.act = act;
+  first.act = deviceActivation(call.node);
   first.y = call.arena.allocate(DType::F32, {rows, hidden}, "the hidden units");
   second.a = first.y;
   second.b = weights.outer;

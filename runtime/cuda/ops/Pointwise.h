@@ -2,6 +2,7 @@
 // operand is a floating-point number, else int64's.
 #pragma once
 #include "Element.h"
+#include "runtime/cuda/dispatch/Activate.h"
 
 namespace uoe::rt::cuda {
 
@@ -90,15 +91,15 @@ UOE_HOST_DEVICE inline float pointOfOne(Point op, float x, float alpha, float be
   case Point::Not:
     return x == 0;
   case Point::Relu:
-    return x > 0 || x != x ? x : 0.0f;
+    return activate(Activation::Relu, x);
   case Point::Sigmoid:
-    return 1 / (1 + expf(-x));
+    return activate(Activation::Sigmoid, x);
   case Point::Tanh:
-    return tanhf(x);
+    return activate(Activation::Tanh, x);
   case Point::Erf:
-    return erff(x);
+    return activate(Activation::Erf, x);
   case Point::Exp:
-    return expf(x);
+    return activate(Activation::Exp, x);
   case Point::Log:
     return logf(x);
   case Point::Sqrt:
@@ -114,9 +115,9 @@ UOE_HOST_DEVICE inline float pointOfOne(Point op, float x, float alpha, float be
   case Point::Ceil:
     return ceilf(x);
   case Point::Gelu:
-    return 0.5f * x * (1 + erff(x * 0.70710678118654752f));
+    return activate(Activation::Gelu, x);
   case Point::GeluTanh:
-    return 0.5f * x * (1 + tanhf(0.7978845608028654f * (x + 0.044715f * x * x * x)));
+    return activate(Activation::GeluTanh, x);
   case Point::Swish:
     return x / (1 + expf(-alpha * x));
   case Point::Clip:

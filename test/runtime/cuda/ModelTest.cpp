@@ -468,20 +468,41 @@ TEST_P(ModelTest, Rotary) {
     }
 }
 
-/// Experts behind a choice of their own: steps uoe.Route and uoe.Experts.
-Program routed(const std::map<std::string, Attribute> &rule, bool gated, const Tensor &up,
-               const Tensor &gate, const Tensor &down, const Tensor &bias, bool showIds) {
+/// Appends steps to a program, each value by its slot.
+struct Builder {
   Program program;
-  auto input = [&](const char *name) {
+
+  int input(const char *name) {
     program.inputSlots.push_back(program.slots);
     program.inputNames.push_back(name);
     return program.slots++;
-  };
-  auto weight = [&](const Tensor &tensor) {
-    program.constants.emplace_back(program.slots, tensor);
+  }
+  int weight(Tensor tensor) {
+    program.constants.emplace_back(program.slots, std::move(tensor));
     return program.slots++;
-  };
-  const int x = input("x"), scores = input("scores"), residual = input("residual");
+  }
+  int step(const char *domain, const char *op, std::vector<int> inputs,
+           std::map<std::string, Attribute> attributes = {}) {
+    Program::Step step;
+    step.node.name = op + std::to_string(program.steps.size());
+    step.node.domain = domain;
+    step.node.op = op;
+    step.node.version = *domain ? 1 : 23;
+    step.node.outputs = 1;
+    step.node.attributes = std::move(attributes);
+    step.inputs = std::move(inputs);
+    step.outputs = {program.slots++};
+    program.steps.push_back(std::move(step));
+    return program.steps.back().outputs[0];
+  }
+};
+
+/// Experts behind a choice of their own: steps uoe.Route and uoe.Experts.
+Program routed(const std::map<std::string, Attribute> &rule, bool gated, const Tensor &up,
+               const Tensor &gate, const Tensor &down, const Tensor &bias, bool showIds) {
+  Builder b;
+  Program &program = b.program;
+  const int x = b.input("x"), scores = b.input("scores"), residual = b.input("residual");
   Program::Step route, experts;
   route.node.name = "route";
   route.node.op = "Route";
@@ -499,10 +520,10 @@ Program routed(const std::map<std::string, Attribute> &rule, bool gated, const T
                     route.outputs[0],
                     route.outputs[1],
                     rule.count("weight") ? route.outputs[2] : -1,
-                    weight(up),
-                    gated ? weight(gate) : -1,
-                    weight(down),
-                    weight(bias),
+                    b.weight(up),
+                    gated ? b.weight(gate) : -1,
+                    b.weight(down),
+                    b.weight(bias),
                     -1,
                     -1,
                     -1,
@@ -521,7 +542,7 @@ Program routed(const std::map<std::string, Attribute> &rule, bool gated, const T
     step->node.version = 1;
     program.steps.push_back(std::move(*step));
   }
-  return program;
+  return std::move(b.program);
 }
 
 TEST_P(ModelTest, ExpertsChooseForThemselves) {
@@ -556,35 +577,6 @@ TEST_P(ModelTest, ExpertsChooseForThemselves) {
         EXPECT_EQ(found.report().fallbacks.empty(), !shown);
       }
 }
-
-/// Appends steps to a program, each value by its slot.
-struct Builder {
-  Program program;
-
-  int input(const char *name) {
-    program.inputSlots.push_back(program.slots);
-    program.inputNames.push_back(name);
-    return program.slots++;
-  }
-  int weight(Tensor tensor) {
-    program.constants.emplace_back(program.slots, std::move(tensor));
-    return program.slots++;
-  }
-  int step(const char *domain, const char *op, std::vector<int> inputs,
-           std::map<std::string, Attribute> attributes = {}) {
-    Program::Step step;
-    step.node.name = op + std::to_string(program.steps.size());
-    step.node.domain = domain;
-    step.node.op = op;
-    step.node.version = *domain ? 1 : 23;
-    step.node.outputs = 1;
-    step.node.attributes = std::move(attributes);
-    step.inputs = std::move(inputs);
-    step.outputs = {program.slots++};
-    program.steps.push_back(std::move(step));
-    return program.steps.back().outputs[0];
-  }
-};
 
 // A decoder of two layers, as the raised form of an export runs: ids to logits.
 TEST_P(ModelTest, AWholeDecoder) {
@@ -648,31 +640,16 @@ TEST_P(ModelTest, WhatHasNoKernelFallsBack) {
 
 /// x of shape [2, n] through a chain: shape arithmetic on the host, a fallback between kernels.
 Program chain() {
-  Program program;
-  auto step = [&](const char *op, std::vector<int> inputs,
-                  std::map<std::string, Attribute> attributes = {}) {
-    Program::Step step;
-    step.node.name = op;
-    step.node.op = op;
-    step.node.version = 23;
-    step.node.outputs = 1;
-    step.node.attributes = std::move(attributes);
-    step.inputs = std::move(inputs);
-    step.outputs = {program.slots++};
-    program.steps.push_back(std::move(step));
-    return program.steps.back().outputs[0];
-  };
-  const int x = program.slots++;
-  program.inputSlots = {x};
-  program.inputNames = {"x"};
-  const int tanh = step("Tanh", {x}), shape = step("Shape", {tanh});
-  const int size = step("ReduceProd", {shape}, {{"keepdims", int64_t(1)}});
-  const int flat = step("Reshape", {tanh, size});
-  const int sum =
-      step("CumSum", {flat, step("Constant", {}, {{"value", makeInts({0}).reshaped({})}})});
-  program.outputSlots = {step("Neg", {sum}), sum};
-  program.outputNames = {"y", "sum"};
-  return program;
+  Builder b;
+  const int x = b.input("x");
+  const int tanh = b.step("", "Tanh", {x}), shape = b.step("", "Shape", {tanh});
+  const int size = b.step("", "ReduceProd", {shape}, {{"keepdims", int64_t(1)}});
+  const int flat = b.step("", "Reshape", {tanh, size});
+  const int sum = b.step(
+      "", "CumSum", {flat, b.step("", "Constant", {}, {{"value", makeInts({0}).reshaped({})}})});
+  b.program.outputSlots = {b.step("", "Neg", {sum}), sum};
+  b.program.outputNames = {"y", "sum"};
+  return std::move(b.program);
 }
 
 TEST_P(ModelTest, ShapesStayOnTheHostAndFallbacksAreCounted) {
@@ -717,7 +694,7 @@ TEST_P(FailingDriverTest, ErrorsNameTheNodeAndTheNextRunIsUnharmed) {
   EXPECT_EQ(message(small), "");
   setenv("UOE_FAKE_CUDA", "memory=65536", 1);
   EXPECT_THAT(message(large),
-              testing::AllOf(HasSubstr("node 'Tanh' (Tanh)"), HasSubstr("out of memory")));
+              testing::AllOf(HasSubstr("node 'Tanh0' (Tanh)"), HasSubstr("out of memory")));
   unsetenv("UOE_FAKE_CUDA");
   EXPECT_EQ(message(small), "");
   setenv("UOE_FAKE_CUDA", "cuLaunchKernel=700", 1);

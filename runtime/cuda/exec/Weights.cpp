@@ -1,0 +1,55 @@
+#include "Weights.h"
+#include "runtime/cpu/fast/Activation.h"
+#include "runtime/cpu/fused/Weights.h"
+#include <cstring>
+
+namespace uoe::rt::cuda {
+
+void placeRows(const Tensor &matrix, bool transposed, Tensor &to, int64_t first, int64_t step) {
+  const auto width = static_cast<size_t>(bitsOf(matrix.dtype()) / 8);
+  const int64_t k = matrix.dim(transposed ? 1 : 0), n = matrix.dim(transposed ? 0 : 1);
+  const char *from = matrix.data<char>();
+  char *out = to.data<char>();
+  for (int64_t j = 0; j < n; ++j) {
+    char *row = out + static_cast<size_t>((first + j * step) * k) * width;
+    if (transposed)
+      std::memcpy(row, from + static_cast<size_t>(j * k) * width, static_cast<size_t>(k) * width);
+    else
+      for (int64_t i = 0; i < k; ++i)
+        std::memcpy(row + static_cast<size_t>(i) * width,
+                    from + static_cast<size_t>(i * n + j) * width, width);
+  }
+}
+
+Tensor innerRows(const Tensor &up, bool upTransposed, const Tensor *gate, bool gateTransposed) {
+  const int64_t in = up.dim(upTransposed ? 1 : 0), hidden = up.dim(upTransposed ? 0 : 1);
+  const int64_t per = gate ? 2 : 1;
+  Tensor rows(up.dtype(), {hidden * per, in});
+  if (gate)
+    placeRows(*gate, gateTransposed, rows, 0, 2);
+  placeRows(up, upTransposed, rows, per - 1, per);
+  return rows;
+}
+
+Tensor innerBias(const Tensor *up, const Tensor *gate, bool gated, int64_t hidden) {
+  if (!up && !gate)
+    return {};
+  const int64_t per = gated ? 2 : 1;
+  Tensor bias(DType::F32, {hidden * per});
+  auto *out = bias.data<float>();
+  for (int64_t j = 0; j < hidden; ++j) {
+    if (gated)
+      out[2 * j] = gate ? gate->data<float>()[j] : 0;
+    out[per * j + per - 1] = up ? up->data<float>()[j] : 0;
+  }
+  return bias;
+}
+
+Activation deviceActivation(const Node &node) {
+  static_assert(int(Activation::QuickGelu) == int(fast::Activation::QuickGelu) &&
+                    int(Activation::Erf) == int(fast::Activation::Erf),
+                "the device's activations have the CPU's numbers");
+  return static_cast<Activation>(activationOf(node));
+}
+
+} // namespace uoe::rt::cuda
