@@ -21,7 +21,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 FOLDERS = ("bench", "dialects", "lib", "passes", "runtime", "test", "tools")
-SLOW = ("bugprone-bool-pointer-implicit-conversion,bugprone-implicit-widening-of-multiplication-result,bugprone-inc-dec-in-conditions,"
+SLOW = ("bugprone-bool-pointer-implicit-conversion,bugprone-inc-dec-in-conditions,"
         "bugprone-infinite-loop,bugprone-return-const-ref-from-parameter,bugprone-standalone-empty,bugprone-swapped-arguments,"
         "bugprone-terminating-continue,bugprone-throw-keyword-missing,bugprone-undelegated-constructor,bugprone-unused-raii,"
         "bugprone-use-after-move,performance-move-const-arg,performance-unnecessary-value-param").split(",")
@@ -34,7 +34,6 @@ class Includes:
         self.folders, self.texts = folders, {}
         self.tablegen = [p for folder in ("dialects", "passes") for p in (ROOT / folder).rglob("*.td")]
 
-    # What TableGen generates is known by its source.
     def find(self, name, beside):
         for folder in (beside, *self.folders):
             path = folder / name
@@ -47,6 +46,7 @@ class Includes:
             text = path.read_bytes()
             names = [n.decode() for n in re.findall(rb'^\s*#\s*include\s+"([^"]+)"', text, re.M)]
             found = [self.find(n, path.parent) for n in names]
+            # What TableGen generates is known by its source.
             if any(n.endswith(".h.inc") or n.endswith(".cpp.inc") for n in names):
                 found += self.tablegen
             self.texts[path] = hashlib.sha256(text).digest(), [p for p in found if p]
@@ -69,20 +69,16 @@ def arguments(entry, build):
     words, flags, over_mlir = shlex.split(entry["command"]), [], False
     while "clang" not in os.path.basename(words[0]) and "++" not in os.path.basename(words[0]):
         words.pop(0)
-    words = words[1:]
-    position = 0
-    while position < len(words):
-        word = words[position]
+    words = iter(words[1:])
+    for word in words:
         if word == "-Xclang":
-            over_mlir |= words[position + 1] == "-include-pch"
-            position += 1
+            over_mlir |= next(words) == "-include-pch"
         elif word in ("-o", "-c"):
-            position += 1
+            next(words)
         elif word == f"-I{build}":
             flags += ["-isystem", str(build)]
         elif not (word.endswith((".pch", ".hxx", ".cpp")) or word == "-Winvalid-pch"):
             flags.append(word)
-        position += 1
     return flags, over_mlir
 
 

@@ -65,6 +65,8 @@ StringRef uoe::onnx::dimName(Type type, unsigned axis) {
 }
 
 TypedAttr uoe::onnx::constantOf(Value value) {
+  if (!value)
+    return {};
   if (auto weight = value.getDefiningOp<WeightOp>()) {
     auto init = SymbolTable::lookupNearestSymbolFrom<InitializerOp>(weight, weight.getNameAttr());
     return init ? dyn_cast<TypedAttr>(init.getValue()) : TypedAttr();

@@ -1,4 +1,5 @@
 #include "passes/lower/AttentionExperts.h"
+#include "lib/Onnx/Operators/Inference.h"
 
 using namespace mlir;
 using namespace uoe;
@@ -43,11 +44,7 @@ private:
     return cast<RankedTensorType>(value.getType()).getDimSize(axis);
   }
   static SmallVector<int64_t> integers(Value value) {
-    SmallVector<int64_t> result;
-    if (auto dense = dyn_cast_or_null<DenseIntElementsAttr>(onnx::constantOf(value)))
-      for (const APInt &entry : dense)
-        result.push_back(entry.getSExtValue());
-    return result;
+    return onnx::integersOf(onnx::constantOf(value)).value_or(SmallVector<int64_t>());
   }
   bool isShared(Value value) {
     auto arg = dyn_cast<BlockArgument>(value);
@@ -96,10 +93,6 @@ private:
     SmallVector<int64_t> shape = integers(reshape.getInputs()[1]);
     return shape.size() > 2 && shape[0] == 0 && shape[1] == 0 &&
            reshape.integer("allowzero", 0) == 0;
-  }
-  static bool swapsHeads(NodeOp transpose) {
-    auto perm = dyn_cast_or_null<DenseI64ArrayAttr>(transpose.attribute("perm"));
-    return perm && perm.asArrayRef() == ArrayRef<int64_t>{0, 2, 1, 3};
   }
 
   bool rotation(Value &q, Value &k) {

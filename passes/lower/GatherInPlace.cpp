@@ -1,6 +1,6 @@
 // gather-in-place: rows of a transposed weight that is also read as it lies are its columns.
-#include "dialects/onnx/Onnx.h"
 #include "passes/Passes.h"
+#include "passes/lower/Lower.h"
 
 namespace uoe {
 #define GEN_PASS_DEF_GATHERINPLACEPASS
@@ -12,17 +12,11 @@ using namespace uoe;
 
 // The matrix whose transpose `table` is, if it is a weight that others read too.
 static Value sharedMatrix(Value table) {
-  auto node = table.getDefiningOp<onnx::NodeOp>();
-  if (!node || !node.is("Transpose"))
+  Value matrix = transposedMatrix(table);
+  if (!matrix || !matrix.getDefiningOp<onnx::WeightOp>())
     return {};
-  Value matrix = node.getInputs()[0];
-  auto type = dyn_cast<RankedTensorType>(matrix.getType());
-  auto weight = matrix.getDefiningOp<onnx::WeightOp>();
-  auto perm = dyn_cast_or_null<DenseI64ArrayAttr>(node.attribute("perm"));
-  if (!weight || !type || type.getRank() != 2 ||
-      (perm && perm.asArrayRef() != ArrayRef<int64_t>{1, 0}))
-    return {};
-  bool shared = llvm::any_of(matrix.getUsers(), [&](Operation *user) { return user != node; });
+  bool shared = llvm::any_of(matrix.getUsers(),
+                             [&](Operation *user) { return user != table.getDefiningOp(); });
   return shared ? matrix : Value();
 }
 

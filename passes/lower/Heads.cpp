@@ -1,4 +1,5 @@
 #include "passes/lower/Heads.h"
+#include "lib/Onnx/Operators/Inference.h"
 
 using namespace mlir;
 using namespace uoe;
@@ -79,11 +80,11 @@ static Value gatheredFrom(Heads &heads) {
     if (!gather || !gather.is("Gather") || gather.integer("axis", 0) != 1)
       return {};
     auto type = dyn_cast<RankedTensorType>(gather.getInputs()[0].getType());
-    auto index = dyn_cast_or_null<DenseIntElementsAttr>(onnx::constantOf(gather.getInputs()[1]));
+    auto index = onnx::integersOf(onnx::constantOf(gather.getInputs()[1]));
+    auto indexType = dyn_cast<RankedTensorType>(gather.getInputs()[1].getType());
     if (!type || type.getRank() != 4 ||
-        type.getDimSize(1) != static_cast<int64_t>(heads.experts.size()) || !index ||
-        index.getType().getRank() != 0 ||
-        index.getSplatValue<APInt>().getSExtValue() != static_cast<int64_t>(i) ||
+        type.getDimSize(1) != static_cast<int64_t>(heads.experts.size()) || !index || !indexType ||
+        indexType.getRank() != 0 || index->front() != static_cast<int64_t>(i) ||
         (from && from != gather.getInputs()[0]))
       return {};
     from = gather.getInputs()[0];

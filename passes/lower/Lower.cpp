@@ -60,6 +60,22 @@ Value NodeBuilder::reshapeTo(Value value, Value shape) {
   return node("Reshape", {value, shape}, {attr("allowzero", 1)});
 }
 
+bool uoe::swapsHeads(onnx::NodeOp node) {
+  auto perm = dyn_cast_or_null<DenseI64ArrayAttr>(node.attribute("perm"));
+  return node.is("Transpose") && perm && perm.asArrayRef() == ArrayRef<int64_t>{0, 2, 1, 3};
+}
+
+Value uoe::transposedMatrix(Value value) {
+  auto node = value.getDefiningOp<onnx::NodeOp>();
+  if (!node || !node.is("Transpose"))
+    return {};
+  auto type = dyn_cast<RankedTensorType>(node.getInputs()[0].getType());
+  auto perm = dyn_cast_or_null<DenseI64ArrayAttr>(node.attribute("perm"));
+  if (!type || type.getRank() != 2 || (perm && perm.asArrayRef() != ArrayRef<int64_t>{1, 0}))
+    return {};
+  return node.getInputs()[0];
+}
+
 Value NodeBuilder::slice(Value value, int64_t axis, int64_t begin, int64_t end) {
   return node("Slice", {value, ints({begin}), ints({end}), ints({axis})});
 }

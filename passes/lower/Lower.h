@@ -50,6 +50,11 @@ private:
 
 mlir::Type elementTypeOf(mlir::Value value);
 
+/// True for Transpose by [0, 2, 1, 3]: tokens and heads change places.
+bool swapsHeads(onnx::NodeOp node);
+/// The matrix m where `value` is Transpose(m), else null.
+mlir::Value transposedMatrix(mlir::Value value);
+
 /// Moves a raised block's spelling in place of the block; its results take over. False if the
 /// region is empty.
 bool inlineSpelling(mlir::Operation *block, mlir::Region &spelling);

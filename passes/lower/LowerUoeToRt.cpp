@@ -51,10 +51,7 @@ static bool isFloatSpelling(Region &spelling) {
 // True if `value` is Transpose(x, [0, 2, 1, 3]) of rank 4; then `value` becomes x.
 static bool peelHeadTranspose(Value &value) {
   auto node = value.getDefiningOp<onnx::NodeOp>();
-  if (!node || !node.is("Transpose"))
-    return false;
-  auto perm = dyn_cast_or_null<DenseI64ArrayAttr>(node.attribute("perm"));
-  if (!perm || perm.asArrayRef() != ArrayRef<int64_t>{0, 2, 1, 3})
+  if (!node || !swapsHeads(node))
     return false;
   value = node.getInputs()[0];
   return true;
@@ -150,14 +147,10 @@ struct LowerUoeToRtPass : uoe::impl::LowerUoeToRtPassBase<LowerUoeToRtPass> {
     Operation *target = op;
     bool transposed = false;
     if (op->getResult(0).hasOneUse())
-      if (auto user = dyn_cast<onnx::NodeOp>(*op->getResult(0).user_begin())) {
-        auto perm = user.is("Transpose")
-                        ? dyn_cast_or_null<DenseI64ArrayAttr>(user.attribute("perm"))
-                        : DenseI64ArrayAttr();
-        if (perm && perm.asArrayRef() == ArrayRef<int64_t>{0, 2, 1, 3}) {
-          transposed = true;
-          target = user;
-        }
+      if (auto user = dyn_cast<onnx::NodeOp>(*op->getResult(0).user_begin());
+          user && swapsHeads(user)) {
+        transposed = true;
+        target = user;
       }
     params.push_back(named("y_bshd", transposed));
     auto fused = call(builder, op.getLoc(), "Attention", {q, k, v, op.getBias()}, params,
@@ -738,14 +731,10 @@ struct LowerUoeToRtPass : uoe::impl::LowerUoeToRtPassBase<LowerUoeToRtPass> {
   NamedAttribute peelWeights(MutableArrayRef<Value> operands) {
     int64_t bits = 0;
     for (auto [i, operand] : llvm::enumerate(operands)) {
-      auto node = operand ? operand.getDefiningOp<onnx::NodeOp>() : onnx::NodeOp();
-      if (!node || !node.is("Transpose") || !isWeight(operand))
+      Value matrix = operand && isWeight(operand) ? transposedMatrix(operand) : Value();
+      if (!matrix)
         continue;
-      auto type = dyn_cast<RankedTensorType>(node.getInputs()[0].getType());
-      auto perm = dyn_cast_or_null<DenseI64ArrayAttr>(node.attribute("perm"));
-      if (!type || type.getRank() != 2 || (perm && perm.asArrayRef() != ArrayRef<int64_t>{1, 0}))
-        continue;
-      operand = node.getInputs()[0];
+      operand = matrix;
       bits |= int64_t(1) << i;
     }
     return named("transposed", bits);

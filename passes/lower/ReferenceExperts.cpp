@@ -1,5 +1,6 @@
 // Experts in ONNX operators, where they are not one masked product: bodies that see gathered
 // tokens, merged weights, loops over depth.
+#include "lib/Onnx/Operators/Inference.h"
 #include "mlir/IR/IRMapping.h"
 #include "passes/lower/Reference.h"
 #include <numeric>
@@ -213,10 +214,8 @@ static void unrollRecur(OpBuilder &builder, NodeBuilder &b, RecurOp op) {
 }
 
 static std::optional<int64_t> integerOf(Value value) {
-  auto elements = dyn_cast_or_null<DenseElementsAttr>(onnx::constantOf(value));
-  if (!elements || elements.getNumElements() != 1 || !elements.getElementType().isInteger(64))
-    return std::nullopt;
-  return elements.getSplatValue<APInt>().getSExtValue();
+  auto integers = onnx::integersOf(onnx::constantOf(value));
+  return integers && integers->size() == 1 ? std::optional(integers->front()) : std::nullopt;
 }
 
 // What a row of a stack was made of: Gather(Concat(Unsqueeze(x_0), Unsqueeze(x_1), ...), i) is x_i.

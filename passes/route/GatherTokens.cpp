@@ -1,4 +1,5 @@
 #include "passes/route/GatherTokens.h"
+#include "lib/Onnx/Operators/Inference.h"
 #include "passes/decompose/Slicer.h"
 #include "passes/raise/Match.h"
 #include <cmath>
@@ -139,13 +140,7 @@ static std::optional<int64_t> nextAxis(NodeOp node, int64_t axis,
   if (!node || node->getNumResults() != 1)
     return std::nullopt;
   auto integers = [&](unsigned operand) {
-    SmallVector<int64_t> result;
-    if (node.getInputs().size() > operand)
-      if (auto dense =
-              dyn_cast_or_null<DenseIntElementsAttr>(onnx::constantOf(node.getInputs()[operand])))
-        for (const APInt &value : dense)
-          result.push_back(value.getSExtValue());
-    return result;
+    return onnx::integersOf(onnx::constantOf(node.input(operand))).value_or(SmallVector<int64_t>());
   };
   auto rankOf = [](Value value) { return cast<RankedTensorType>(value.getType()).getRank(); };
   auto others = ValueRange(node.getInputs()).drop_front();

@@ -8,8 +8,9 @@ A choice that looks ahead (a capacity) is put into each raised model: decoders h
 """
 import argparse
 import pathlib
-import subprocess
 import sys
+
+from folders import check_all, run
 
 DECODERS = ("gpt", "llama", "mistral", "mixtral", "olmoe", "phi", "qwen", "t5-decoder", "smollm")
 CHOICE = """
@@ -19,13 +20,13 @@ CHOICE = """
 
 
 def problem_of(folder, tool):
-    raised = subprocess.run([tool, folder / "model.onnx", "--raise", "-o", "-"], capture_output=True, text=True)
+    raised = run(tool, folder / "model.onnx", "--raise", "-o", "-")
     if raised.returncode:
         return raised.stderr.strip()[:300]
     # Before the end of the main graph.
     end = raised.stdout.index("\n    return ")
     text = raised.stdout[:end] + CHOICE + raised.stdout[end + 1:]
-    checked = subprocess.run([tool, "-", "--check-causality", "-o", "/dev/null"], input=text, capture_output=True, text=True)
+    checked = run(tool, "-", "--check-causality", "-o", "/dev/null", input=text)
     refused = "uoe.select looks ahead in a model whose attention is causal" in checked.stderr
     if refused != bool(checked.returncode):
         return checked.stderr.strip()[:300]
@@ -39,14 +40,7 @@ def main():
     parser.add_argument("--uoe-opt", required=True)
     parser.add_argument("folders", nargs="+", type=pathlib.Path)
     args = parser.parse_args()
-    passed = failed = 0
-    for folder in sorted({model.parent for folder in args.folders for model in folder.rglob("model.onnx")}):
-        problem = problem_of(folder, args.uoe_opt)
-        passed, failed = passed + (not problem), failed + bool(problem)
-        if problem:
-            print(f"FAIL {folder.name}: {problem}")
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed or not passed else 0
+    return check_all(args.folders, lambda folder: [""], lambda folder, case: problem_of(folder, args.uoe_opt))
 
 
 if __name__ == "__main__":

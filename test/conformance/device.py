@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Runs exports on a CUDA driver, given by its folder: all must agree, and those named here must leave nothing to the CPU."""
 
 import argparse

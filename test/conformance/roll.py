@@ -11,18 +11,15 @@ import argparse
 import pathlib
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
+
+from folders import check_all, run
 
 # Iterations of models whose layers share weights, from their configurations.
 TIED = {"albert": 3}
 # Not tied: other arithmetic than float32; a last layer that is fused into another operator than the rest; layers in the branches of an If.
 OWN = ("*-fp16", "*-int8*", "*-int4", "gpt2-ortopt", "llama-ortopt", "*-genai-*", "t5-decoder-merged-*")
-
-
-def run(*command):
-    return subprocess.run([str(c) for c in command], capture_output=True, text=True)
 
 
 def problem_of(folder, form, tools, scratch):
@@ -80,21 +77,17 @@ def main():
     parser.add_argument("--build", type=pathlib.Path, default="build", help="build folder")
     parser.add_argument("folders", nargs="+", type=pathlib.Path)
     args = parser.parse_args()
-    folders = sorted({model.parent for folder in args.folders for model in folder.rglob("model.onnx")})
-    passed = failed = 0
-    for folder in folders:
-        forms = ["canonical", "raise"]
-        if not any(folder.match(pattern) for pattern in OWN):
-            forms.append("tied")
-        for form in forms:
-            with tempfile.TemporaryDirectory() as scratch:
-                tools, scratch = args.build / "bin", pathlib.Path(scratch)
-                problem = problem_of_tied(folder, tools, scratch) if form == "tied" else problem_of(folder, form, tools, scratch)
-            passed, failed = passed + (not problem), failed + bool(problem)
-            if problem:
-                print(f"FAIL {folder.name}, {form}: {problem}")
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed or not passed else 0
+    tools = args.build / "bin"
+
+    def forms(folder):
+        return ["canonical", "raise"] + ["tied"] * (not any(folder.match(pattern) for pattern in OWN))
+
+    def problem(folder, form):
+        with tempfile.TemporaryDirectory() as name:
+            scratch = pathlib.Path(name)
+            return problem_of_tied(folder, tools, scratch) if form == "tied" else problem_of(folder, form, tools, scratch)
+
+    return check_all(args.folders, forms, problem)
 
 
 if __name__ == "__main__":

@@ -11,9 +11,10 @@ import argparse
 import fnmatch
 import pathlib
 import re
-import subprocess
 import sys
 import tempfile
+
+from folders import check_all, run
 
 # Attention that stays dense: why, for the models whose names match.
 DENSE = {
@@ -27,10 +28,6 @@ DENSE = {
 }
 # What has no experts of heads.
 UNSPLIT = ("*-int8qdq", "*-genai-int4")
-
-
-def run(*command):
-    return subprocess.run([str(c) for c in command], capture_output=True, text=True)
 
 
 def problem_of(folder, options, tools, scratch):
@@ -62,17 +59,13 @@ def main():
     parser.add_argument("--build", type=pathlib.Path, default="build", help="build folder")
     parser.add_argument("folders", nargs="+", type=pathlib.Path)
     args = parser.parse_args()
-    folders = sorted({model.parent for folder in args.folders for model in folder.rglob("model.onnx")})
-    passed = failed = 0
-    for folder in folders:
-        for options in ("all share=1", "all share=1 padding=token positions=compacted", "seed=3", "seed=3 positions=compacted padding=token"):
-            with tempfile.TemporaryDirectory() as scratch:
-                problem = problem_of(folder, options, args.build / "bin", pathlib.Path(scratch))
-            passed, failed = passed + (not problem), failed + bool(problem)
-            if problem:
-                print(f"FAIL {folder.name}, {options}: {problem}")
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed or not passed else 0
+    cases = ("all share=1", "all share=1 padding=token positions=compacted", "seed=3", "seed=3 positions=compacted padding=token")
+
+    def problem(folder, options):
+        with tempfile.TemporaryDirectory() as scratch:
+            return problem_of(folder, options, args.build / "bin", pathlib.Path(scratch))
+
+    return check_all(args.folders, lambda folder: cases, problem)
 
 
 if __name__ == "__main__":
