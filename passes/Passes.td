@@ -153,6 +153,14 @@ def DropSpellingPass : Pass<"drop-spelling", "::mlir::ModuleOp"> {
   let summary = "raised blocks forget how the model spelled them, where their operands say what they mean";
 }
 
+def WidenBlocksPass : Pass<"widen-blocks", "::mlir::ModuleOp"> {
+  let summary = "feed-forward blocks and mixtures of half precision are computed in float32";
+  let description = [{
+    A block of float16 or bfloat16 gets casts around it and on its weights, which are evaluated once, and loses its spelling. Conversions that
+    calibrate run it first: the scores, thresholds and refitted weights of routed experts are float32. The rest of the model stays as it is.
+  }];
+}
+
 //===----------------------------------------------------------------------===//
 // decompose: dense blocks -> experts, exactly
 //===----------------------------------------------------------------------===//

@@ -99,7 +99,7 @@ def Onnx_DimsAttr : Onnx_Attr<"Dims", "dims", [DeclareAttrInterfaceMethods<Verif
 def Onnx_FileAttr : Onnx_Attr<"File", "file", [DeclareAttrInterfaceMethods<TypedAttrInterface>]> {
   let summary = "a tensor's bytes in a file: little-endian, row-major, read when they are needed";
   let description = [{
-    `path` is absolute or relative to the working directory, as resolved on import. `offset` and `length` count bytes.
+    `path` is absolute or relative: to the working directory, and in a `.mlir` or `.mlirbc` file to that file's folder (the tools change it). `offset` and `length` count bytes.
     Example: `#onnx.file<"model.onnx", 1024, 589824> : tensor<384x384xf32>`.
   }];
   let parameters = (ins AttributeSelfTypeParameter<"tensor type">:$type,

@@ -79,7 +79,7 @@ LogicalResult uoe::calibrate(ModuleOp raised, const CalibrationOptions &options,
   });
   if (probes.empty())
     return raised.emitError(
-        "has no feed-forward block or mixture of experts of float32 to calibrate");
+        "has no feed-forward block or mixture of experts of floats to calibrate");
 
   try {
     Samples samples(options.samples);

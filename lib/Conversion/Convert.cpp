@@ -69,9 +69,11 @@ LogicalResult uoe::convert(ModuleOp raised, const ConvertOptions &options,
   if (options.mergeMoe < 0 || options.pruneMoe < 0)
     return raised.emitError("the experts to keep are a number of 1 or more, found ")
            << std::min(options.mergeMoe, options.pruneMoe);
-  if ((routed || mixtures || (options.merge && *options.merge > 0)) &&
-      failed(timed(effort.calibrating, [&] { return obtainProfile(raised, options, profile); })))
-    return failure();
+  if (routed || mixtures || (options.merge && *options.merge > 0)) {
+    if (failed(run(effort.calibrating, createWidenBlocksPass())) ||
+        failed(timed(effort.calibrating, [&] { return obtainProfile(raised, options, profile); })))
+      return failure();
+  }
   // Merging keeps the scores as they are, so that the profile serves both.
   if (mixtures && failed(run(effort.merging, createMoeToExpertsPass())))
     return failure();

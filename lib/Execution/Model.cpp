@@ -3,11 +3,13 @@
 #include "dialects/rt/Rt.h"
 #include "dialects/uoe/Uoe.h"
 #include "lib/Onnx/Model.h"
+#include "lib/Weights/Weights.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/Parser/Parser.h"
 #include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/Path.h"
 #include "llvm/Support/SourceMgr.h"
 
 using namespace mlir;
@@ -38,5 +40,8 @@ OwningOpRef<ModuleOp> uoe::readModel(StringRef path, MLIRContext &context) {
   }
   if (isOnnxModel(path, (*buffer)->getBuffer()))
     return readOnnx(path, &context);
-  return parseSourceFile<ModuleOp>(path, ParserConfig(&context));
+  auto module = parseSourceFile<ModuleOp>(path, ParserConfig(&context));
+  if (module)
+    resolvePaths(*module, llvm::sys::path::parent_path(path));
+  return module;
 }

@@ -113,6 +113,13 @@ private:
   uint64_t size = 0;
 };
 
+/// Paths of weights as a module in `folder` writes them, relative to it where they lie in it and
+/// absolute otherwise, so that the folder can be moved.
+void relatePaths(mlir::Operation *root, llvm::StringRef folder);
+/// The reverse, for a module read from `folder`: relative paths become paths from the working
+/// directory.
+void resolvePaths(mlir::Operation *root, llvm::StringRef folder);
+
 /// Elements attribute of a static tensor type from its raw form (of the right size; not strings).
 mlir::DenseElementsAttr denseFromRaw(mlir::RankedTensorType type, llvm::ArrayRef<char> raw);
 /// The raw form of an elements attribute (not strings), splats expanded.

@@ -15,6 +15,7 @@
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/InitLLVM.h"
 #include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/Path.h"
 #include "llvm/Support/SmallVectorMemoryBuffer.h"
 
 using namespace mlir;
@@ -116,9 +117,10 @@ static std::unique_ptr<llvm::MemoryBuffer> buildInput(const Invocation &run,
   return module ? toBuffer(*module, "<build>") : nullptr;
 }
 
-/// Input as MLIR understands it: an ONNX model becomes bytecode, whose weights are still in the
-/// model's file.
-static std::unique_ptr<llvm::MemoryBuffer> readInput(StringRef path, DialectRegistry &registry) {
+/// Input as MLIR understands it: an ONNX model becomes bytecode (`imported`), whose weights are
+/// still in the model's file.
+static std::unique_ptr<llvm::MemoryBuffer> readInput(StringRef path, DialectRegistry &registry,
+                                                     bool &imported) {
   auto file =
       llvm::MemoryBuffer::getFileOrSTDIN(path, /*IsText=*/false, /*RequiresNullTerminator=*/false);
   if (std::error_code code = file.getError()) {
@@ -126,7 +128,8 @@ static std::unique_ptr<llvm::MemoryBuffer> readInput(StringRef path, DialectRegi
     return nullptr;
   }
   StringRef bytes = (*file)->getBuffer();
-  if (!isOnnxModel(path, bytes)) {
+  imported = isOnnxModel(path, bytes);
+  if (!imported) {
     // The parser wants a final zero.
     return llvm::MemoryBuffer::getMemBufferCopy(bytes, path);
   }
@@ -148,16 +151,18 @@ static LogicalResult finish(ModuleOp module, const Invocation &run) {
     options.externalData = externalData;
     return writeOnnx(module, run.output, options);
   }
-  if (WeightWriter::process().empty())
-    return success();
+  bool made = !WeightWriter::process().empty();
   if (run.output == "-") {
-    emitWarning(module.getLoc())
-        << "weights that passes have made are in a temporary file: name an "
-           "output file to keep them";
+    if (made)
+      emitWarning(module.getLoc())
+          << "weights that passes have made are in a temporary file: name an "
+             "output file to keep them";
     return success();
   }
-  if (llvm::Error error = WeightWriter::process().moveTo(module, run.output + ".data"))
-    return module.emitError() << llvm::toString(std::move(error));
+  if (made)
+    if (llvm::Error error = WeightWriter::process().moveTo(module, run.output + ".data"))
+      return module.emitError() << llvm::toString(std::move(error));
+  relatePaths(module, llvm::sys::path::parent_path(run.output));
   return success();
 }
 
@@ -196,13 +201,20 @@ int main(int argc, char **argv) {
     }
   }
 
+  bool imported = false;
   std::unique_ptr<llvm::MemoryBuffer> input =
-      builds() ? buildInput(run, registry) : readInput(run.input, registry);
+      builds() ? buildInput(run, registry) : readInput(run.input, registry, imported);
   if (!input)
     return 1;
 
   MlirOptMainConfig named = config;
+  StringRef folder = llvm::sys::path::parent_path(run.input);
   config.setPassPipelineSetupFn([&, named](PassManager &pm) -> LogicalResult {
+    if (steps && !imported && !folder.empty())
+      pm.addPass(std::make_unique<StepPass>("UoeResolvePaths", [=](ModuleOp module) {
+        resolvePaths(module, folder);
+        return success();
+      }));
     if (failed(named.setupPassPipeline(pm)))
       return failure();
     if (!steps)
