@@ -154,6 +154,7 @@ def main():
         suite.script("exports-causality", [python, ROOT / "test/conformance/causality.py", "--uoe-opt", build / "bin/uoe-opt", exports])
         suite.script("exports-roll", [python, ROOT / "test/conformance/roll.py", "--build", build, exports])
         suite.script("exports-union", [python, ROOT / "test/conformance/union.py", "--build", build, exports])
+        suite.script("exports-convert", [python, ROOT / "test/conformance/convert.py", "--build", build, exports])
         # Without nvcc there are no kernels to run.
         if (build / "runtime/cuda/Model.fatbin").exists():
             suite.script("exports-device", [python, ROOT / "test/conformance/device.py", "--uoe-run", build / "bin/uoe-run", "--driver",

@@ -11,7 +11,7 @@ namespace {
 /// keeps the rest. Scratch is one float a value.
 float quantile(const Matrix &values, const std::vector<float> &scale, double dropped) {
   if (dropped <= 0 || values.values.empty())
-    return -1; // keeps zeros too
+    return 0; // drops zeros alone, which add nothing
   std::vector<float> scores(values.values.size());
   parallelRows(values.rows, [&](int64_t t) {
     for (int64_t j = 0; j < values.cols; ++j)

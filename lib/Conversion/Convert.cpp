@@ -69,6 +69,17 @@ LogicalResult uoe::convert(ModuleOp raised, const ConvertOptions &options,
   if (options.mergeMoe < 0 || options.pruneMoe < 0)
     return raised.emitError("the experts to keep are a number of 1 or more, found ")
            << std::min(options.mergeMoe, options.pruneMoe);
+  if (routed) {
+    int64_t dense = 0, moe = 0;
+    raised.walk([&](Operation *op) {
+      dense += isa<FfnOp>(op);
+      moe += isa<MoeOp>(op);
+    });
+    if (dense == 0 && moe > 0)
+      raised.emitWarning("has no dense feed-forward block to route: its ")
+          << moe << " mixtures of experts stay as they are; --prune-moe and --merge-moe make those "
+          << "smaller";
+  }
   if (routed || mixtures || (options.merge && *options.merge > 0)) {
     if (failed(run(effort.calibrating, createWidenBlocksPass())) ||
         failed(timed(effort.calibrating, [&] { return obtainProfile(raised, options, profile); })))

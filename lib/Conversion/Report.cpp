@@ -67,6 +67,21 @@ ConversionReport uoe::measureModel(ModuleOp module) {
       report.matmulMultiplyAdds += work;
       return WalkResult::skip();
     }
+    if (auto moe = dyn_cast<MoeOp>(op); moe && moe.getInput()) {
+      BlockReport block;
+      block.name = blockName(op, "moe");
+      block.recipe = "mixture";
+      if (auto up = dyn_cast<RankedTensorType>(moe.getUp().getType()); up && up.hasStaticShape()) {
+        block.experts = up.getDimSize(0);
+        block.neurons = block.experts * up.getDimSize(2);
+        block.cost = static_cast<double>(moe.getK()) / static_cast<double>(block.experts);
+      }
+      block.multiplyAdds =
+          elements(moe.getUp()) + elements(moe.getGate()) + elements(moe.getDown());
+      report.matmulMultiplyAdds += block.multiplyAdds * block.cost;
+      report.blocks.push_back(block);
+      return WalkResult::skip();
+    }
     if (auto experts = dyn_cast<ExpertsOp>(op)) {
       auto recipe = op->getAttrOfType<StringAttr>("uoe.recipe");
       if (experts.getRouting() && !recipe)

@@ -8,7 +8,7 @@
 namespace uoe {
 
 struct BlockReport {
-  std::string name, recipe; // recipe: "dense", "experts", "cascade", "decomposed", "merged"
+  std::string name, recipe; // recipe: "dense", "mixture", "experts", "cascade", ...
   int64_t neurons = 0, experts = 0, core = 0, merged = 0; // merged: neurons that others took over
   double multiplyAdds = 0;                                // of the dense block, per token
   double cost = 1;  // executed share, router counted, as measured on held-out calibration tokens

@@ -627,7 +627,9 @@ struct LowerUoeToRtPass : uoe::impl::LowerUoeToRtPassBase<LowerUoeToRtPass> {
     auto score = select.getScores().getDefiningOp<ScoreOp>();
     if (!score || score.getKind() != ScoreKind::magnitude)
       return {};
-    return {score.getInput(), score.getWeights()[0], select.getTau()->convertToFloat()};
+    // Below 0 nothing is dropped; at 0 zeros are, which add nothing.
+    return {score.getInput(), score.getWeights()[0],
+            std::max(select.getTau()->convertToFloat(), 0.0f)};
   }
   static bool singles(ExpertsOp op) {
     return op && op.getRouting() &&

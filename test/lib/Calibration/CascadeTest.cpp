@@ -26,7 +26,12 @@ TEST_P(Cascades, nothingDroppedIsTheDenseBlock) {
   CascadeOptions options;
   options.budget = 1;
   ASSERT_TRUE(calibrateCascade(t.w, t.data, options, plan).ok());
-  EXPECT_DOUBLE_EQ(plan.cost, 1);
+  // Zeros of a ReLU add nothing and are dropped all the same.
+  for (float threshold :
+       {plan.gateThreshold, plan.activeThreshold, plan.upThreshold, plan.downThreshold})
+    EXPECT_EQ(threshold, 0);
+  EXPECT_LE(plan.cost, 1);
+  EXPECT_GT(plan.cost, 0.95);
   Matrix y;
   ASSERT_TRUE(runCascade(t.w, plan, t.s.x, y).ok());
   EXPECT_LT(relativeError(y, naive(t.w, t.s.x)), 1e-9);
