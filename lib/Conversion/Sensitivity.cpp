@@ -31,7 +31,12 @@ public:
     distributes = output >= 0;
     if (!distributes)
       output = hiddenOf(*model->session);
-    rt::check(output >= 0, "the model has neither logits nor hidden states among its outputs");
+    // A feature map of any rank tells as much.
+    const auto &outputs = model->session->outputs();
+    for (size_t i = 0; output < 0 && i < outputs.size(); ++i)
+      if (isFloat(outputs[i].dtype))
+        output = static_cast<int>(i);
+    rt::check(output >= 0, "the model has no output of floating-point numbers");
   }
 
   std::vector<float> run(size_t index) {
