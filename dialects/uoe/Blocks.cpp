@@ -10,6 +10,18 @@ static bool yieldsResults(Region &region, TypeRange results) {
   return yield && yield.getOperandTypes() == results;
 }
 
+// What cuts the hidden values: a limit, and an offset of the linear part.
+template <typename Op> static LogicalResult verifyCut(Op op) {
+  bool cut = op.getLimit() || !op.getUpOffset().isZero();
+  if (cut && op->getNumOperands() > 0 && !op.getGate())
+    return op.emitOpError("has a limit or an up_offset, which need a gate");
+  if (op.getLimit() && !(op.getLimit()->convertToFloat() > 0))
+    return op.emitOpError("needs a limit above 0, found ") << op.getLimit()->convertToFloat();
+  if (!op.getUpOffset().isFinite())
+    return op.emitOpError("needs a finite up_offset");
+  return success();
+}
+
 //===----------------------------------------------------------------------===//
 // FfnOp
 //===----------------------------------------------------------------------===//
@@ -45,7 +57,8 @@ LogicalResult FfnOp::verify() {
   // (C5)
   if (getBiasGate() && !getGate())
     return emitOpError("has a bias of a gate but no gate");
-  return success();
+  // (C6)
+  return verifyCut(*this);
 }
 
 //===----------------------------------------------------------------------===//
@@ -127,9 +140,43 @@ LogicalResult MoeOp::verify() {
   // (C4)
   if (!getSpelling().empty() && !yieldsResults(getSpelling(), getOperation()->getResultTypes()))
     return emitOpError("needs a spelling that yields the result");
+  // (C6)
+  int64_t experts = up ? up.getDimSize(0) : ShapedType::kDynamic;
+  if (auto b = ranked(getSelectionBias());
+      b && (b.getRank() != 1 || !agree(b.getDimSize(0), experts)))
+    return emitOpError("needs one selection bias per expert, found ") << b;
+  // (C7)
+  if (getGroups().has_value() != getGroupK().has_value())
+    return emitOpError("needs groups and group_k together");
+  int64_t most = experts;
+  if (std::optional<ArrayRef<int64_t>> groups = getGroups()) {
+    if (!agree(static_cast<int64_t>(groups->size()), experts))
+      return emitOpError("needs a group for each of ")
+             << experts << " experts, found " << groups->size() << " groups given";
+    SmallVector<int64_t> members;
+    for (int64_t group : *groups) {
+      if (group < 0 || group >= static_cast<int64_t>(groups->size()))
+        return emitOpError("needs groups numbered from 0 without gaps, found ") << group;
+      members.resize(std::max(members.size(), static_cast<size_t>(group) + 1));
+      ++members[group];
+    }
+    if (llvm::is_contained(members, 0))
+      return emitOpError("has a group without experts; number the groups without gaps");
+    if (*getGroupK() < 1 || *getGroupK() > members.size())
+      return emitOpError("needs group_k from 1 to ")
+             << members.size() << ", found " << static_cast<int64_t>(*getGroupK());
+    llvm::sort(members);
+    most = 0;
+    for (uint64_t i = 0; i < *getGroupK(); ++i)
+      most += members[i];
+  }
   // (C5)
   if (static_cast<int64_t>(getK()) < 1 ||
-      (up && !up.isDynamicDim(0) && static_cast<int64_t>(getK()) > up.getDimSize(0)))
+      (!ShapedType::isDynamic(experts) && static_cast<int64_t>(getK()) > experts))
     return emitOpError("needs k from 1 to the number of experts, found ") << getK();
-  return success();
+  if (!ShapedType::isDynamic(most) && static_cast<int64_t>(getK()) > most)
+    return emitOpError("needs k of at most the ")
+           << most << " experts of its smallest group_k groups, found " << getK();
+  // (C8)
+  return verifyCut(*this);
 }

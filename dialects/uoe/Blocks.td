@@ -10,6 +10,9 @@ def Uoe_FfnOp : Uoe_Op<"ffn", [AttrSizedOperandSegments, RecursiveMemoryEffects]
     y = (act(x·gate + bias_gate) ⊙ (x·up + bias_up))·down + bias_down, or without a gate y = act(x·up + bias_up)·down + bias_down.
     x is [..., d]; gate and up are [d, F], down is [F, e], the biases [F], [F], [e].
 
+    With `limit` c, before the activation, what the gate makes is cut at c from above and what up makes to [-c, c]; `up_offset` is then added to
+    the latter: y = (act(min(x·gate + bias_gate, c)) ⊙ (clip(x·up + bias_up, -c, c) + up_offset))·down + bias_down (gpt-oss: c = 7, an offset of 1, quick_gelu).
+
     The region, if not empty, is the block as the model spelled it, moved here unchanged; it may use any value that dominates the op.
     It is what runs and what is exported where exactly the model's own arithmetic is wanted (quantised models, an
     unconverted export). The operands are the block's meaning, in one layout; ops on weights that produce them are evaluated
@@ -21,6 +24,7 @@ def Uoe_FfnOp : Uoe_Op<"ffn", [AttrSizedOperandSegments, RecursiveMemoryEffects]
     - (C3) a bias has one dimension, of its matrix's second size.
     - (C4) a region that is not empty ends in uoe.yield of one value of the result's type.
     - (C5) a bias of the gate needs a gate.
+    - (C6) limit and up_offset need a gate; limit is above 0 and up_offset finite.
 
     Example:
     ```mlir
@@ -29,9 +33,28 @@ def Uoe_FfnOp : Uoe_Op<"ffn", [AttrSizedOperandSegments, RecursiveMemoryEffects]
     ```
   }];
   let arguments = (ins Uoe_Activation:$activation, AnyType:$input, AnyType:$up, Optional<AnyType>:$gate, AnyType:$down,
-                       Optional<AnyType>:$bias_up, Optional<AnyType>:$bias_gate, Optional<AnyType>:$bias_down);
+                       Optional<AnyType>:$bias_up, Optional<AnyType>:$bias_gate, Optional<AnyType>:$bias_down,
+                       OptionalAttr<F32Attr>:$limit, DefaultValuedAttr<F32Attr, "0.0f">:$up_offset);
   let results = (outs AnyType:$output);
   let regions = (region AnyRegion:$spelling);
+  let builders = [
+    OpBuilder<(ins "::mlir::Type":$output, "::uoe::ActivationAttr":$activation, "::mlir::Value":$input, "::mlir::Value":$up,
+                   "::mlir::Value":$gate, "::mlir::Value":$down, "::mlir::Value":$bias_up, "::mlir::Value":$bias_gate,
+                   "::mlir::Value":$bias_down), [{
+      build($_builder, $_state, output, activation, input, up, gate, down, bias_up, bias_gate, bias_down, ::mlir::FloatAttr(),
+            $_builder.getF32FloatAttr(0.0f));
+    }]>,
+    OpBuilder<(ins "::mlir::Type":$output, "::uoe::Activation":$activation, "::mlir::Value":$input, "::mlir::Value":$up,
+                   "::mlir::Value":$gate, "::mlir::Value":$down, "::mlir::Value":$bias_up, "::mlir::Value":$bias_gate,
+                   "::mlir::Value":$bias_down), [{
+      build($_builder, $_state, output, ::uoe::ActivationAttr::get($_builder.getContext(), activation), input, up, gate, down, bias_up,
+            bias_gate, bias_down);
+    }]>
+  ];
+  let extraClassDeclaration = [{
+    /// True if the hidden values are more than an activation, and a gate's product with the linear part.
+    bool isCut() { return getLimit() || !getUpOffset().isZero(); }
+  }];
   let assemblyFormat = [{
     $activation $input `up` `(` $up (`+` $bias_up^)? `)` (`gate` `(` $gate^ (`+` $bias_gate^)? `)`)?
     `down` `(` $down (`+` $bias_down^)? `)` attr-dict-with-keyword
@@ -84,7 +107,8 @@ def Uoe_MoeOp : Uoe_Op<"moe", [AttrSizedOperandSegments, RecursiveMemoryEffects]
   let description = [{
     For each token the `k` experts of the highest gates run: y = Σ w_e · ffn_e(x), where ffn_e is `uoe.ffn` with expert e's slices of the stacked
     operands: up and gate [E, d, F], down [E, F, e], biases [E, F], [E, F], [E, e]. x is [..., d], scores (the router's logits) are [..., E].
-    `scoring` makes gates of the scores, as in `uoe.select`; w is the gate, divided by the sum of the chosen ones if `normalized`.
+    `scoring` makes gates of the scores, and `selection_bias`, `groups`, `group_k` and `group_score` choose by them, as in `uoe.select`; w is the gate,
+    divided by the sum of the chosen ones if `normalized`, times `factor`. `limit` and `up_offset` are those of `uoe.ffn`.
 
     The region is the block as the model spelled it, as in `uoe.ffn`; `fused` names the operator if it was a fused one. Operands may be
     absent: then the region alone says what the block does.
@@ -94,7 +118,10 @@ def Uoe_MoeOp : Uoe_Op<"moe", [AttrSizedOperandSegments, RecursiveMemoryEffects]
     - (C2) up is [E, d, F], down [E, F, e], scores [..., E], with d the last dimension of the input, where known; gate has up's shape.
     - (C3) a bias has its matrix's first and last size.
     - (C4) a region that is not empty ends in uoe.yield of one value of the result's type.
-    - (C5) k is at least 1 and at most the number of experts.
+    - (C5) k is at least 1 and at most the number of experts, those of the smallest group_k groups where there are groups.
+    - (C6) selection_bias is [E].
+    - (C7) groups and group_k come together: one group for each expert, numbered from 0 without gaps; 1 <= group_k <= groups.
+    - (C8) limit and up_offset, where there are operands, need a gate; limit is above 0 and up_offset finite.
 
     Example:
     ```mlir
@@ -104,11 +131,15 @@ def Uoe_MoeOp : Uoe_Op<"moe", [AttrSizedOperandSegments, RecursiveMemoryEffects]
   }];
   let arguments = (ins Uoe_Activation:$activation, I64Attr:$k, Uoe_Scoring:$scoring, UnitAttr:$normalized, Optional<AnyType>:$input, Optional<AnyType>:$scores,
                        Optional<AnyType>:$up, Optional<AnyType>:$gate, Optional<AnyType>:$down, Optional<AnyType>:$bias_up,
-                       Optional<AnyType>:$bias_gate, Optional<AnyType>:$bias_down, OptionalAttr<StrAttr>:$fused);
+                       Optional<AnyType>:$bias_gate, Optional<AnyType>:$bias_down, Optional<AnyType>:$selection_bias,
+                       OptionalAttr<DenseI64ArrayAttr>:$groups, OptionalAttr<I64Attr>:$group_k,
+                       DefaultValuedAttr<Uoe_GroupScore, "::uoe::GroupScore::max">:$group_score, DefaultValuedAttr<F32Attr, "1.0f">:$factor,
+                       OptionalAttr<F32Attr>:$limit, DefaultValuedAttr<F32Attr, "0.0f">:$up_offset, OptionalAttr<StrAttr>:$fused);
   let results = (outs AnyType:$output);
   let regions = (region AnyRegion:$spelling);
   let assemblyFormat = [{
     $activation `top` $k `scoring` $scoring (`normalized` $normalized^)? (`input` `(` $input^ `:` type($input) `)`)? (`scores` `(` $scores^ `:` type($scores) `)`)?
+    (`selection_bias` `(` $selection_bias^ `:` type($selection_bias) `)`)?
     (`up` `(` $up^ `:` type($up) `)`)? (`bias_up` `(` $bias_up^ `:` type($bias_up) `)`)?
     (`gate` `(` $gate^ `:` type($gate) `)`)? (`bias_gate` `(` $bias_gate^ `:` type($bias_gate) `)`)?
     (`down` `(` $down^ `:` type($down) `)`)? (`bias_down` `(` $bias_down^ `:` type($bias_down) `)`)?

@@ -134,6 +134,11 @@ Hidden hidden(const FfnWeights &weights, MatrixView x, bool wantUp) {
   }
   parallelRows(x.rows, [&](int64_t t) {
     float *h = result.h.row(t);
+    for (int64_t j = 0; weights.gated() && j < result.h.cols; ++j) {
+      float &up = result.up(t, j);
+      h[j] = std::min(h[j], weights.limit);
+      up = std::min(std::max(up, -weights.limit), weights.limit) + weights.upOffset;
+    }
     applyActivation(weights.activation, h, result.h.cols);
     if (weights.gated())
       for (int64_t j = 0; j < result.h.cols; ++j)

@@ -2,7 +2,10 @@
 #include "Hidden.h"
 #include <algorithm>
 #include <cmath>
+#include <limits>
+#include <map>
 #include <numeric>
+#include <utility>
 
 namespace uoe::calibration {
 
@@ -33,6 +36,34 @@ void gatesOf(const Selection &selection, const float *scores, int64_t n, float *
   if (selection.scoring == Selection::Scoring::Softmax)
     for (int64_t e = 0; e < n; ++e)
       gates[e] = static_cast<float>(gates[e] / sum);
+}
+
+/// Sets what ranks the slots that no chosen group holds to -inf; groups are chosen by `biased`
+/// gates, which may be what ranks.
+void keepGroups(const Selection &selection, const std::vector<float> &biased,
+                std::vector<float> &ranked) {
+  const int64_t groups = 1 + *std::max_element(selection.groups.begin(), selection.groups.end());
+  constexpr float lowest = -std::numeric_limits<float>::infinity();
+  std::vector<float> first(static_cast<size_t>(groups), lowest), second(first);
+  for (size_t e = 0; e < biased.size(); ++e) {
+    float &best = first[selection.groups[e]], &next = second[selection.groups[e]];
+    next = std::max(next, std::min(best, biased[e]));
+    best = std::max(best, biased[e]);
+  }
+  // A group of one expert has no second.
+  for (int64_t g = 0; selection.groupTop2 && g < groups; ++g)
+    first[g] += second[g] == lowest ? 0 : second[g];
+  std::vector<int64_t> order(static_cast<size_t>(groups));
+  std::iota(order.begin(), order.end(), 0);
+  std::partial_sort(
+      order.begin(), order.begin() + selection.groupK, order.end(),
+      [&](int64_t a, int64_t b) { return first[a] > first[b] || (first[a] == first[b] && a < b); });
+  std::vector<bool> kept(static_cast<size_t>(groups));
+  for (int64_t i = 0; i < selection.groupK; ++i)
+    kept[order[i]] = true;
+  for (size_t e = 0; e < ranked.size(); ++e)
+    if (!kept[selection.groups[e]])
+      ranked[e] = lowest;
 }
 
 /// The weights of slots [tokens, slots] added up per expert [tokens, experts].
@@ -124,6 +155,21 @@ Status selectExperts(const Selection &selection, MatrixView scores, Matrix &weig
             std::to_string(selection.k)};
   if (!(selection.temperature > 0))
     return {"temperature: expected more than 0, found " + std::to_string(selection.temperature)};
+  const auto slots = static_cast<size_t>(n);
+  if (!selection.bias.empty() && selection.bias.size() != slots)
+    return {"selection bias: expected one for each of " + std::to_string(n) + " slots, found " +
+            std::to_string(selection.bias.size())};
+  if (!selection.groups.empty()) {
+    int64_t groups = 0;
+    for (int64_t group : selection.groups)
+      groups = group < 0 ? std::numeric_limits<int64_t>::max() : std::max(groups, group + 1);
+    if (selection.groups.size() != slots || groups > n || selection.groupK < 1 ||
+        selection.groupK > groups || selection.rule != Selection::Rule::TopK)
+      return {"groups of experts: expected one for each of " + std::to_string(n) +
+              " slots, some of them chosen, and the k best of these, found " +
+              std::to_string(selection.groups.size()) + " and " + std::to_string(selection.groupK) +
+              " chosen"};
+  }
   weights = Matrix(scores.rows, n);
   std::vector<float> row(static_cast<size_t>(n)), gates(row);
   std::vector<int64_t> order(static_cast<size_t>(n));
@@ -131,17 +177,25 @@ Status selectExperts(const Selection &selection, MatrixView scores, Matrix &weig
     for (int64_t e = 0; e < n; ++e)
       row[e] = scores(t, e);
     gatesOf(selection, row.data(), n, gates.data());
+    // What ranks: the scores, since gates may saturate, or the biased gates.
+    if (!selection.bias.empty())
+      for (int64_t e = 0; e < n; ++e)
+        row[e] = gates[e] + selection.bias[e];
+    if (!selection.groups.empty())
+      keepGroups(selection, selection.bias.empty() ? gates : row, row);
     std::iota(order.begin(), order.end(), 0);
     int64_t chosen = n;
     if (selection.rule == Selection::Rule::TopK) {
       chosen = selection.k;
-      std::partial_sort(order.begin(), order.begin() + chosen, order.end(),
-                        [&](int64_t a, int64_t b) { // gates may saturate, scores do not
-                          return row[a] > row[b] || (row[a] == row[b] && a < b);
-                        });
+      std::partial_sort(
+          order.begin(), order.begin() + chosen, order.end(),
+          [&](int64_t a, int64_t b) { return row[a] > row[b] || (row[a] == row[b] && a < b); });
     } else if (selection.rule == Selection::Rule::Threshold) {
       chosen = std::partition(order.begin(), order.end(),
-                              [&](int64_t e) { return gates[e] > selection.threshold; }) -
+                              [&](int64_t e) {
+                                return (selection.bias.empty() ? gates[e] : row[e]) >
+                                       selection.threshold;
+                              }) -
                order.begin();
     }
     double sum = 0;
@@ -308,7 +362,8 @@ Status planMergeExperts(const Mixture &mixture, const MixtureData &data, int64_t
   const FfnWeights &first = mixture.experts.front();
   for (const FfnWeights &expert : mixture.experts)
     if (expert.neurons() != first.neurons() || expert.gated() != first.gated() ||
-        expert.activation != first.activation)
+        expert.activation != first.activation || expert.limit != first.limit ||
+        expert.upOffset != first.upOffset)
       return {"experts to merge: expected the same number of neurons and activation, found " +
               std::to_string(first.neurons()) + " and " + std::to_string(expert.neurons()) +
               " neurons"};
@@ -346,6 +401,8 @@ FfnWeights OwnedFfn::view() const {
   w.upBias = upBias.empty() ? nullptr : upBias.data();
   w.downBias = downBias.empty() ? nullptr : downBias.data();
   w.activation = activation;
+  w.limit = limit;
+  w.upOffset = upOffset;
   return w;
 }
 
@@ -378,6 +435,8 @@ std::vector<OwnedFfn> mergeExperts(const Mixture &mixture, const MergeExpertsPla
     };
     OwnedFfn &m = merged[c];
     m.activation = mixture.experts.front().activation;
+    m.limit = mixture.experts.front().limit;
+    m.upOffset = mixture.experts.front().upOffset;
     m.gate = sum([](const FfnWeights &w) { return w.gate; });
     m.up = sum([](const FfnWeights &w) { return w.up; });
     m.down = sum([](const FfnWeights &w) { return w.down; });
@@ -400,6 +459,36 @@ Mixture pruneExperts(const Mixture &mixture, const PruneExpertsPlan &plan) {
     pruned.slots.push_back(mixture.expertOf(slot) < 0 ? -1 : place[mixture.expertOf(slot)]);
   // No more can be chosen than there are.
   pruned.selection.k = std::min(pruned.selection.k, pruned.slotCount());
+  Selection &selection = pruned.selection;
+  auto keep = [&](auto &values) {
+    auto all = std::exchange(values, {});
+    for (int64_t slot : plan.keptSlots)
+      values.push_back(all[slot]);
+  };
+  if (!selection.bias.empty())
+    keep(selection.bias);
+  if (!selection.groups.empty()) {
+    keep(selection.groups);
+    // Groups that lost all experts are gone. Where those that are chosen might hold fewer than k
+    // experts the choice is among all.
+    std::map<int64_t, int64_t> members;
+    for (int64_t group : selection.groups)
+      ++members[group];
+    std::vector<int64_t> sizes;
+    for (auto &[group, size] : members) {
+      sizes.push_back(size);
+      size = static_cast<int64_t>(sizes.size()) - 1;
+    }
+    for (int64_t &group : selection.groups)
+      group = members[group];
+    std::sort(sizes.begin(), sizes.end());
+    selection.groupK = std::min(selection.groupK, static_cast<int64_t>(sizes.size()));
+    if (std::accumulate(sizes.begin(), sizes.begin() + selection.groupK, int64_t(0)) <
+        selection.k) {
+      selection.groups.clear();
+      selection.groupK = 0;
+    }
+  }
   return pruned;
 }
 

@@ -110,6 +110,9 @@ public:
 
   Structure run() {
     auto body = cast<FfnOp>(experts.getBody().front().front());
+    if (body.getActivation() != dense.getActivation() ||
+        body.getLimitAttr() != dense.getLimitAttr() || body.getUpOffset() != dense.getUpOffset())
+      return fail("the experts' activation, limit or offset is not the dense block's");
     struct Role {
       const char *name;
       Value inner, whole;

@@ -130,6 +130,8 @@ FailureOr<ExpertsOp> uoe::splitFfn(OpBuilder &builder, FfnOp ffn, ArrayRef<int64
   OpBuilder inner = OpBuilder::atBlockEnd(body);
   auto expert = FfnOp::create(inner, loc, ffn.getOutput().getType(), ffn.getActivationAttr(), x, up,
                               gate, partDown, biasUp, biasGate, Value());
+  expert.setLimitAttr(ffn.getLimitAttr());
+  expert.setUpOffset(ffn.getUpOffset());
   YieldOp::create(inner, loc, expert.getOutput());
   return experts;
 }

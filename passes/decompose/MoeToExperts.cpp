@@ -2,6 +2,7 @@
 // that routes, merges and prunes applies to them. Exact but for the order of summation.
 #include "passes/Passes.h"
 #include "passes/decompose/Decompose.h"
+#include "passes/lower/Lower.h"
 #include "passes/raise/Match.h"
 
 namespace uoe {
@@ -50,11 +51,7 @@ struct MoeToExpertsPass : uoe::impl::MoeToExpertsPassBase<MoeToExpertsPass> {
     auto select = SelectOp::create(
         builder, loc, RoutingType::get(&getContext(), experts), Rule::token_topk,
         scoresOf(builder, loc, moe.getScores(), scores, moe.getInput(), x, experts));
-    select.setK(moe.getK());
-    select.setScoring(moe.getScoring());
-    if (moe.getNormalized())
-      select.setNormalize(NormalizeAxis::experts);
-    select.setWeight(WeightRule::gate);
+    setChoice(select, moe);
 
     // The experts' neurons side by side are one block, cut into experts.
     auto vector = [&](Value bias) {
@@ -66,6 +63,8 @@ struct MoeToExpertsPass : uoe::impl::MoeToExpertsPassBase<MoeToExpertsPass> {
                       moe.getGate() ? columns(builder, loc, moe.getGate()) : Value(),
                       makeReshape(builder, loc, moe.getDown(), {neurons, down.getDimSize(2)}),
                       vector(moe.getBiasUp()), vector(moe.getBiasGate()), Value());
+    block.setLimitAttr(moe.getLimitAttr());
+    block.setUpOffset(moe.getUpOffset());
     SmallVector<int64_t> sizes(experts, up.getDimSize(2));
     FailureOr<ExpertsOp> split =
         splitFfn(builder, block, {}, sizes, select.getRouting(), Value(), Value());

@@ -27,7 +27,7 @@ std::optional<RoutedFfn> uoe::matchRoutedFfn(ExpertsOp op, std::string &why) {
   };
   RoutedFfn ffn{op,
                 select,
-                body.getActivation(),
+                body,
                 outer(body.getInput()),
                 outer(body.getUp()),
                 outer(body.getGate()),

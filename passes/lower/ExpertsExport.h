@@ -8,7 +8,7 @@ namespace uoe {
 struct RoutedFfn {
   ExpertsOp op;
   SelectOp select;
-  Activation activation;
+  FfnOp body;                                      // one expert
   mlir::Value x, up, gate, down, biasUp, biasGate; // up and gate [d, F], down [F, outputs], [F]
   int64_t inputs, outputs;
 

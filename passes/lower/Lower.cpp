@@ -115,6 +115,32 @@ Value NodeBuilder::activation(Activation activation, Value x) {
   return x;
 }
 
+Value NodeBuilder::gated(Activation act, Value gate, Value up, std::optional<APFloat> limit,
+                         const APFloat &upOffset) {
+  if (limit) {
+    Value most = scalar(limit->convertToFloat(), gate);
+    gate = node("Min", {gate, most});
+    up = node("Max", {node("Min", {up, most}), scalar(-limit->convertToFloat(), up)});
+  }
+  if (!upOffset.isZero())
+    up = add(up, scalar(upOffset.convertToFloat(), up));
+  return mul(activation(act, gate), up);
+}
+
+void uoe::setChoice(SelectOp select, MoeOp moe) {
+  select.setK(moe.getK());
+  select.setScoring(moe.getScoring());
+  if (moe.getNormalized())
+    select.setNormalize(NormalizeAxis::experts);
+  select.setWeight(WeightRule::gate);
+  if (Value bias = moe.getSelectionBias())
+    select.getSelectionBiasMutable().assign(bias);
+  select.setGroupsAttr(moe.getGroupsAttr());
+  select.setGroupKAttr(moe.getGroupKAttr());
+  select.setGroupScore(moe.getGroupScore());
+  select.setFactor(moe.getFactor());
+}
+
 bool uoe::inlineSpelling(Operation *block, Region &spelling) {
   if (spelling.empty())
     return false;

@@ -36,6 +36,9 @@ public:
     return bias ? add(value, bias) : value;
   }
   mlir::Value activation(Activation activation, mlir::Value value);
+  /// The hidden values of a gated block, act(gate) · up, with the limit and offset of uoe.ffn.
+  mlir::Value gated(Activation activation, mlir::Value gate, mlir::Value up,
+                    std::optional<llvm::APFloat> limit, const llvm::APFloat &upOffset);
   /// `value` in a shape that run time knows, where 0 is a dimension without elements (from opset 14
   /// on; before, ONNX reads it as the input's own dimension).
   mlir::Value reshapeTo(mlir::Value value, mlir::Value shape);
@@ -49,6 +52,9 @@ private:
 };
 
 mlir::Type elementTypeOf(mlir::Value value);
+
+/// Gives a new select of the mixture's scores the mixture's choice.
+void setChoice(SelectOp select, MoeOp moe);
 
 /// True for Transpose by [0, 2, 1, 3]: tokens and heads change places.
 bool swapsHeads(onnx::NodeOp node);

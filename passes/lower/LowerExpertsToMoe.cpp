@@ -100,9 +100,10 @@ struct LowerExpertsToMoePass : uoe::impl::LowerExpertsToMoePassBase<LowerExperts
       why = reason.str();
       return false;
     };
-    MoeActivation activation = spell(ffn.activation, static_cast<bool>(ffn.gate), approximate);
+    MoeActivation activation =
+        spell(ffn.body.getActivation(), static_cast<bool>(ffn.gate), approximate);
     if (!activation.type)
-      return fail((ffn.gate ? "a gate with " : "") + stringifyActivation(ffn.activation) +
+      return fail((ffn.gate ? "a gate with " : "") + stringifyActivation(ffn.body.getActivation()) +
                   " is not among its activations");
     if (ffn.inputs != ffn.outputs)
       return fail("its output is " + Twine(ffn.outputs) + " wide, its input " + Twine(ffn.inputs));
@@ -182,7 +183,9 @@ struct LowerExpertsToMoePass : uoe::impl::LowerExpertsToMoePassBase<LowerExperts
       attrs.push_back(b.attr("swiglu_fusion", 1));
       attrs.push_back(
           builder.getNamedAttr("activation_alpha", builder.getF32FloatAttr(activation.alpha)));
-      attrs.push_back(builder.getNamedAttr("activation_beta", builder.getF32FloatAttr(0)));
+      attrs.push_back(builder.getNamedAttr("activation_beta", ffn.body.getUpOffsetAttr()));
+      if (ffn.body.getLimit())
+        attrs.push_back(builder.getNamedAttr("swiglu_limit", ffn.body.getLimitAttr()));
     }
     SmallVector<Value> inputs{x, logits, up, bias ? bias : b.none(), down};
     if (biased)

@@ -62,13 +62,16 @@ struct LowerUoeToOnnxPass : uoe::impl::LowerUoeToOnnxPassBase<LowerUoeToOnnxPass
     return success();
   }
 
-  Value ffn(NodeBuilder &b, Activation act, Value x, Value up, Value biasUp, Value gate,
+  // `block` is a uoe.ffn or uoe.moe, whose operands are given apart.
+  template <typename Block>
+  Value ffn(NodeBuilder &b, Block block, Value x, Value up, Value biasUp, Value gate,
             Value biasGate, Value mask, Value down, Value biasDown) {
     Value h = b.biased(b.matmul(x, up), biasUp);
     if (gate)
-      h = b.mul(b.activation(act, b.biased(b.matmul(x, gate), biasGate)), h);
+      h = b.gated(block.getActivation(), b.biased(b.matmul(x, gate), biasGate), h, block.getLimit(),
+                  block.getUpOffset());
     else
-      h = b.activation(act, h);
+      h = b.activation(block.getActivation(), h);
     if (mask)
       h = b.mul(h, mask);
     return b.biased(b.matmul(h, down), biasDown);
@@ -77,8 +80,8 @@ struct LowerUoeToOnnxPass : uoe::impl::LowerUoeToOnnxPassBase<LowerUoeToOnnxPass
   LogicalResult lower(FfnOp op, NodeBuilder &b) {
     if (inlineSpelling(op, op.getSpelling()))
       return success();
-    return replace(op, ffn(b, op.getActivation(), op.getInput(), op.getUp(), op.getBiasUp(),
-                           op.getGate(), op.getBiasGate(), {}, op.getDown(), op.getBiasDown()));
+    return replace(op, ffn(b, op, op.getInput(), op.getUp(), op.getBiasUp(), op.getGate(),
+                           op.getBiasGate(), {}, op.getDown(), op.getBiasDown()));
   }
 
   LogicalResult lower(AttentionOp op, NodeBuilder &b) {
@@ -161,11 +164,7 @@ struct LowerUoeToOnnxPass : uoe::impl::LowerUoeToOnnxPassBase<LowerUoeToOnnxPass
     int64_t experts = up.getDimSize(0);
     auto select = SelectOp::create(builder, op.getLoc(), RoutingType::get(op.getContext(), experts),
                                    Rule::token_topk, op.getScores());
-    select.setK(op.getK());
-    select.setScoring(op.getScoring());
-    if (op.getNormalized())
-      select.setNormalize(NormalizeAxis::experts);
-    select.setWeight(WeightRule::gate);
+    setChoice(select, op);
     if (failed(lower(select, b)))
       return failure();
     Value x = b.node("Reshape", {op.getInput(), b.ints({1, -1, up.getDimSize(1)})});
@@ -177,8 +176,8 @@ struct LowerUoeToOnnxPass : uoe::impl::LowerUoeToOnnxPassBase<LowerUoeToOnnxPass
                                        DenseI64ArrayAttr::get(op.getContext(), {1, 0}))}),
                 b.ints({2})});
     auto rows = [&](Value bias) { return bias ? b.node("Unsqueeze", {bias, b.ints({1})}) : bias; };
-    Value y = ffn(b, op.getActivation(), x, op.getUp(), rows(op.getBiasUp()), op.getGate(),
-                  rows(op.getBiasGate()), {}, op.getDown(), rows(op.getBiasDown()));
+    Value y = ffn(b, op, x, op.getUp(), rows(op.getBiasUp()), op.getGate(), rows(op.getBiasGate()),
+                  {}, op.getDown(), rows(op.getBiasDown()));
     y = b.node("ReduceSum", {b.mul(y, w), b.ints({0})}, {b.attr("keepdims", 0)});
     Value shape = b.node("Shape", {op.getInput()}, {b.attr("end", -1)},
                          IntegerType::get(op.getContext(), 64));
@@ -296,9 +295,9 @@ struct LowerUoeToOnnxPass : uoe::impl::LowerUoeToOnnxPassBase<LowerUoeToOnnxPass
       switch (unroll ? ExpertBody::Other : classify(op)) {
       case ExpertBody::Ffn: {
         auto f = cast<FfnOp>(body.front());
-        result = ffn(b, f.getActivation(), outer(f.getInput()), outer(f.getUp()),
-                     outer(f.getBiasUp()), outer(f.getGate()), outer(f.getBiasGate()),
-                     spread(op, b, weights), outer(f.getDown()), {});
+        result = ffn(b, f, outer(f.getInput()), outer(f.getUp()), outer(f.getBiasUp()),
+                     outer(f.getGate()), outer(f.getBiasGate()), spread(op, b, weights),
+                     outer(f.getDown()), {});
         break;
       }
       case ExpertBody::Rows: {

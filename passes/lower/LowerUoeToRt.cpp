@@ -119,10 +119,19 @@ struct LowerUoeToRtPass : uoe::impl::LowerUoeToRtPassBase<LowerUoeToRtPass> {
     SmallVector<Value> operands{op.getInput(),  op.getUp(),       op.getGate(),    op.getDown(),
                                 op.getBiasUp(), op.getBiasGate(), op.getBiasDown()};
     NamedAttribute transposed = peelWeights(operands);
-    auto fused = call(builder, op.getLoc(), "Ffn", operands,
-                      {named("activation", static_cast<int64_t>(op.getActivation())), transposed},
-                      op->getResultTypes());
+    SmallVector<NamedAttribute> params{
+        named("activation", static_cast<int64_t>(op.getActivation())), transposed};
+    addCut(params, op);
+    auto fused = call(builder, op.getLoc(), "Ffn", operands, params, op->getResultTypes());
     replace(op, fused);
+  }
+
+  static void addCut(SmallVectorImpl<NamedAttribute> &params, FfnOp ffn) {
+    Builder builder(ffn.getContext());
+    if (ffn.getLimit())
+      params.push_back(builder.getNamedAttr("limit", ffn.getLimitAttr()));
+    if (!ffn.getUpOffset().isZero())
+      params.push_back(builder.getNamedAttr("up_offset", ffn.getUpOffsetAttr()));
   }
 
   void lower(AttentionOp op) {
@@ -209,6 +218,7 @@ struct LowerUoeToRtPass : uoe::impl::LowerUoeToRtPassBase<LowerUoeToRtPass> {
         named("tokens", select.getRouting().getType().getTokens()),
         builder.getNamedAttr("sizes", op.getSizesAttr()),
     };
+    addCut(params, ffn);
     if (op.getSlots())
       params.push_back(builder.getNamedAttr("slots", op.getSlotsAttr()));
     SmallVector<Value> operands{outer(ffn.getInput()),

@@ -13,15 +13,30 @@ using calibration::FfnWeights;
 using calibration::MatrixView;
 using calibration::Selection;
 
-std::string uoe::selectionOf(SelectOp select, Selection &selection) {
-  if (select.getGroups() || select.getGroupScores() || select.getWithin() || select.hasCapacity() ||
-      select.getThresholds() || select.getSelectionBias() ||
+std::string uoe::selectionOf(SelectOp select, WeightReader &reader, Selection &selection) {
+  if (select.getGroupScores() || select.getWithin() || select.hasCapacity() ||
+      select.getThresholds() || (select.getGroups() && !select.getGroupK()) ||
+      (select.getGroups() && select.getRule() != Rule::token_topk) ||
       select.getEmpty() != EmptyChoice::none || select.getScaling() != Scaling::none ||
       select.getRouting().getType().getTokens() != 1 || select.getRule() == Rule::top_p ||
       (select.getNormalize() != NormalizeAxis::none &&
        select.getNormalize() != NormalizeAxis::experts))
-    return "its choice is by groups, capacities, biases or other rules than all, top-k and "
+    return "its choice is by scores of groups, capacities or other rules than all, top-k and "
            "threshold";
+  if (Value bias = select.getSelectionBias()) {
+    DenseMap<Value, bool> cache;
+    if (!isConstantExpression(bias, cache))
+      return "what is added to its gates for the choice is no constant";
+    FailureOr<rt::Tensor> loaded = evaluateConstant(bias, reader);
+    if (failed(loaded) || loaded->dtype() != rt::DType::F32)
+      return "what is added to its gates for the choice is no constant of type float";
+    selection.bias.assign(loaded->data<float>(), loaded->data<float>() + loaded->size());
+  }
+  if (std::optional<ArrayRef<int64_t>> groups = select.getGroups()) {
+    selection.groups.assign(groups->begin(), groups->end());
+    selection.groupK = static_cast<int64_t>(*select.getGroupK());
+    selection.groupTop2 = select.getGroupScore() == GroupScore::top2;
+  }
   selection.scoring = select.getScoring() == Scoring::softmax   ? Selection::Scoring::Softmax
                       : select.getScoring() == Scoring::sigmoid ? Selection::Scoring::Sigmoid
                                                                 : Selection::Scoring::Raw;
@@ -45,7 +60,7 @@ static FailureOr<std::string> load(VisitedMixture &m, WeightReader &reader,
   m.select = op.getRouting().getDefiningOp<SelectOp>();
   if (!m.select)
     return std::string("its routing is no uoe.select");
-  if (std::string why = selectionOf(m.select, m.mixture.selection); !why.empty())
+  if (std::string why = selectionOf(m.select, reader, m.mixture.selection); !why.empty())
     return why;
   for (Operation *user : m.select.getRouting().getUsers()) {
     auto other = dyn_cast<ExpertsOp>(user);
@@ -107,6 +122,9 @@ static FailureOr<std::string> load(VisitedMixture &m, WeightReader &reader,
     if (rows)
       expert.downBias = rows->data<float>() + e * rows->dim(1);
     expert.activation = activationOf(ffn.getActivation());
+    if (ffn.getLimit())
+      expert.limit = ffn.getLimit()->convertToFloat();
+    expert.upOffset = ffn.getUpOffset().convertToFloat();
     m.mixture.experts.push_back(expert);
     begin += size;
   }

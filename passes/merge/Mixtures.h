@@ -19,7 +19,7 @@ struct VisitedMixture {
 };
 
 /// A choice in calibration's terms; empty, or what it has that calibration does not know.
-std::string selectionOf(SelectOp select, calibration::Selection &selection);
+std::string selectionOf(SelectOp select, WeightReader &reader, calibration::Selection &selection);
 
 /// Visits every mixture that has inputs and scores in the profile; a remark tells why another is
 /// left as it is. Fails with a diagnostic.

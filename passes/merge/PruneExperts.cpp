@@ -81,6 +81,17 @@ struct PruneExpertsPass : uoe::impl::PruneExpertsPassBase<PruneExpertsPass> {
       select.getRouting().setType(RoutingType::get(&getContext(), pruned.slotCount()));
       if (select.getK())
         select.setK(pruned.selection.k);
+      if (Value bias = select.getSelectionBias())
+        select.getSelectionBiasMutable().assign(
+            reorder(builder, select.getLoc(), bias, plan.keptSlots, 0));
+      if (select.getGroups() && pruned.selection.groups.empty()) {
+        select.removeGroupsAttr();
+        select.removeGroupKAttr();
+        select.setGroupScore(GroupScore::max);
+      } else if (select.getGroups()) {
+        select.setGroups(pruned.selection.groups);
+        select.setGroupK(pruned.selection.groupK);
+      }
       old = m.select;
       routing = select.getRouting();
     }

@@ -57,7 +57,8 @@ static std::string measure(ExpertsOp op, const Profile &profile, SmallVectorImpl
   if (!select)
     return "its routing is no uoe.select";
   calibration::Selection selection;
-  if (std::string why = selectionOf(select, selection); !why.empty())
+  WeightReader reader;
+  if (std::string why = selectionOf(select, reader, selection); !why.empty())
     return why;
   std::string probe = scoresProbe(blockName(op, "moe"));
   const calibration::Tokens *scores = profile.tokens(probe);

@@ -23,17 +23,6 @@ struct Weights {
     return makeScalar(builder, loc, elementOf(like), value);
   }
 
-  /// Every second element of an axis.
-  Value everySecond(Value value, int64_t axis, int64_t start) {
-    auto type = cast<RankedTensorType>(value.getType());
-    SmallVector<int64_t> shape(type.getShape());
-    shape[axis] /= 2;
-    auto one = [&](int64_t x) { return makeIntegers(builder, loc, {x}); };
-    return makeNode(builder, loc, "Slice",
-                    {value, one(start), one(type.getDimSize(axis)), one(axis), one(2)},
-                    RankedTensorType::get(shape, type.getElementType()));
-  }
-
   /// Unsigned integers of `bits` bits, packed along the last axis from the low end, as floats
   /// [..., count]. Floor and multiples of powers of two are exact.
   Value unpack(Value packed, int64_t bits, int64_t count) {
@@ -139,6 +128,8 @@ FusedMoe raise::fusedMoe(OpBuilder &builder, Location loc, NodeOp node) {
     moe.opaque = why.str();
     moe.activation = Activation::identity;
     moe.normalized = false;
+    moe.limit.reset();
+    moe.upOffset = 0.0;
     return moe;
   };
   Weights w{builder, loc};
@@ -181,7 +172,7 @@ FusedMoe raise::fusedMoe(OpBuilder &builder, Location loc, NodeOp node) {
       return opaque("a bias is not of a known shape and the tokens' type");
 
   StringRef kind = node.string("activation_type", "relu");
-  int64_t experts = sizeOf(fc1, 0), width = sizeOf(fc2, 2);
+  int64_t width = sizeOf(fc2, 2);
   Value up = fc1, gate, biasUp = bias1, biasGate;
   if (kind == "swiglu") {
     // gate·σ(alpha·gate)·(linear + beta), with both in fc1.
@@ -194,29 +185,24 @@ FusedMoe raise::fusedMoe(OpBuilder &builder, Location loc, NodeOp node) {
     else
       return opaque("its swiglu has alpha " + Twine(std::to_string(alpha)) +
                     ", expected 1 or 1.702");
-    if (std::isfinite(node.real("swiglu_limit", std::numeric_limits<double>::infinity())))
-      return opaque("its swiglu has a limit");
     if ((fusion != 1 && fusion != 2) || fc3 || sizeOf(fc1, 1) != 2 * width)
       return opaque("its swiglu is fused in no known way");
     auto half = [&](Value value, int64_t which) {
       if (!value)
         return value;
-      return fusion == 1 ? w.everySecond(value, 1, which)
+      return fusion == 1 ? makeSlice(builder, loc, value, 1, which, width, 2)
                          : makeSlice(builder, loc, value, 1, which * width, width);
     };
     gate = half(fc1, 0);
     up = half(fc1, 1);
     biasGate = half(bias1, 0);
     biasUp = half(bias1, 1);
-    if (beta != 0) {
-      // A linear part without a bias gets one of beta: column 0 of the matrix times 0, plus beta.
-      Value base = biasUp;
-      if (!base) {
-        base = makeReshape(builder, loc, makeSlice(builder, loc, up, 2, 0, 1), {experts, width});
-        base = w.binary("Mul", base, w.scalar(base, 0));
-      }
-      biasUp = w.binary("Add", base, w.scalar(base, beta));
-    }
+    double limit = node.real("swiglu_limit", std::numeric_limits<double>::infinity());
+    if (!(limit > 0))
+      return opaque("its swiglu has a limit of " + Twine(std::to_string(limit)));
+    if (std::isfinite(limit))
+      moe.limit = limit;
+    moe.upOffset = beta;
   } else {
     std::optional<Activation> activation = activationOf(kind);
     if (!activation)

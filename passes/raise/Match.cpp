@@ -271,7 +271,7 @@ Value raise::makeUnsqueeze(OpBuilder &builder, Location loc, Value value, int64_
 }
 
 Value raise::makeSlice(OpBuilder &builder, Location loc, Value value, int64_t axis, int64_t start,
-                       int64_t size) {
+                       int64_t size, int64_t step) {
   SmallVector<int64_t> shape, from;
   for (int64_t i = 0, rank = rankOf(value); i < rank; ++i) {
     shape.push_back(i == axis ? size : sizeOf(value, i));
@@ -279,10 +279,12 @@ Value raise::makeSlice(OpBuilder &builder, Location loc, Value value, int64_t ax
   }
   if (sizeOf(value, axis) == size)
     return value;
-  return makeNode(builder, loc, "Slice",
-                  {value, makeIntegers(builder, loc, {start}),
-                   makeIntegers(builder, loc, {start + size}), makeIntegers(builder, loc, {axis})},
-                  reshaped(value, shape, from));
+  SmallVector<Value> operands{value, makeIntegers(builder, loc, {start}),
+                              makeIntegers(builder, loc, {start + (size - 1) * step + 1}),
+                              makeIntegers(builder, loc, {axis})};
+  if (step != 1)
+    operands.push_back(makeIntegers(builder, loc, {step}));
+  return makeNode(builder, loc, "Slice", operands, reshaped(value, shape, from));
 }
 
 Value raise::makeCast(OpBuilder &builder, Location loc, Value value, Type element) {

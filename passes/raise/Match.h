@@ -132,7 +132,7 @@ mlir::Value makeReshape(mlir::OpBuilder &builder, mlir::Location loc, mlir::Valu
 mlir::Value makeUnsqueeze(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value value,
                           int64_t axis);
 mlir::Value makeSlice(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value value, int64_t axis,
-                      int64_t start, int64_t size);
+                      int64_t start, int64_t size, int64_t step = 1);
 mlir::Value makeCast(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value value,
                      mlir::Type element);
 /// value · factor, or value itself if the factor is 1.

@@ -57,25 +57,7 @@ struct Dispatch {
     return it == known.end() ? Meaning() : it->second;
   }
 
-  // Zeros of any shape.
-  bool isZeros(Value value) {
-    for (int i = 0; i < 6 && value; ++i) {
-      if (auto scalar = facts.scalar(value))
-        return *scalar == 0.0;
-      auto node = value.getDefiningOp<NodeOp>();
-      if (!node)
-        return false;
-      if (node.is("ConstantOfShape")) {
-        auto fill = dyn_cast_or_null<DenseElementsAttr>(node.attribute("value"));
-        return !fill || (fill.isSplat() && isa<FloatType>(fill.getElementType()) &&
-                         fill.getSplatValue<APFloat>().isZero());
-      }
-      if (!node.is("Expand") && !node.is("Identity") && !node.is("Cast") && !node.is("Reshape"))
-        return false;
-      value = node.input(0);
-    }
-    return false;
-  }
+  bool isZeros(Value value) { return isFilled(value, 0.0, facts); }
 
   // A constant integer of one element.
   std::optional<int64_t> integer(Value value) {

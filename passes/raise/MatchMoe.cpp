@@ -149,8 +149,10 @@ static std::optional<StackedBranch> matchStacked(Value value, Nodes &within, Fac
              steps = node.input(4) ? facts.integers(node.input(4))
                                    : std::optional(SmallVector<int64_t>{1});
         if (!starts || !axes || !steps || starts->size() != 1 ||
-            ((*axes)[0] != -1 && (*axes)[0] != rank - 1) || (*steps)[0] != 1)
+            ((*axes)[0] != -1 && (*axes)[0] != rank - 1) || (*steps)[0] < 1 ||
+            (sliced && (*steps)[0] != 1))
           return std::nullopt;
+        branch.step *= (*steps)[0];
         start = (*starts)[0] < 0 ? (*starts)[0] + width : (*starts)[0];
       }
       branch.start += start;
@@ -190,72 +192,250 @@ static bool traceHidden(Value value, Nodes &within, Facts &facts,
 // Weights of the chosen
 //===----------------------------------------------------------------------===//
 
-struct Gating {
-  Scoring scoring = Scoring::softmax;
-  bool normalized = false;
-};
+bool raise::isFilled(Value value, double fill, Facts &facts) {
+  for (int i = 0; i < 6 && value; ++i) {
+    if (auto scalar = facts.scalar(value))
+      return *scalar == fill;
+    auto node = value.getDefiningOp<NodeOp>();
+    if (!node)
+      return false;
+    if (node.is("ConstantOfShape")) {
+      auto elements = dyn_cast_or_null<DenseElementsAttr>(node.attribute("value"));
+      return elements ? elements.isSplat() && isa<FloatType>(elements.getElementType()) &&
+                            elements.getSplatValue<APFloat>().convertToDouble() == fill
+                      : fill == 0.0;
+    }
+    if (!node.is("Expand") && !node.is("Identity") && !node.is("Cast") && !node.is("Reshape"))
+      return false;
+    value = node.input(0);
+  }
+  return false;
+}
+
+static bool isLastAxis(NodeOp node, int64_t otherwise) {
+  int64_t axis = node.integer("axis", otherwise);
+  return axis == -1 || axis == rankOf(node.input(0)) - 1;
+}
+
+// True for a reduction along the last axis alone.
+static bool reducesLast(NodeOp node, Facts &facts) {
+  std::optional<SmallVector<int64_t>> axes;
+  if (auto attr = dyn_cast_or_null<DenseI64ArrayAttr>(node.attribute("axes")))
+    axes = SmallVector<int64_t>(attr.asArrayRef());
+  else if (node.input(1))
+    axes = facts.integers(node.input(1));
+  return axes && axes->size() == 1 && ((*axes)[0] == -1 || (*axes)[0] == rankOf(node.input(0)) - 1);
+}
+
+// The scores of groups: of `ranked` [.., E] seen as [.., G, E / G] the highest, or the sum of the
+// two highest.
+static bool matchGroupScores(Value scores, Value ranked, Gating &gating, Facts &facts,
+                             Nodes &nodes) {
+  auto reduce = scores.getDefiningOp<NodeOp>();
+  if (!reduce || !reducesLast(reduce, facts))
+    return false;
+  Value members = reduce.input(0);
+  nodes.insert(reduce);
+  if (reduce.is("ReduceMax")) {
+    gating.groupScore = GroupScore::max;
+  } else {
+    auto best = members.getDefiningOp<NodeOp>();
+    auto two = best && best.is("TopK") ? facts.integers(best.input(1)) : std::nullopt;
+    if (!reduce.is("ReduceSum") || !two || *two != SmallVector<int64_t>{2} ||
+        members != best->getResult(0) || !isLastAxis(best, -1) || best.integer("largest", 1) != 1)
+      return false;
+    gating.groupScore = GroupScore::top2;
+    nodes.insert(best);
+    members = best.input(0);
+  }
+  auto regroup = members.getDefiningOp<NodeOp>();
+  if (!regroup || !regroup.is("Reshape") || regroup.input(0) != ranked)
+    return false;
+  nodes.insert(regroup);
+  int64_t experts = sizeOf(ranked, -1), size = sizeOf(members, -1);
+  if (ShapedType::isDynamic(experts) || ShapedType::isDynamic(size) ||
+      sizeOf(members, -2) * size != experts)
+    return false;
+  for (int64_t e = 0; e < experts; ++e)
+    gating.groups.push_back(e / size);
+  return true;
+}
+
+// What TopK ranks may be -inf for the experts of groups that were not chosen; `ranked` becomes what
+// it is for the others. False if something else decides.
+static bool peelGroups(Value &ranked, Gating &gating, Facts &facts, Nodes &nodes) {
+  auto where = ranked.getDefiningOp<NodeOp>();
+  if (!where || !where.is("Where"))
+    return true;
+  auto isLowest = [&](Value value) {
+    auto scalar = facts.scalar(value);
+    return scalar && *scalar < -1e30;
+  };
+  bool kept = isLowest(where.input(2));
+  if (!kept && !isLowest(where.input(1)))
+    return false;
+  Value mask = where.input(0), base = where.input(kept ? 1 : 2);
+  nodes.insert(where);
+  // From [.., E] over [.., G, E / G] and [.., G, 1] back to [.., G].
+  bool spread = false;
+  NodeOp scatter;
+  for (int steps = 0; steps < 8 && !scatter; ++steps) {
+    auto node = mask.getDefiningOp<NodeOp>();
+    if (!node)
+      return false;
+    nodes.insert(node);
+    if (node.is("ScatterElements"))
+      scatter = node;
+    else if (node.is("Not"))
+      kept = !kept;
+    else if (node.is("Expand") || node.is("Tile")) {
+      if (spread || sizeOf(node.input(0), -1) != 1 || sizeOf(mask, -2) != sizeOf(node.input(0), -2))
+        return false;
+      spread = true;
+    } else if (!(node.is("Cast") || node.is("Identity") || node.is("Reshape") ||
+                 node.is("Unsqueeze")))
+      return false;
+    if (!scatter)
+      mask = node.input(0);
+  }
+  auto choice = scatter ? scatter.input(1).getDefiningOp<NodeOp>() : NodeOp();
+  auto k = choice && choice.is("TopK") ? facts.integers(choice.input(1)) : std::nullopt;
+  auto reduction =
+      scatter ? dyn_cast_or_null<StringAttr>(scatter.attribute("reduction")) : StringAttr();
+  if (!kept || !k || k->size() != 1 || scatter.input(1) != choice->getResult(1) ||
+      !isLastAxis(choice, -1) || choice.integer("largest", 1) != 1 || !isLastAxis(scatter, 0) ||
+      (reduction && reduction.getValue() != "none") || !isFilled(scatter.input(0), 0.0, facts) ||
+      !isFilled(scatter.input(2), 1.0, facts))
+    return false;
+  nodes.insert(choice);
+  gating.groupK = (*k)[0];
+  if (!matchGroupScores(choice.input(0), base, gating, facts, nodes))
+    return false;
+  int64_t groups = sizeOf(mask, -1);
+  ranked = base;
+  return groups == gating.groups.back() + 1 &&
+         (spread || groups == static_cast<int64_t>(gating.groups.size()));
+}
+
+// The weights that the choice's indices pick of all gates, if some node does that.
+static Value pickedGates(NodeOp topk, Value gates, Nodes &nodes) {
+  for (Operation *user : topk->getResult(1).getUsers())
+    if (auto node = dyn_cast<NodeOp>(user); node && node.is("GatherElements") &&
+                                            isLastAxis(node, 0) && node.input(0) == gates &&
+                                            node.input(1) == topk->getResult(1)) {
+      nodes.insert(node);
+      return node.getResult(0);
+    }
+  return {};
+}
 
 // How the weights come from the logits. TopK chooses among `softmax(logits)`, `sigmoid(logits)` or
-// the logits themselves. `weights` becomes the value that holds them.
-static std::optional<Gating> gatingOf(NodeOp topk, Value &logits, Value &weights, Nodes &nodes) {
-  Value chosenFrom = through(topk.input(0), true, &nodes), values = topk->getResult(0);
-  auto squash = chosenFrom.getDefiningOp<NodeOp>();
-  bool softmax = squash && squash.is("Softmax"), sigmoid = squash && squash.is("Sigmoid");
-  logits = softmax || sigmoid ? squash.input(0) : chosenFrom;
-  std::optional<Gating> gating;
-  if (softmax || sigmoid) {
-    nodes.insert(squash);
-    gating = Gating{softmax ? Scoring::softmax : Scoring::sigmoid, false};
+// the logits themselves, perhaps with a bias that the weights do not see, perhaps within the best
+// groups. `weights` becomes the value that holds them.
+static std::optional<Gating> gatingOf(NodeOp topk, Value &logits, Value &weights, Facts &facts,
+                                      Nodes &nodes) {
+  Gating gating;
+  logits = through(topk.input(0), true);
+  Value ranked = topk.input(0);
+  if (auto where = ranked.getDefiningOp<NodeOp>(); where && where.is("Where")) {
+    if (!peelGroups(ranked, gating, facts, nodes))
+      return std::nullopt;
+  } else {
+    ranked = through(ranked, true, &nodes);
   }
+  // sigmoid(logits) + bias.
+  if (auto add = ranked.getDefiningOp<NodeOp>(); add && add.is("Add"))
+    for (unsigned i : {0, 1}) {
+      Value bias = add.input(i);
+      auto squash = through(add.input(1 - i), true).getDefiningOp<NodeOp>();
+      if (!squash || !(squash.is("Sigmoid") || squash.is("Softmax")) || !facts.isConstant(bias) ||
+          rankOf(bias) != 1 || sizeOf(bias, 0) != sizeOf(ranked, -1))
+        continue;
+      gating.selectionBias = bias;
+      nodes.insert(add);
+      ranked = add.input(1 - i);
+      break;
+    }
+  Value gates = through(ranked, true, &nodes);
+  auto squash = gates.getDefiningOp<NodeOp>();
+  bool softmax = squash && squash.is("Softmax"), sigmoid = squash && squash.is("Sigmoid");
+  logits = softmax || sigmoid ? squash.input(0) : gates;
+  bool known = softmax || sigmoid;
+  if (known) {
+    nodes.insert(squash);
+    gating.scoring = softmax ? Scoring::softmax : Scoring::sigmoid;
+  }
+  weights = pickedGates(topk, ranked, nodes);
+  if (!weights && ranked != gates)
+    weights = pickedGates(topk, gates, nodes);
+  if (!weights && gating.selectionBias)
+    return std::nullopt;
+  if (!weights)
+    weights = topk->getResult(0);
   // What is done to the chosen values before they weigh.
-  for (int steps = 0; steps < 4; ++steps) {
+  for (int steps = 0; steps < 6; ++steps) {
     NodeOp next;
-    for (Operation *user : values.getUsers()) {
+    for (Operation *user : weights.getUsers()) {
       auto node = dyn_cast<NodeOp>(user);
       if (!node)
         continue;
       // Softmax over the chosen logits is softmax over all, divided by the sum of the chosen.
-      if (node.is("Softmax") && !gating) {
-        weights = node.getResult(0);
-        return Gating{Scoring::softmax, true};
-      }
-      if (node.is("Div") && node.input(0) == values) {
+      if (node.is("Softmax") && !known) {
+        known = gating.normalized = true;
+        next = node;
+      } else if (node.is("Div") && node.input(0) == weights) {
         Value sum = node.input(1);
         while (auto inner = sum.getDefiningOp<NodeOp>()) {
-          weights = node.getResult(0);
-          if (inner.is("ReduceSum") && inner.input(0) == values)
-            return gating ? std::optional(Gating{gating->scoring, true}) : std::nullopt;
+          if (inner.is("ReduceSum") && inner.input(0) == weights) {
+            gating.normalized = true;
+            next = node;
+            break;
+          }
           if (!(inner.is("Add") || inner.is("Max") || inner.is("Clip") || inner.is("Cast")))
             break;
           sum = inner.input(0);
         }
-      }
-      if (node.is("Cast"))
+      } else if (node.is("Mul")) {
+        if (auto factor = facts.scalar(node.input(node.input(0) == weights ? 1 : 0))) {
+          gating.factor *= *factor;
+          next = node;
+        }
+      } else if (node.is("Cast") && !next) {
         next = node;
+      }
     }
     if (!next)
       break;
-    values = next->getResult(0);
+    weights = next->getResult(0);
   }
-  weights = values;
-  return gating;
+  return known ? std::optional(gating) : std::nullopt;
+}
+
+// True if nothing is done to the weights of the chosen but to regroup them and to multiply by them.
+static bool onlyWeigh(Value weights) {
+  SmallVector<Value> queue{weights};
+  for (size_t i = 0; i < queue.size() && i < 64; ++i)
+    for (Operation *user : queue[i].getUsers()) {
+      auto node = dyn_cast<NodeOp>(user);
+      if (!node || node.is("MatMul") || node.is("Einsum") || node.is("Mul") || node.is("Shape"))
+        continue;
+      bool regroups = node.is("Reshape") || node.is("Unsqueeze") || node.is("Squeeze") ||
+                      node.is("Cast") || node.is("Identity") || node.is("Expand") ||
+                      node.is("Transpose") || node.is("Gather") || node.is("GatherND") ||
+                      node.is("GatherElements") || node.is("Flatten");
+      if (!regroups)
+        return false;
+      queue.push_back(node.getResult(0));
+    }
+  return true;
 }
 
 //===----------------------------------------------------------------------===//
 // The block
 //===----------------------------------------------------------------------===//
 
-// Finds the operands; a reason if it cannot.
-static std::string operands(MoeMatch &match, ArrayRef<FfnMatch> blocks, Nodes &within,
-                            Facts &facts) {
-  Value weights;
-  auto gating = gatingOf(match.topk, match.scores, weights, match.nodes);
-  if (!gating)
-    return "the weights of the chosen experts are not a function of their scores that is known";
-  match.scoring = gating->scoring;
-  match.normalized = gating->normalized;
-  if (!blocks.empty())
-    return matchDispatch(match, blocks, weights, within, facts, match.input);
+// Finds the two products with chosen matrices and what lies between; a reason if it cannot.
+static std::string findExperts(MoeMatch &match, Nodes &within, Facts &facts) {
   SmallVector<std::pair<NodeOp, StackedBranch>> products;
   for (Operation *op : within)
     if (auto node = dyn_cast<NodeOp>(op); node && node.is("MatMul"))
@@ -284,7 +464,11 @@ static std::string operands(MoeMatch &match, ArrayRef<FfnMatch> blocks, Nodes &w
     } else {
       auto gated = recogniseGated(hidden, branches[0].value, branches[1].value);
       if (!gated || gated->factor != 1.0)
+        gated = recogniseCutGated(hidden, branches[0].value, branches[1].value);
+      if (!gated)
         return "the activation is none that is known";
+      match.limit = gated->limit;
+      match.upOffset = gated->upOffset;
       match.activation = gated->activation;
       match.up = branches[gated->firstIsGate ? 1 : 0];
       match.gate = branches[gated->firstIsGate ? 0 : 1];
@@ -303,17 +487,144 @@ static std::string operands(MoeMatch &match, ArrayRef<FfnMatch> blocks, Nodes &w
         break;
       }
     }
-    // The tokens are what the router read.
-    auto router = matchLinear(match.scores, facts);
-    if (!router)
-      return "the scores are not a linear map of the tokens";
-    Value source = regrouped(router->input), tokens = regrouped(match.up.tokens, &match.nodes);
-    if (source != tokens)
-      return "the router and the experts read different values";
-    match.input = source;
     return {};
   }
   return "no chain of two products with chosen matrices";
+}
+
+//===----------------------------------------------------------------------===//
+// Choices by rules of their own
+//===----------------------------------------------------------------------===//
+
+// True if no element of the value can be below 0.
+static bool isNonNegative(Value value, Facts &facts, int depth = 0) {
+  if (auto scalar = facts.scalar(value))
+    return *scalar >= 0;
+  auto node = value.getDefiningOp<NodeOp>();
+  if (!node || depth > 16)
+    return false;
+  if (node.is("Softmax") || node.is("Sigmoid") || node.is("Exp") || node.is("Relu") ||
+      node.is("Abs") || node.is("Sqrt"))
+    return true;
+  auto operand = [&](unsigned i) { return isNonNegative(node.input(i), facts, depth + 1); };
+  if (node.is("Concat"))
+    return llvm::all_of(node.getInputs(),
+                        [&](Value part) { return isNonNegative(part, facts, depth + 1); });
+  if (node.is("Mul") || node.is("Div") || node.is("Add"))
+    return operand(0) && operand(1);
+  if (node.is("Where"))
+    return operand(1) && operand(2);
+  bool keeps = node.is("GatherElements") || node.is("Gather") || node.is("Cast") ||
+               node.is("Identity") || node.is("Reshape") || node.is("Unsqueeze") ||
+               node.is("Squeeze") || node.is("Slice") || node.is("Split") || node.is("Transpose") ||
+               node.is("ReduceSum") || node.is("ReduceMax") || node.is("Expand");
+  bool values = node.is("TopK") && value == node->getResult(0);
+  return (keeps || values) && operand(0);
+}
+
+// Back through nodes that regroup to a tensor [tokens, k].
+static Value perChoice(Value value) {
+  for (int steps = 0; steps < 8; ++steps) {
+    auto node = value.getDefiningOp<NodeOp>();
+    bool flat =
+        rankOf(value) != 2 || sizeOf(value, 1) == 1 || ShapedType::isDynamic(sizeOf(value, 1));
+    if (!flat || !node ||
+        !(node.is("Reshape") || node.is("Unsqueeze") || node.is("Squeeze") || node.is("Cast") ||
+          node.is("Identity")))
+      break;
+    value = node.input(0);
+  }
+  return value;
+}
+
+// The scores of the tokens that `weights` come from: a linear map of the experts' tokens.
+static Value routerBehind(Value weights, Value tokens, int64_t experts, Facts &facts) {
+  SmallVector<Value> queue{weights};
+  llvm::SmallDenseSet<Value, 16> seen;
+  for (size_t i = 0; i < queue.size() && i < 64; ++i) {
+    auto node = queue[i].getDefiningOp<NodeOp>();
+    if (!node || !seen.insert(queue[i]).second)
+      continue;
+    if (rankOf(queue[i]) == 2 && sizeOf(queue[i], 1) == experts)
+      if (auto router = matchLinear(queue[i], facts); router && router->out == experts)
+        return regrouped(router->input) == tokens ? queue[i] : Value();
+    for (Value operand : node.getInputs())
+      queue.push_back(operand);
+  }
+  return {};
+}
+
+// A choice that no rule of uoe.select says: nodes of the model make indices and weights [tokens,
+// k]. The weights, each in its expert's column and 0 elsewhere, are scores of which the k highest
+// are chosen. Weights below 0 would not be.
+static std::string scatteredChoice(MoeMatch &match, Facts &facts) {
+  // What the results of the down-projection are multiplied by.
+  Value result = match.down.value, weights;
+  for (int steps = 0; steps < 8 && !weights; ++steps) {
+    auto user = result.hasOneUse() ? dyn_cast<NodeOp>(*result.user_begin()) : NodeOp();
+    if (!user)
+      break;
+    if (user.is("Mul"))
+      weights = user.input(user.input(0) == result ? 1 : 0);
+    else if (!(user.is("Squeeze") || user.is("Unsqueeze") || user.is("Reshape") ||
+               user.is("Cast") || user.is("Identity") || user.is("Add")))
+      break;
+    result = user.getResult(0);
+  }
+  NodeOp pick;
+  for (Operation *op : match.down.nodes)
+    if (auto node = dyn_cast<NodeOp>(op);
+        node && (node.is("Gather") || node.is("GatherND")) && node.input(0) == match.down.matrix)
+      pick = node;
+  int64_t experts = sizeOf(match.down.matrix, 0);
+  if (!weights || !pick || ShapedType::isDynamic(experts))
+    return "what weighs the experts' results is not found";
+  weights = perChoice(weights);
+  Value indices = perChoice(pick.input(1));
+  int64_t k = sizeOf(indices, -1);
+  if (rankOf(weights) != 2 || rankOf(indices) != 2 || sizeOf(weights, -1) != k ||
+      ShapedType::isDynamic(k) || k > experts)
+    return "the choice is no indices and weights [tokens, k]";
+  if (!isNonNegative(weights, facts))
+    return "the weights of the chosen experts may be below 0, by a rule that is not known";
+  Value tokens = regrouped(match.up.tokens, &match.nodes);
+  Value router = routerBehind(weights, tokens, experts, facts);
+  if (!router)
+    return "no scores that are a linear map of the tokens are behind the choice";
+  match.k = k;
+  match.gating = Gating();
+  match.gating.scoring = Scoring::raw;
+  match.scores = router;
+  match.weights = weights;
+  match.indices = indices;
+  match.input = tokens;
+  return {};
+}
+
+// Finds the operands; a reason if it cannot.
+static std::string operands(MoeMatch &match, ArrayRef<FfnMatch> blocks, Nodes &within,
+                            Facts &facts) {
+  Value weights;
+  std::optional<Gating> gating;
+  if (match.topk.is("TopK"))
+    gating = gatingOf(match.topk, match.scores, weights, facts, match.nodes);
+  if (gating)
+    match.gating = *gating;
+  if (!blocks.empty())
+    return gating ? matchDispatch(match, blocks, weights, within, facts, match.input)
+                  : "the weights of the chosen experts are not a function of their scores that is "
+                    "known";
+  if (std::string why = findExperts(match, within, facts); !why.empty())
+    return why;
+  auto router = gating && onlyWeigh(weights) ? matchLinear(match.scores, facts) : std::nullopt;
+  if (!router)
+    return scatteredChoice(match, facts);
+  // The tokens are what the router read.
+  Value source = regrouped(router->input), tokens = regrouped(match.up.tokens, &match.nodes);
+  if (source != tokens)
+    return "the router and the experts read different values";
+  match.input = source;
+  return {};
 }
 
 //===----------------------------------------------------------------------===//
@@ -374,7 +685,7 @@ static std::optional<MoeMatch> denseMixture(NodeOp topk, int64_t k, Operation *e
   match.k = k;
   match.nodes.insert(within.begin(), within.end());
   Value weights;
-  auto gating = gatingOf(topk, match.scores, weights, match.nodes);
+  auto gating = gatingOf(topk, match.scores, weights, facts, match.nodes);
   auto router = matchLinear(match.scores, facts);
   if (!router || !isa<NodeOp>(end) || end->getNumResults() != 1)
     return std::nullopt;
@@ -382,17 +693,59 @@ static std::optional<MoeMatch> denseMixture(NodeOp topk, int64_t k, Operation *e
   Operation *sum = weighedSum(end, match.input, sizeOf(topk.input(0), -1), facts, match.nodes);
   if (!sum)
     return std::nullopt;
-  if (gating) {
-    match.scoring = gating->scoring;
-    match.normalized = gating->normalized;
-  }
+  if (gating)
+    match.gating = *gating;
   match.root = sum->getResult(0);
   match.opaque = "all experts run on all tokens";
   return match;
 }
 
-// Experts chosen one at a time, by ArgMax (sparse mixers choose twice): the block is its spelling
-// alone.
+// Takes the sum over the chosen and its regrouping to the tokens' shape into the block.
+static void joinSum(MoeMatch &match, Facts &facts) {
+  // The choice's effects may join before the sum over the chosen: where they are weighted.
+  auto follow = [&](auto accept) {
+    SmallVector<NodeOp> crossed;
+    Value value = match.root;
+    while (value.hasOneUse() && crossed.size() < 6) {
+      auto user = dyn_cast<NodeOp>(*value.user_begin());
+      if (!user || user->getBlock() != match.topk->getBlock() || user->getNumResults() != 1 ||
+          user.input(0) != value)
+        return;
+      bool regroups = user.is("Reshape") || user.is("Squeeze") || user.is("Unsqueeze") ||
+                      user.is("Cast") || user.is("Identity");
+      if (!regroups && !user.is("ReduceSum"))
+        return;
+      crossed.push_back(user);
+      value = user.getResult(0);
+      if (accept(user)) {
+        match.nodes.insert(crossed.begin(), crossed.end());
+        match.root = value;
+        return;
+      }
+    }
+  };
+  follow([](NodeOp node) { return node.is("ReduceSum"); });
+  // The sum's casts and its regrouping to the tokens' shape belong to the block.
+  if (match.input && rankOf(match.root) != rankOf(match.input))
+    follow([&](NodeOp node) {
+      return rankOf(node.getResult(0)) == rankOf(match.input) &&
+             elementOf(node.getResult(0)) == elementOf(match.input) &&
+             mayAgree(node.getResult(0), match.input, rankOf(match.input));
+    });
+  if (match.opaque.empty() && rankOf(match.root) != rankOf(match.input)) {
+    // The nearest form of the tokens with the result's rank.
+    match.opaque = "tokens and result have different ranks";
+    Value form = matchLinear(match.scores, facts)->input;
+    for (; form != match.input; form = form.getDefiningOp<NodeOp>().input(0))
+      if (rankOf(form) == rankOf(match.root)) {
+        match.input = form;
+        match.opaque.clear();
+        break;
+      }
+  }
+}
+
+// Experts chosen one at a time, by ArgMax (sparse mixers choose twice).
 static MoeOutcome oneAtATime(NodeOp argmax, Facts &facts) {
   MoeOutcome outcome;
   int64_t rank = rankOf(argmax.input(0)), axis = argmax.integer("axis", 0);
@@ -422,7 +775,10 @@ static MoeOutcome oneAtATime(NodeOp argmax, Facts &facts) {
   match.k = choices;
   match.root = end->getResult(0);
   match.nodes.insert(within.begin(), within.end());
-  match.opaque = "experts are chosen by " + describe(argmax) + ", one after the other";
+  match.opaque = picked >= 2 ? operands(match, {}, within, facts)
+                             : "experts are chosen by " + describe(argmax) +
+                                   ", one after the other, and spelled one by one";
+  joinSum(match, facts);
   outcome.match = std::move(match);
   return outcome;
 }
@@ -499,47 +855,7 @@ MoeOutcome raise::matchMoe(NodeOp topk, Facts &facts) {
     match.opaque = "experts are spelled one by one, for a choice that was fixed";
   match.nodes.insert(within.begin(), within.end());
   match.nodes.insert(traced.begin(), traced.end());
-  // The choice's effects may join before the sum over the chosen: where they are weighted.
-  auto follow = [&](auto accept) {
-    SmallVector<NodeOp> crossed;
-    Value value = match.root;
-    while (value.hasOneUse() && crossed.size() < 6) {
-      auto user = dyn_cast<NodeOp>(*value.user_begin());
-      if (!user || user->getBlock() != topk->getBlock() || user->getNumResults() != 1 ||
-          user.input(0) != value)
-        return;
-      bool regroups = user.is("Reshape") || user.is("Squeeze") || user.is("Unsqueeze") ||
-                      user.is("Cast") || user.is("Identity");
-      if (!regroups && !user.is("ReduceSum"))
-        return;
-      crossed.push_back(user);
-      value = user.getResult(0);
-      if (accept(user)) {
-        match.nodes.insert(crossed.begin(), crossed.end());
-        match.root = value;
-        return;
-      }
-    }
-  };
-  follow([](NodeOp node) { return node.is("ReduceSum"); });
-  // The sum's casts and its regrouping to the tokens' shape belong to the block.
-  if (match.input && rankOf(match.root) != rankOf(match.input))
-    follow([&](NodeOp node) {
-      return rankOf(node.getResult(0)) == rankOf(match.input) &&
-             elementOf(node.getResult(0)) == elementOf(match.input) &&
-             mayAgree(node.getResult(0), match.input, rankOf(match.input));
-    });
-  if (match.opaque.empty() && rankOf(match.root) != rankOf(match.input)) {
-    // The nearest form of the tokens with the result's rank.
-    match.opaque = "tokens and result have different ranks";
-    Value form = matchLinear(match.scores, facts)->input;
-    for (; form != match.input; form = form.getDefiningOp<NodeOp>().input(0))
-      if (rankOf(form) == rankOf(match.root)) {
-        match.input = form;
-        match.opaque.clear();
-        break;
-      }
-  }
+  joinSum(match, facts);
   outcome.match = std::move(match);
   return outcome;
 }

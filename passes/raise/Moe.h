@@ -5,25 +5,40 @@
 
 namespace uoe::raise {
 
-/// Columns [start, start + size) of one stacked matrix, applied expert by expert.
+/// Columns start, start + step, .. of one stacked matrix, `size` of them, applied expert by expert.
 struct StackedBranch {
   mlir::Value value;
   /// [E, out, in] if `transposed`, else [E, in, out]; a bias [E, out] or null.
   mlir::Value matrix, bias;
   bool transposed = false;
-  int64_t start = 0, size = 0;
+  int64_t start = 0, size = 0, step = 1;
   /// The product's other operand: the tokens, repeated for the experts that they chose.
   mlir::Value tokens;
   Nodes nodes;
 };
 
+/// How a mixture chooses by its scores and weighs what it chose, as uoe.moe says it.
+struct Gating {
+  Scoring scoring = Scoring::softmax;
+  bool normalized = false; // by the sum of the chosen
+  mlir::Value selectionBias;
+  llvm::SmallVector<int64_t> groups; // of each expert, or empty
+  int64_t groupK = 0;
+  GroupScore groupScore = GroupScore::max;
+  double factor = 1.0;
+};
+
 struct MoeMatch {
   onnx::NodeOp topk;
   int64_t k = 1;
-  Scoring scoring = Scoring::softmax;
-  bool normalized = false; // by the sum of the chosen
+  Gating gating;
+  std::optional<double> limit;
+  double upOffset = 0.0;
   Activation activation = Activation::identity;
   mlir::Value input, scores;
+  /// Of a choice by another rule: experts and their weights [tokens, k]. `scores` is then what the
+  /// rule reads, and the mixture's scores are the weights, each in its expert's column of zeros.
+  mlir::Value indices, weights;
   StackedBranch up, down;
   std::optional<StackedBranch> gate;
   /// Experts that the model spells one after the other, by their numbers; `up`, `gate` and `down`
@@ -52,6 +67,9 @@ MoeOutcome matchMoe(onnx::NodeOp topk, Facts &facts);
 std::string matchDispatch(MoeMatch &match, mlir::ArrayRef<FfnMatch> blocks, mlir::Value gates,
                           const Nodes &within, Facts &facts, mlir::Value &tokens);
 
+/// True if all elements are known to be `fill`, whatever the shape is.
+bool isFilled(mlir::Value value, double fill, Facts &facts);
+
 /// True for an operator that holds a mixture of experts.
 bool isFusedMoe(onnx::NodeOp node);
 
@@ -60,6 +78,8 @@ struct FusedMoe {
   int64_t k = 1;
   Activation activation = Activation::identity;
   bool normalized = false;
+  std::optional<double> limit;
+  double upOffset = 0.0;
   mlir::Value input, scores, up, gate, down, biasUp, biasGate, biasDown;
   /// Why the operands cannot be given; they are then null.
   std::string opaque;

@@ -13,13 +13,15 @@ using namespace uoe::raise;
 using onnx::NodeOp;
 
 static Value matrixOf(OpBuilder &builder, Location loc, const StackedBranch &branch) {
-  Value w =
-      makeSlice(builder, loc, branch.matrix, branch.transposed ? 1 : 2, branch.start, branch.size);
+  Value w = makeSlice(builder, loc, branch.matrix, branch.transposed ? 1 : 2, branch.start,
+                      branch.size, branch.step);
   return branch.transposed ? makeTranspose(builder, loc, w, {0, 2, 1}) : w;
 }
 
 static Value biasOf(OpBuilder &builder, Location loc, const StackedBranch &branch) {
-  return branch.bias ? makeSlice(builder, loc, branch.bias, 1, branch.start, branch.size) : Value();
+  return branch.bias
+             ? makeSlice(builder, loc, branch.bias, 1, branch.start, branch.size, branch.step)
+             : Value();
 }
 
 // Experts that are spelled one after the other, stacked.
@@ -46,6 +48,25 @@ static FfnOperands stacked(OpBuilder &builder, Location loc, ArrayRef<FfnMatch> 
           stack(&FfnOperands::biasGate), stack(&FfnOperands::biasDown)};
 }
 
+// The weights of a choice by another rule, each in its expert's column, 0 elsewhere.
+static Value scattered(OpBuilder &builder, Location loc, MoeMatch &match) {
+  auto type = cast<RankedTensorType>(match.scores.getType());
+  auto i64 = builder.getI64Type();
+  Value shape = makeNode(builder, loc, "Shape", {match.scores}, RankedTensorType::get({2}, i64));
+  auto fill = DenseElementsAttr::get(RankedTensorType::get({1}, elementOf(match.weights)),
+                                     Attribute(builder.getFloatAttr(elementOf(match.weights), 0)));
+  auto result = RankedTensorType::get(type.getShape(), elementOf(match.weights));
+  Value zeros = makeNode(builder, loc, "ConstantOfShape", {shape}, result,
+                         builder.getNamedAttr("value", fill));
+  Value indices = makeCast(builder, loc, match.indices, i64);
+  return makeNode(builder, loc, "ScatterElements", {zeros, indices, match.weights}, result,
+                  builder.getNamedAttr("axis", builder.getI64IntegerAttr(1)));
+}
+
+static FloatAttr limitAttr(Builder builder, std::optional<double> limit) {
+  return limit ? builder.getF32FloatAttr(static_cast<float>(*limit)) : FloatAttr();
+}
+
 static void raiseOne(MoeMatch &match) {
   Operation *last = match.root.getDefiningOp();
   OpBuilder builder(last);
@@ -69,9 +90,19 @@ static void raiseOne(MoeMatch &match) {
     down = matrixOf(builder, loc, match.down);
     biasDown = biasOf(builder, loc, match.down);
   }
-  auto moe = MoeOp::create(builder, loc, match.root.getType(), match.activation, match.k,
-                           match.scoring, match.normalized, input, scores, up, gate, down, biasUp,
-                           biasGate, biasDown, StringAttr());
+  if (match.opaque.empty() && match.weights)
+    scores = scattered(builder, loc, match);
+  const Gating &gating = match.gating;
+  bool opaque = !match.opaque.empty(), grouped = !opaque && !gating.groups.empty();
+  auto single = [](double value) { return APFloat(static_cast<float>(value)); };
+  auto moe = MoeOp::create(
+      builder, loc, match.root.getType(), match.activation, match.k, gating.scoring,
+      gating.normalized, input, scores, up, gate, down, biasUp, biasGate, biasDown,
+      opaque ? Value() : gating.selectionBias,
+      grouped ? builder.getDenseI64ArrayAttr(gating.groups) : DenseI64ArrayAttr(),
+      grouped ? builder.getI64IntegerAttr(gating.groupK) : IntegerAttr(),
+      grouped ? gating.groupScore : GroupScore::max, single(opaque ? 1.0 : gating.factor),
+      limitAttr(builder, match.limit), single(match.upOffset), StringAttr());
   outline(movable(match.nodes, match.root), match.root, moe.getSpelling(), moe->getResults());
 }
 
@@ -83,10 +114,12 @@ static void raiseFused(NodeOp node, bool remarks) {
     emitRemark(node.getLoc()) << "mixture of experts without operands: " << fused.opaque;
   Nodes nodes;
   nodes.insert(node);
-  auto moe = MoeOp::create(builder, loc, node.getResult(0).getType(), fused.activation, fused.k,
-                           Scoring::softmax, fused.normalized, fused.input, fused.scores, fused.up,
-                           fused.gate, fused.down, fused.biasUp, fused.biasGate, fused.biasDown,
-                           builder.getStringAttr(node.getDomain() + "." + node.getOpType()));
+  auto moe = MoeOp::create(
+      builder, loc, node.getResult(0).getType(), fused.activation, fused.k, Scoring::softmax,
+      fused.normalized, fused.input, fused.scores, fused.up, fused.gate, fused.down, fused.biasUp,
+      fused.biasGate, fused.biasDown, Value(), DenseI64ArrayAttr(), IntegerAttr(), GroupScore::max,
+      APFloat(1.0f), limitAttr(builder, fused.limit), APFloat(static_cast<float>(fused.upOffset)),
+      builder.getStringAttr(node.getDomain() + "." + node.getOpType()));
   outline(nodes, node.getResult(0), moe.getSpelling(), moe->getResults());
 }
 

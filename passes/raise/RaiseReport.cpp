@@ -66,10 +66,13 @@ static std::string text(MoeOp op) {
     line = fused->str();
   if (!op.getUp())
     return line + (line.empty() ? "top " : ", top ") + std::to_string(op.getK());
-  return "top " + std::to_string(op.getK()) + " of " + sizeText(op.getUp(), 0) + ", " +
+  std::string groups = op.getGroupK() ? " in " + std::to_string(*op.getGroupK()) + " of " +
+                                            std::to_string(op.getGroups()->back() + 1) + " groups"
+                                      : std::string();
+  return "top " + std::to_string(op.getK()) + " of " + sizeText(op.getUp(), 0) + groups + ", " +
          stringifyActivation(op.getActivation()).str() + (op.getGate() ? ", gated, " : ", ") +
-         sizeText(op.getUp(), 1) + " -> " + sizeText(op.getUp(), 2) + " -> " +
-         sizeText(op.getDown(), 2);
+         (op.getLimit() ? "limited, " : "") + sizeText(op.getUp(), 1) + " -> " +
+         sizeText(op.getUp(), 2) + " -> " + sizeText(op.getDown(), 2);
 }
 
 static std::string text(Operation *op) {

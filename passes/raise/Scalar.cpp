@@ -1,5 +1,6 @@
 #include "passes/raise/Scalar.h"
 #include "llvm/ADT/StringSwitch.h"
+#include <algorithm>
 #include <cmath>
 
 using namespace mlir;
@@ -461,4 +462,47 @@ std::optional<Recognised> raise::recogniseGated(Value value, Value first, Value 
     }
   }
   return best;
+}
+
+std::optional<Recognised> raise::recogniseCutGated(Value value, Value first, Value second) {
+  auto nearest = [](double x) { return static_cast<double>(static_cast<float>(x)); };
+  for (bool firstIsGate : {true, false}) {
+    auto at = [&](double gate, double up) {
+      return evaluate(value, Assignment{{firstIsGate ? first : second, gate},
+                                        {firstIsGate ? second : first, up}});
+    };
+    // Between the limits it is a line in `up`; far out it shows where the limit is.
+    auto zero = at(0.5, 0.0), next = at(0.5, 0.25), far = at(0.5, 1e6);
+    if (!zero || !next || !far)
+      return std::nullopt;
+    double slope = (*next - *zero) * 4.0;
+    if (!std::isfinite(slope) || std::fabs(slope) < 1e-6)
+      continue;
+    Recognised candidate{Activation::identity, 1.0, firstIsGate};
+    double offset = nearest(*zero / slope), most = *far / slope - offset;
+    candidate.upOffset = std::fabs(offset) < 1e-6 ? 0.0 : offset;
+    if (most < 1e5)
+      candidate.limit = nearest(most);
+    if (candidate.limit && !(*candidate.limit > 0.25))
+      continue;
+    double limit = candidate.limit.value_or(INFINITY), edge = std::isfinite(limit) ? limit : 10.0;
+    SmallVector<double> points(samples());
+    points.append({-1.5 * edge, -0.9 * edge, 0.9 * edge, 1.5 * edge});
+    for (Activation activation : kKnown) {
+      bool same = true;
+      for (double gate : points)
+        for (double up : {-1.5 * edge, -0.4, 0.7, 1.5 * edge}) {
+          double meant = apply(activation, std::min(gate, limit)) *
+                         (std::clamp(up, -limit, limit) + candidate.upOffset);
+          auto spelled = at(gate, up);
+          same &= spelled &&
+                  std::fabs(*spelled - meant) <= kTolerance * std::max(1.0, std::fabs(meant));
+        }
+      if (same) {
+        candidate.activation = activation;
+        return candidate;
+      }
+    }
+  }
+  return std::nullopt;
 }

@@ -26,6 +26,8 @@ static std::vector<FfnOp> routableBlocks(ModuleOp module) {
       return leave("its activations are no float32");
     if (quantisesActivations(ffn.getSpelling()))
       return leave("it quantises its activations");
+    if (ffn.isCut())
+      return leave("its hidden values have a limit or an offset");
     for (Value operand : ffn->getOperands().drop_front())
       if (!isConstantExpression(operand, cache))
         return leave("a weight is no constant");

@@ -20,3 +20,20 @@ module attributes {onnx.opset_import = {ai.onnx = 20 : i64}} {
     return %y : tensor<?x?x8xf32>
   }
 }
+
+// -----
+
+// The whole layer as raising finds it in exports: the mixture in one op, and an expert that all tokens share.
+// CASE mixture
+// CHECK: uoe.moe silu top 3 scoring sigmoid normalized {{.*}} selection_bias(%{{.*}}) {{.*}} attributes {factor = 2.500000e+00 : f32, group_k = 2 : i64, group_score = #uoe<group_score top2>, groups = array<i64: 0, 0, 0, 1, 1, 1, 2, 2, 2>}
+module attributes {onnx.opset_import = {ai.onnx = 20 : i64}} {
+  func.func @main_graph(%x: tensor<?x?x8xf32>, %w: tensor<8x9xf32>, %bias: tensor<9xf32>, %u: tensor<9x8x3xf32>, %g: tensor<9x8x3xf32>, %d: tensor<9x3x8xf32>, %us: tensor<8x6xf32>, %gs: tensor<8x6xf32>, %ds: tensor<6x8xf32>) -> tensor<?x?x8xf32> {
+    %s = onnx.node "MatMul"(%x, %w) : (tensor<?x?x8xf32>, tensor<8x9xf32>) -> tensor<?x?x9xf32>
+    %routed = uoe.moe silu top 3 scoring sigmoid normalized input(%x : tensor<?x?x8xf32>) scores(%s : tensor<?x?x9xf32>) selection_bias(%bias : tensor<9xf32>)
+        up(%u : tensor<9x8x3xf32>) gate(%g : tensor<9x8x3xf32>) down(%d : tensor<9x3x8xf32>)
+        attributes {factor = 2.5 : f32, groups = array<i64: 0, 0, 0, 1, 1, 1, 2, 2, 2>, group_k = 2 : i64, group_score = #uoe<group_score top2>} -> tensor<?x?x8xf32>
+    %shared = uoe.ffn silu %x up(%us) gate(%gs) down(%ds) : tensor<?x?x8xf32>, tensor<8x6xf32> gate tensor<8x6xf32> down tensor<6x8xf32> -> tensor<?x?x8xf32>
+    %y = onnx.node "Add"(%routed, %shared) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
+    return %y : tensor<?x?x8xf32>
+  }
+}

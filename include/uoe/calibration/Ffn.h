@@ -1,6 +1,7 @@
 // A dense feed-forward block, as calibration sees it.
 #pragma once
 #include "Tokens.h"
+#include <limits>
 
 namespace uoe::calibration {
 
@@ -23,7 +24,9 @@ bool parseActivation(const std::string &name, Activation &activation);
 float apply(Activation activation, float value);
 
 /// y = h W_d + b_d with h = act(x W_g + b_g) ⊙ (x W_u + b_u), or h = act(x W_g + b_g) where there
-/// is no W_u. x is [tokens, d], y is [tokens, n]; n is d in a transformer, but nothing needs that.
+/// is no W_u. Where there is, with a limit c and an offset o, h = act(min(x W_g + b_g, c)) ⊙
+/// (clip(x W_u + b_u, -c, c) + o). x is [tokens, d], y is [tokens, n]; n is d in a transformer, but
+/// nothing needs that.
 struct FfnWeights {
   MatrixView gate;                 // [d, F]: W_g, or W_1 of a plain block
   MatrixView up;                   // [d, F], empty in a plain block
@@ -32,6 +35,8 @@ struct FfnWeights {
   const float *upBias = nullptr;   // [F] or null
   const float *downBias = nullptr; // [n] or null
   Activation activation = Activation::Silu;
+  float limit = std::numeric_limits<float>::infinity();
+  float upOffset = 0;
 
   bool gated() const { return !up.empty(); }
   int64_t inputs() const { return gate.rows; }

@@ -15,6 +15,12 @@ struct Selection {
   bool normalized = false; // chosen gates are divided by their sum
   bool unit = false;       // weights are 1 rather than the gates
   float factor = 1;        // weights are multiplied by it
+  std::vector<float> bias; // [slots] or empty: added to gates for the choice alone
+  /// The group of each slot, or empty: then only those of the groupK best groups may be chosen, by
+  /// the highest of their biased gates, or with groupTop2 by the sum of the two highest.
+  std::vector<int64_t> groups;
+  int64_t groupK = 0;
+  bool groupTop2 = false;
 };
 
 /// Weights [tokens, slots] for scores of that shape: of the chosen slots, 0 elsewhere.
@@ -78,6 +84,8 @@ struct OwnedFfn {
   Matrix gate, up, down;
   std::vector<float> gateBias, upBias, downBias;
   Activation activation = Activation::Silu;
+  float limit = std::numeric_limits<float>::infinity();
+  float upOffset = 0;
   FfnWeights view() const;
 };
 /// Σ share_e · expert_e of each cluster, summed in double precision: equal experts give their own

@@ -1,6 +1,7 @@
 // Activations that kernels apply on the fly, and the vectorised functions behind them (at most 3
 // ulp, see Math.h).
 #pragma once
+#include <limits>
 #include <stdint.h>
 
 namespace uoe::rt::fast {
@@ -18,6 +19,16 @@ enum class Activation : uint8_t {
   Exp,
   Erf,
 };
+
+/// What is done to the two halves of a gated block before they meet: h = act(min(gate, limit)) *
+/// (clip(up, -limit, limit) + upOffset). NaN stays NaN.
+struct Cut {
+  float limit = std::numeric_limits<float>::infinity();
+  float upOffset = 0;
+  bool any() const { return limit < std::numeric_limits<float>::infinity() || upOffset != 0; }
+};
+/// gate[i] = min(gate[i], limit), up[i] = clip(up[i], -limit, limit) + upOffset.
+void applyCut(const Cut &cut, float *gate, float *up, int64_t n);
 
 /// y[i] = act(x[i]) on all threads; y may be x.
 void activate(Activation act, const float *x, float *y, int64_t n);

@@ -148,6 +148,7 @@ void hiddenUnits(const Job &job, const Tile16 &tile, int64_t b, int64_t g0, int6
         hidden.m = t.m;
         hidden.ld = t.ldc;
         hidden.act = block.act;
+        hidden.cut = block.cut;
         const float *gate = block.gateBias.empty() ? nullptr : &block.gateBias[size_t(group * 16)];
         const float *up = block.upBias.empty() ? nullptr : &block.upBias[size_t((group + i) * 16)];
         hidden.a = sums + i * 16;

@@ -8,13 +8,15 @@
 namespace uoe::rt::fast {
 
 /// The weights of a block, row-major: up [in, hidden], gate likewise or null, down [hidden, out];
-/// transposed means [hidden, in] and [out, hidden]. h = act(x gate + gateBias) * (x up + upBias),
-/// or act(x up + upBias) without a gate; y = h down + downBias. Biases may be null.
+/// transposed means [hidden, in] and [out, hidden]. h = act(x gate + gateBias) * (x up + upBias)
+/// with both factors cut by `cut`, or act(x up + upBias) without a gate; y = h down + downBias.
+/// Biases may be null.
 struct FfnSource {
   int64_t in = 0, hidden = 0, out = 0;
   const float *gate = nullptr, *up = nullptr, *down = nullptr;
   bool gateTransposed = false, upTransposed = false, downTransposed = false;
   const float *gateBias = nullptr, *upBias = nullptr, *downBias = nullptr;
+  Cut cut;
 };
 
 /// The same block, packed in groups of 16 hidden units. Experts are ranges of units; each begins
@@ -25,8 +27,8 @@ public:
   PackedFfn() = default;
   /// Experts are the units starts[e] .. starts[e + 1]; what precedes starts[0] is the core, always
   /// on. Empty starts: one dense block. `order`, if not empty, lists for each unit of the experts'
-  /// numbering its place in the source. Raises Error for starts that do not ascend to `hidden` and
-  /// for an order that is no permutation.
+  /// numbering its place in the source. Raises Error for starts that do not ascend to `hidden`,
+  /// for an order that is no permutation, and for a cut of a block without a gate.
   PackedFfn(const FfnSource &source, Activation act, const std::vector<int64_t> &starts = {},
             const std::vector<int64_t> &order = {}, Type type = Type::F32);
   /// Makes experts() add row e of vectors [experts, out] for each expert e that a token skips.
@@ -35,6 +37,7 @@ public:
   int64_t in = 0, out = 0, experts = 0;
   Activation act = Activation::Identity;
   bool gated = false;
+  Cut cut;
   Type type = Type::F32;
   /// Block 0 is the core (maybe of no groups), block 1 + e expert e: groups firstGroup[b] ..
   /// firstGroup[b + 1].

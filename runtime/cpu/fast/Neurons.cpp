@@ -130,6 +130,7 @@ void hiddenUnits(const Job &job, const Pairs &p, int64_t e0, int64_t e1) {
       product(block.upRow(j), block.upBias, j, u);
       if (block.gated) {
         product(block.gateRow(j), block.gateBias, j, g);
+        applyCut(block.cut, g, u, dots.m);
         kernel.gated(block.act, g, u, u, dots.m);
       } else {
         kernel.activation(block.act, u, u, dots.m);
@@ -281,10 +282,12 @@ void denseUnits(const Job &job, const Units &units, int64_t j0, int64_t j1) {
     product(block.gateRow(j0), block.gateBias, units.gate);
   for (int64_t t = 0; t < units.tokens; ++t) {
     float *h = units.h + t * units.ld + j0;
-    if (block.gated)
+    if (block.gated) {
+      applyCut(block.cut, units.gate + t * units.ld + j0, h, n);
       kernel.gated(block.act, units.gate + t * units.ld + j0, h, h, n);
-    else
+    } else {
       kernel.activation(block.act, h, h, n);
+    }
     // What is not chosen counts as 0 even where it is not finite.
     std::memcpy(all, h, static_cast<size_t>(n) * sizeof(float));
     std::memset(h, 0, static_cast<size_t>(n) * sizeof(float));
@@ -519,6 +522,7 @@ void panelUnits(const Job &job, const PanelPairs &p, int64_t q0, int64_t q1) {
         denseProducts(q, end, block.gateRow(j0), block.gateBias, p.gate);
     }
     if (block.gated) {
+      applyCut(block.cut, p.gate + from, h, count);
       kernel.gated(block.act, p.gate + from, h, h, count);
     } else {
       kernel.activation(block.act, h, h, count);
@@ -615,7 +619,9 @@ std::vector<float> paddedRows(const float *vector, int64_t n, int64_t padded) {
 } // namespace
 
 PackedNeurons::PackedNeurons(const FfnSource &s, Activation act, const std::vector<int64_t> &bounds)
-    : in(s.in), hidden(s.hidden), out(s.out), act(act), gated(s.gate != nullptr), starts(bounds) {
+    : in(s.in), hidden(s.hidden), out(s.out), act(act), gated(s.gate != nullptr), cut(s.cut),
+      starts(bounds) {
+  check(gated || !cut.any(), "experts: a limit or an offset needs a gate");
   check(!starts.empty() && starts[0] == 0 && starts.back() == hidden,
         "experts: the starts do not lead from 0 to ", hidden);
   check(std::is_sorted(starts.begin(), starts.end()), "experts: starts do not ascend");

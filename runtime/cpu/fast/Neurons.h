@@ -12,7 +12,7 @@ class PackedNeurons {
 public:
   PackedNeurons() = default;
   /// Expert e has the units starts[e] .. starts[e + 1]; starts[0] is 0. Raises Error for starts
-  /// that do not ascend to `hidden`.
+  /// that do not ascend to `hidden`, and for a cut of a block without a gate.
   PackedNeurons(const FfnSource &source, Activation act, const std::vector<int64_t> &starts);
   /// As PackedFfn::setSkipVectors.
   void setSkipVectors(const float *vectors);
@@ -20,6 +20,7 @@ public:
   int64_t in = 0, hidden = 0, out = 0;
   Activation act = Activation::Identity;
   bool gated = false;
+  Cut cut;
   std::vector<int64_t> starts;
   std::vector<float> gateBias, upBias; // empty if there is none
   std::vector<float> base;             // [outPadded]: the bias, and all skip vectors

@@ -46,7 +46,8 @@ void put(void *base, PackedFfn::Type type, int64_t index, float value) {
 
 PackedFfn::PackedFfn(const FfnSource &s, Activation act, const std::vector<int64_t> &starts,
                      const std::vector<int64_t> &order, Type type)
-    : in(s.in), out(s.out), act(act), gated(s.gate != nullptr), type(type) {
+    : in(s.in), out(s.out), act(act), gated(s.gate != nullptr), cut(s.cut), type(type) {
+  check(gated || !cut.any(), "experts: a limit or an offset needs a gate");
   check(s.in >= 0 && s.hidden >= 0 && s.out >= 0, "experts: negative size");
   std::vector<int64_t> bounds{0};
   if (starts.empty())

@@ -70,6 +70,12 @@ void ffn(const FfnSource &s, Activation act, const float *x, int64_t ldx, int64_
           gate += value * double(s.gate[s.gateTransposed ? j * s.in + i : i * s.hidden + j]);
         up += value * double(s.up[s.upTransposed ? j * s.in + i : i * s.hidden + j]);
       }
+      // By comparisons that NaN fails.
+      const double limit = double(s.cut.limit);
+      if (s.gate) {
+        gate = gate > limit ? limit : gate;
+        up = (up > limit ? limit : up < -limit ? -limit : up) + double(s.cut.upOffset);
+      }
       double h = s.gate ? double(activate(act, static_cast<float>(gate))) * up
                         : double(activate(act, static_cast<float>(up)));
       for (int64_t i = 0; i < s.out; ++i)

@@ -5,6 +5,7 @@
 #include "runtime/cpu/fused/Routing.h"
 #include "runtime/cpu/fused/Weights.h"
 #include "runtime/cpu/ops/Register.h"
+#include <limits>
 
 namespace uoe::rt {
 namespace {
@@ -54,6 +55,8 @@ struct Source {
     ffn.upBias = bias(3, ffn.hidden);
     ffn.gateBias = bias(4, ffn.hidden);
     ffn.downBias = bias(5, ffn.out);
+    ffn.cut.limit = node.real("limit", std::numeric_limits<float>::infinity());
+    ffn.cut.upOffset = node.real("up_offset", 0);
   }
 };
 

@@ -46,7 +46,8 @@ bool ruleOf(const Node &route, SelectRule &rule) {
 /// Whether uoe.Experts of this node can run here, its choice being this one's.
 bool covers(const Node &experts) {
   const std::vector<int64_t> sizes = experts.integers("sizes");
-  if (sizes.empty() || experts.integer("tokens", 1) != 1 || !experts.integers("slots").empty() ||
+  if (sizes.empty() || experts.has("limit") || experts.has("up_offset") ||
+      experts.integer("tokens", 1) != 1 || !experts.integers("slots").empty() ||
       experts.constant(kSkip))
     return false;
   int64_t hidden = 0;

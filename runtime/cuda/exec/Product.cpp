@@ -219,7 +219,8 @@ bool ffn(Call &call) {
   for (size_t i = 1; i < call.count(); ++i)
     if (call.has(i) && (!call.constant(i) || call.type(i) != DType::F32))
       return false;
-  if (!up || !down || up->rank() != 2 || down->rank() != 2)
+  if (!up || !down || up->rank() != 2 || down->rank() != 2 || call.node.has("limit") ||
+      call.node.has("up_offset"))
     return false;
   const int64_t bits = call.node.integer("transposed", 0);
   auto transposed = [&](int i) { return ((bits >> i) & 1) != 0; };

@@ -468,3 +468,111 @@ func.func @f(%x: tensor<?x8xf32>, %s: tensor<?x2xf32>, %skip: tensor<2x7xf32>) {
   } : shared tensor<?x8xf32> routing !uoe.routing<2> skip tensor<2x7xf32> -> tensor<?x8xf32>
   return
 }
+
+// -----
+
+// uoe.moe (C5)
+func.func @f(%x: tensor<?x8xf32>, %s: tensor<?x4xf32>, %u: tensor<4x8x16xf32>, %d: tensor<4x16x8xf32>) {
+  // expected-error @below {{needs k of at most the 2 experts of its smallest group_k groups, found 3}}
+  %0 = uoe.moe silu top 3 scoring sigmoid input(%x : tensor<?x8xf32>) scores(%s : tensor<?x4xf32>) up(%u : tensor<4x8x16xf32>) gate(%u : tensor<4x8x16xf32>) down(%d : tensor<4x16x8xf32>) attributes {groups = array<i64: 0, 0, 1, 1>, group_k = 1 : i64} -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// uoe.moe (C6)
+func.func @f(%x: tensor<?x8xf32>, %s: tensor<?x4xf32>, %u: tensor<4x8x16xf32>, %d: tensor<4x16x8xf32>, %b: tensor<5xf32>) {
+  // expected-error @below {{needs one selection bias per expert, found}}
+  %0 = uoe.moe silu top 2 scoring sigmoid input(%x : tensor<?x8xf32>) scores(%s : tensor<?x4xf32>) selection_bias(%b : tensor<5xf32>) up(%u : tensor<4x8x16xf32>) gate(%u : tensor<4x8x16xf32>) down(%d : tensor<4x16x8xf32>) attributes {name = "m"} -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// uoe.moe (C7)
+func.func @f(%x: tensor<?x8xf32>, %s: tensor<?x4xf32>, %u: tensor<4x8x16xf32>, %d: tensor<4x16x8xf32>) {
+  // expected-error @below {{needs groups and group_k together}}
+  %0 = uoe.moe silu top 2 scoring sigmoid input(%x : tensor<?x8xf32>) scores(%s : tensor<?x4xf32>) up(%u : tensor<4x8x16xf32>) gate(%u : tensor<4x8x16xf32>) down(%d : tensor<4x16x8xf32>) attributes {group_k = 1 : i64} -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// uoe.moe (C7)
+func.func @f(%x: tensor<?x8xf32>, %s: tensor<?x4xf32>, %u: tensor<4x8x16xf32>, %d: tensor<4x16x8xf32>) {
+  // expected-error @below {{needs a group for each of 4 experts, found 3 groups given}}
+  %0 = uoe.moe silu top 2 scoring sigmoid input(%x : tensor<?x8xf32>) scores(%s : tensor<?x4xf32>) up(%u : tensor<4x8x16xf32>) gate(%u : tensor<4x8x16xf32>) down(%d : tensor<4x16x8xf32>) attributes {groups = array<i64: 0, 0, 1>, group_k = 1 : i64} -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// uoe.moe (C7)
+func.func @f(%x: tensor<?x8xf32>, %s: tensor<?x4xf32>, %u: tensor<4x8x16xf32>, %d: tensor<4x16x8xf32>) {
+  // expected-error @below {{needs groups numbered from 0 without gaps, found -1}}
+  %0 = uoe.moe silu top 2 scoring sigmoid input(%x : tensor<?x8xf32>) scores(%s : tensor<?x4xf32>) up(%u : tensor<4x8x16xf32>) gate(%u : tensor<4x8x16xf32>) down(%d : tensor<4x16x8xf32>) attributes {groups = array<i64: 0, 0, 1, -1>, group_k = 1 : i64} -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// uoe.moe (C7)
+func.func @f(%x: tensor<?x8xf32>, %s: tensor<?x4xf32>, %u: tensor<4x8x16xf32>, %d: tensor<4x16x8xf32>) {
+  // expected-error @below {{has a group without experts}}
+  %0 = uoe.moe silu top 2 scoring sigmoid input(%x : tensor<?x8xf32>) scores(%s : tensor<?x4xf32>) up(%u : tensor<4x8x16xf32>) gate(%u : tensor<4x8x16xf32>) down(%d : tensor<4x16x8xf32>) attributes {groups = array<i64: 0, 0, 2, 2>, group_k = 1 : i64} -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// uoe.moe (C7)
+func.func @f(%x: tensor<?x8xf32>, %s: tensor<?x4xf32>, %u: tensor<4x8x16xf32>, %d: tensor<4x16x8xf32>) {
+  // expected-error @below {{needs group_k from 1 to 2, found 3}}
+  %0 = uoe.moe silu top 2 scoring sigmoid input(%x : tensor<?x8xf32>) scores(%s : tensor<?x4xf32>) up(%u : tensor<4x8x16xf32>) gate(%u : tensor<4x8x16xf32>) down(%d : tensor<4x16x8xf32>) attributes {groups = array<i64: 0, 0, 1, 1>, group_k = 3 : i64} -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// uoe.moe (C8)
+func.func @f(%x: tensor<?x8xf32>, %s: tensor<?x4xf32>, %u: tensor<4x8x16xf32>, %d: tensor<4x16x8xf32>) {
+  // expected-error @below {{has a limit or an up_offset, which need a gate}}
+  %0 = uoe.moe silu top 2 scoring sigmoid input(%x : tensor<?x8xf32>) scores(%s : tensor<?x4xf32>) up(%u : tensor<4x8x16xf32>) down(%d : tensor<4x16x8xf32>) attributes {limit = 7.0 : f32} -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// uoe.moe (C8)
+func.func @f(%x: tensor<?x8xf32>, %s: tensor<?x4xf32>, %u: tensor<4x8x16xf32>, %d: tensor<4x16x8xf32>) {
+  // expected-error @below {{needs a limit above 0, found 0}}
+  %0 = uoe.moe silu top 2 scoring sigmoid input(%x : tensor<?x8xf32>) scores(%s : tensor<?x4xf32>) up(%u : tensor<4x8x16xf32>) gate(%u : tensor<4x8x16xf32>) down(%d : tensor<4x16x8xf32>) attributes {limit = 0.0 : f32} -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// uoe.ffn (C6)
+func.func @f(%x: tensor<?x8xf32>, %u: tensor<8x16xf32>, %d: tensor<16x8xf32>) {
+  // expected-error @below {{has a limit or an up_offset, which need a gate}}
+  %0 = uoe.ffn silu %x up(%u) down(%d) attributes {up_offset = 1.0 : f32} : tensor<?x8xf32>, tensor<8x16xf32> down tensor<16x8xf32> -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// uoe.ffn (C6)
+func.func @f(%x: tensor<?x8xf32>, %u: tensor<8x16xf32>, %d: tensor<16x8xf32>) {
+  // expected-error @below {{needs a limit above 0, found -1}}
+  %0 = uoe.ffn silu %x up(%u) gate(%u) down(%d) attributes {limit = -1.0 : f32} : tensor<?x8xf32>, tensor<8x16xf32> gate tensor<8x16xf32> down tensor<16x8xf32> -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// uoe.ffn (C6)
+func.func @f(%x: tensor<?x8xf32>, %u: tensor<8x16xf32>, %d: tensor<16x8xf32>) {
+  // expected-error @below {{needs a finite up_offset}}
+  %0 = uoe.ffn silu %x up(%u) gate(%u) down(%d) attributes {up_offset = 0x7F800000 : f32} : tensor<?x8xf32>, tensor<8x16xf32> gate tensor<8x16xf32> down tensor<16x8xf32> -> tensor<?x8xf32>
+  return
+}

@@ -104,6 +104,75 @@ TEST(Mixture, runsAsTheEquationsSay) {
   EXPECT_EQ(y.rows, 0);
 }
 
+TEST(Mixture, limitAndOffsetCutTheHiddenValues) {
+  Case c(4, 30, true);
+  for (OwnedFfn &ffn : c.owned) {
+    ffn.limit = 0.3f;
+    ffn.upOffset = 1.0f;
+  }
+  Matrix plain, y;
+  ASSERT_TRUE(runMixture(c.mixture, c.x, c.scores, plain).ok());
+  c.refresh();
+  ASSERT_TRUE(runMixture(c.mixture, c.x, c.scores, y).ok());
+  EXPECT_LT(relativeError(y, reference(c.mixture, c.x, c.scores)), 1e-9);
+  EXPECT_GT(relativeError(y, plain), 1e-2);
+}
+
+// DeepSeek-V3's choice, one token by hand: gates 0.5 but for a bias.
+TEST(Mixture, biasAndGroupsChooseAndDoNotWeigh) {
+  Selection s;
+  s.scoring = Selection::Scoring::Sigmoid;
+  s.k = 2;
+  s.factor = 3;
+  s.bias = {0.9f, 0, 0.5f, 0.5f, 0.1f, 0.2f};
+  Matrix scores(1, 6, 0.0f), weights;
+  auto chosen = [&] {
+    EXPECT_TRUE(selectExperts(s, scores, weights).ok());
+    std::vector<int64_t> list;
+    for (int64_t e = 0; e < 6; ++e)
+      if (weights(0, e) != 0) {
+        EXPECT_FLOAT_EQ(weights(0, e), 1.5f); // without the bias
+        list.push_back(e);
+      }
+    return list;
+  };
+  EXPECT_EQ(chosen(), (std::vector<int64_t>{0, 2}));
+  s.groups = {0, 0, 1, 1, 2, 2};
+  s.groupK = 1;
+  EXPECT_EQ(chosen(), (std::vector<int64_t>{0, 1})); // the best expert's group
+  s.groupTop2 = true;
+  EXPECT_EQ(chosen(), (std::vector<int64_t>{2, 3})); // the best two
+  s.groups = {0, 1, 1, 1, 2, 2};
+  s.groupK = 2;
+  EXPECT_EQ(chosen(), (std::vector<int64_t>{0, 2})); // a group of one has no second
+  s.groups.pop_back();
+  EXPECT_FALSE(selectExperts(s, scores, weights).ok());
+  s.groups.push_back(-1);
+  EXPECT_FALSE(selectExperts(s, scores, weights).ok());
+  s.groups.clear();
+  s.bias.pop_back();
+  EXPECT_FALSE(selectExperts(s, scores, weights).ok());
+}
+
+// Bias and groups of the experts that are left; no groups where they may hold too few.
+TEST(Mixture, prunedChoicesKeepBiasAndGroups) {
+  Case c(6, 60, true);
+  c.mixture.selection.bias = {0, 0.1f, 0.2f, 0.3f, 0.4f, 0.5f};
+  c.mixture.selection.groups = {0, 0, 1, 1, 2, 2};
+  c.mixture.selection.groupK = 2;
+  PruneExpertsPlan plan;
+  plan.kept = plan.keptSlots = {0, 1, 4, 5};
+  Mixture pruned = pruneExperts(c.mixture, plan);
+  EXPECT_EQ(pruned.selection.bias, (std::vector<float>{0, 0.1f, 0.4f, 0.5f}));
+  EXPECT_EQ(pruned.selection.groups, (std::vector<int64_t>{0, 0, 1, 1}));
+  EXPECT_EQ(pruned.selection.groupK, 2);
+  c.mixture.selection.groupK = 1;
+  plan.kept = plan.keptSlots = {0, 2, 3};
+  pruned = pruneExperts(c.mixture, plan);
+  EXPECT_TRUE(pruned.selection.groups.empty());
+  EXPECT_EQ(pruned.selection.groupK, 0);
+}
+
 TEST(Mixture, equalScoresGoToTheLowerIndex) {
   Matrix scores(1, 4, 1.0f), weights;
   ASSERT_TRUE(

@@ -2,6 +2,7 @@
 // neurons that belong to them, a few neurons that are busy all the time.
 #pragma once
 #include "uoe/calibration/Ffn.h"
+#include <algorithm>
 #include <cmath>
 #include <random>
 
@@ -80,6 +81,10 @@ inline Matrix naive(const FfnWeights &w, MatrixView x) {
         g += static_cast<double>(x(t, i)) * w.gate(i, j);
         if (w.gated())
           u += static_cast<double>(x(t, i)) * w.up(i, j);
+      }
+      if (w.gated()) {
+        g = std::min(g, static_cast<double>(w.limit));
+        u = std::clamp(u, -static_cast<double>(w.limit), static_cast<double>(w.limit)) + w.upOffset;
       }
       double h = apply(w.activation, static_cast<float>(g)) * (w.gated() ? u : 1);
       for (int64_t k = 0; k < w.outputs(); ++k)

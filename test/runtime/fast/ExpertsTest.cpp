@@ -2,7 +2,9 @@
 #include "runtime/core/Error.h"
 #include "runtime/cpu/fast/Reference.h"
 #include "runtime/cpu/fast/Router.h"
+#include <cmath>
 #include <cstring>
+#include <limits>
 
 using namespace uoe::rt::fast;
 using namespace uoe::rt::fast::test;
@@ -46,6 +48,8 @@ TEST_P(ExpertsTest, Dense) {
       bool gated = variant & 1, biased = variant & 2, transposed = variant & 4;
       SCOPED_TRACE(testing::Message() << tokens << " tokens, variant " << variant);
       Weights w(19, 50, 37, gated, biased, transposed);
+      if (gated && biased)
+        w.source.cut = {0.8f, transposed ? 1.0f : 0.0f};
       Activation act = gated ? Activation::Silu : Activation::Gelu;
       PackedFfn block(w.source, act);
       auto x = randoms(tokens * 21, 1), residual = randoms(tokens * 37, 2);
@@ -91,6 +95,8 @@ TEST_P(ExpertsTest, Routed) {
         const int64_t experts = static_cast<int64_t>(starts.size()) - 1;
         bool gated = variant & 1, weighted = variant & 2;
         Weights w(in, hidden, out, gated, variant == 3, false);
+        if (variant == 3)
+          w.source.cut = {0.6f, 1.0f};
         Activation act = gated ? Activation::Silu : Activation::GeluTanh;
         PackedFfn block(w.source, act, starts);
         auto x = randoms(tokens * in, 1), mask = randomMask(tokens, experts, weighted);
@@ -115,6 +121,24 @@ TEST_P(ExpertsTest, Routed) {
         fast::experts(block, x.data(), in, tokens, choice.routing(), y.data(), out);
         ASSERT_NO_FATAL_FAILURE(expectClose(y, expected));
       }
+}
+
+TEST_P(ExpertsTest, CutsNeedAGate) {
+  Weights w(3, 5, 2, false, false, false);
+  w.source.cut.limit = 1.0f;
+  EXPECT_THROW(PackedFfn(w.source, Activation::Silu), uoe::rt::Error);
+}
+
+// What no comparison holds for stays what it is.
+TEST_P(ExpertsTest, CutsKeepNan) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  Weights w(2, 20, 1, true, false, false);
+  w.source.cut = {1.0f, 1.0f};
+  PackedFfn block(w.source, Activation::Silu);
+  const float x[] = {nan, 1.0f};
+  float y = 0;
+  ffn(block, x, 2, 1, &y, 1);
+  EXPECT_TRUE(std::isnan(y));
 }
 
 TEST_P(ExpertsTest, AllExpertsEqualTheDenseBlock) {

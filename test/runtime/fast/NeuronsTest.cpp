@@ -36,6 +36,8 @@ struct Weights {
       source.upBias = upBias.data();
       source.downBias = downBias.data();
     }
+    if ((variant & 3) == 3)
+      source.cut = {0.7f, variant & 4 ? 1.0f : 0.0f};
   }
 };
 

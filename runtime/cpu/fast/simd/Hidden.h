@@ -65,12 +65,17 @@ template <typename B> void downDispatch(const DownTile &t) {
 
 inline void hiddenTile(const HiddenTile &t) {
   const V zero = set1(0.0f);
+  const bool cut = t.b && t.cut.any();
+  const V limit = set1(t.cut.limit), least = set1(-t.cut.limit), offset = set1(t.cut.upOffset);
   const V biasA = t.biasA ? load(t.biasA) : zero, biasB = t.biasB ? load(t.biasB) : zero;
   withActivation(t.act, [&](auto act) {
     for (int64_t r = 0; r < t.m; ++r) {
-      V h = apply<decltype(act)::value>(load(t.a + r * t.ld) + biasA);
-      if (t.b)
-        h = h * (load(t.b + r * t.ld) + biasB);
+      V a = load(t.a + r * t.ld) + biasA;
+      V h = apply<decltype(act)::value>(cut ? min(limit, a) : a);
+      if (t.b) {
+        V b = load(t.b + r * t.ld) + biasB;
+        h = h * (cut ? max(least, min(limit, b)) + offset : b);
+      }
       if (t.weight)
         h = h * set1(t.weight[r]);
       store(t.out + r * lanes, h);

@@ -41,10 +41,12 @@ struct DownTile {
   const float *shift = nullptr; // [16 * panels] or null
 };
 
-/// 16 hidden units of m tokens: out[16 r + j] = weight[r] * act(a + biasA) [* (b + biasB) if b].
+/// 16 hidden units of m tokens: out[16 r + j] = weight[r] * act(a + biasA) [* (b + biasB) if b],
+/// both factors cut where there are two.
 struct HiddenTile {
   int64_t m = 0, ld = 0; // ld: from row to row of a and b
   Activation act = Activation::Identity;
+  Cut cut;
   const float *a = nullptr, *b = nullptr;
   const float *biasA = nullptr, *biasB = nullptr; // [16] or null
   const float *weight = nullptr;                  // [m] or null
