@@ -76,14 +76,15 @@ struct PruneExpertsPass : uoe::impl::PruneExpertsPassBase<PruneExpertsPass> {
     SelectOp old;
     if (how == PruneRouter::Drop) {
       Value scores = keepScores(builder, m.select.getScores(), plan.keptSlots);
+      Value bias =
+          reorder(builder, m.select.getLoc(), m.select.getSelectionBias(), plan.keptSlots, 0);
       auto select = cast<SelectOp>(builder.clone(*m.select));
       select.getScoresMutable().assign(scores);
       select.getRouting().setType(RoutingType::get(&getContext(), pruned.slotCount()));
       if (select.getK())
         select.setK(pruned.selection.k);
-      if (Value bias = select.getSelectionBias())
-        select.getSelectionBiasMutable().assign(
-            reorder(builder, select.getLoc(), bias, plan.keptSlots, 0));
+      if (bias)
+        select.getSelectionBiasMutable().assign(bias);
       if (select.getGroups() && pruned.selection.groups.empty()) {
         select.removeGroupsAttr();
         select.removeGroupKAttr();

@@ -57,8 +57,15 @@ static Operation *extent(NodeOp topk, Nodes &nodes) {
 //===----------------------------------------------------------------------===//
 
 // The choice picks entries of a constant: Gather(c, choice) along axis 0, or GatherND(c, [..., 1]).
-static NodeOp pickedConstant(Value value, int64_t rank, Nodes &within, Facts &facts, Nodes &trail,
-                             bool &transposed) {
+// With `whole`, the constant itself, with a first axis of so many experts. The constant, or null.
+static Value pickedConstant(Value value, int64_t rank, int64_t whole, Nodes &within, Facts &facts,
+                            Nodes &trail, bool &transposed) {
+  // A bias has an axis of size 1 for the tokens there.
+  if (whole)
+    return rankOf(value) == 3 && sizeOf(value, 0) == whole && facts.isConstant(value) &&
+                   (rank == 3 || sizeOf(value, 1) == 1)
+               ? value
+               : Value();
   while (auto node = value.getDefiningOp<NodeOp>()) {
     if (node.is("Transpose")) {
       auto perm = dyn_cast_or_null<DenseI64ArrayAttr>(node.attribute("perm"));
@@ -72,7 +79,7 @@ static NodeOp pickedConstant(Value value, int64_t rank, Nodes &within, Facts &fa
           rankOf(node.input(0)) != rank)
         return {};
       trail.insert(node);
-      return node;
+      return node.input(0);
     } else if (!(node.is("Cast") || node.is("Identity") ||
                  (rank == 2 && (node.is("Unsqueeze") || node.is("Squeeze"))))) {
       return {};
@@ -84,7 +91,8 @@ static NodeOp pickedConstant(Value value, int64_t rank, Nodes &within, Facts &fa
 }
 
 // `value` as (columns of) the product of chosen matrices with tokens.
-static std::optional<StackedBranch> matchStacked(Value value, Nodes &within, Facts &facts) {
+static std::optional<StackedBranch> matchStacked(Value value, int64_t whole, Nodes &within,
+                                                 Facts &facts) {
   StackedBranch branch;
   branch.value = value;
   bool sliced = false;
@@ -95,10 +103,10 @@ static std::optional<StackedBranch> matchStacked(Value value, Nodes &within, Fac
     if (node.is("MatMul")) {
       for (unsigned i : {0, 1}) {
         bool swapped = false;
-        NodeOp pick = pickedConstant(node.input(i), 3, within, facts, branch.nodes, swapped);
+        Value pick = pickedConstant(node.input(i), 3, whole, within, facts, branch.nodes, swapped);
         if (!pick)
           continue;
-        branch.matrix = pick.input(0);
+        branch.matrix = pick;
         // W·x with a column for the token, or x·W with a row.
         branch.transposed = (i == 0) != swapped;
         branch.tokens = node.input(1 - i);
@@ -114,9 +122,10 @@ static std::optional<StackedBranch> matchStacked(Value value, Nodes &within, Fac
       bool found = false;
       for (unsigned i : {0, 1}) {
         bool swapped = false;
-        if (NodeOp pick = pickedConstant(node.input(i), 2, within, facts, branch.nodes, swapped);
+        if (Value pick =
+                pickedConstant(node.input(i), 2, whole, within, facts, branch.nodes, swapped);
             pick && !branch.bias) {
-          branch.bias = pick.input(0);
+          branch.bias = pick;
           branch.nodes.insert(node);
           value = node.input(1 - i);
           found = true;
@@ -170,12 +179,12 @@ static std::optional<StackedBranch> matchStacked(Value value, Nodes &within, Fac
 }
 
 // Back from the hidden values through elementwise nodes to products of chosen matrices.
-static bool traceHidden(Value value, Nodes &within, Facts &facts,
+static bool traceHidden(Value value, int64_t whole, Nodes &within, Facts &facts,
                         SmallVectorImpl<StackedBranch> &branches,
                         llvm::SmallDenseSet<Value, 8> &seen) {
   if (!seen.insert(value).second || facts.scalar(value))
     return true;
-  if (auto branch = matchStacked(value, within, facts)) {
+  if (auto branch = matchStacked(value, whole, within, facts)) {
     branches.push_back(std::move(*branch));
     return true;
   }
@@ -183,7 +192,7 @@ static bool traceHidden(Value value, Nodes &within, Facts &facts,
   if (!node || !isElementwise(node) || !within.contains(node) || seen.size() > 64)
     return false;
   for (Value operand : elementwiseOperands(node))
-    if (!traceHidden(operand, within, facts, branches, seen))
+    if (!traceHidden(operand, whole, within, facts, branches, seen))
       return false;
   return true;
 }
@@ -434,12 +443,13 @@ static bool onlyWeigh(Value weights) {
 // The block
 //===----------------------------------------------------------------------===//
 
-// Finds the two products with chosen matrices and what lies between; a reason if it cannot.
-static std::string findExperts(MoeMatch &match, Nodes &within, Facts &facts) {
+// Finds the two products with chosen matrices, or with `whole` those of all so many experts, and
+// what lies between; a reason if it cannot.
+static std::string findExperts(MoeMatch &match, int64_t whole, Nodes &within, Facts &facts) {
   SmallVector<std::pair<NodeOp, StackedBranch>> products;
   for (Operation *op : within)
     if (auto node = dyn_cast<NodeOp>(op); node && node.is("MatMul"))
-      if (auto branch = matchStacked(node.getResult(0), within, facts))
+      if (auto branch = matchStacked(node.getResult(0), whole, within, facts))
         products.push_back({node, std::move(*branch)});
   for (auto &[node, down] : products) {
     SmallVector<StackedBranch> branches;
@@ -451,7 +461,7 @@ static std::string findExperts(MoeMatch &match, Nodes &within, Facts &facts) {
         break;
       hidden = inner.input(0);
     }
-    if (!traceHidden(hidden, within, facts, branches, seen) || branches.empty() ||
+    if (!traceHidden(hidden, whole, within, facts, branches, seen) || branches.empty() ||
         branches.size() > 2)
       continue;
     if (branches.size() == 1) {
@@ -482,7 +492,7 @@ static std::string findExperts(MoeMatch &match, Nodes &within, Facts &facts) {
         break;
       after = user.getResult(0);
       if (user.is("Add")) {
-        if (auto biased = matchStacked(after, within, facts); biased && biased->bias)
+        if (auto biased = matchStacked(after, whole, within, facts); biased && biased->bias)
           match.down.bias = biased->bias;
         break;
       }
@@ -614,7 +624,7 @@ static std::string operands(MoeMatch &match, ArrayRef<FfnMatch> blocks, Nodes &w
     return gating ? matchDispatch(match, blocks, weights, within, facts, match.input)
                   : "the weights of the chosen experts are not a function of their scores that is "
                     "known";
-  if (std::string why = findExperts(match, within, facts); !why.empty())
+  if (std::string why = findExperts(match, 0, within, facts); !why.empty())
     return why;
   auto router = gating && onlyWeigh(weights) ? matchLinear(match.scores, facts) : std::nullopt;
   if (!router)
@@ -677,7 +687,56 @@ static Operation *weighedSum(Operation *gates, Value source, int64_t experts, Fa
   return nullptr;
 }
 
-// The block, as its spelling alone.
+// Whether `tokens` [E, T, d] repeat all tokens for each expert.
+static bool repeatsForEach(Value tokens, int64_t experts, Facts &facts) {
+  auto node = tokens.getDefiningOp<NodeOp>();
+  if (rankOf(tokens) == 2 || (rankOf(tokens) == 3 && sizeOf(tokens, 0) == 1))
+    return true; // the product repeats them
+  if (!node || rankOf(tokens) != 3 || sizeOf(tokens, 0) != experts)
+    return false;
+  if (node.is("Expand"))
+    return rankOf(node.input(0)) == 2 || sizeOf(node.input(0), 0) == 1;
+  auto tile = node.is("Reshape") ? node.input(0).getDefiningOp<NodeOp>() : NodeOp();
+  auto repeats = tile && tile.is("Tile") ? facts.integers(tile.input(1)) : std::nullopt;
+  return repeats && *repeats == SmallVector<int64_t>{experts, 1};
+}
+
+// The operands of a mixture that runs all experts on all tokens, weighs them by `gates` and sums up
+// to `sum`; a reason if they cannot be given.
+static std::string denseOperands(MoeMatch &match, NodeOp gates, Operation *sum, Value weights,
+                                 Facts &facts) {
+  StringRef why = "all experts run on all tokens";
+  int64_t experts = sizeOf(match.topk.input(0), -1);
+  auto reduction = dyn_cast_or_null<StringAttr>(gates.attribute("reduction"));
+  if (!gates.is("ScatterElements") || !isLastAxis(gates, 0) || rankOf(gates.getResult(0)) != 2 ||
+      (reduction && reduction.getValue() != "none") || !isFilled(gates.input(0), 0.0, facts) ||
+      gates.input(1) != match.topk->getResult(1) || gates.input(2) != weights)
+    return (why + ", weighed by none that is known").str();
+  // [T, E] becomes [E, T, ..], and the experts' axis stays the first one up to the sum.
+  bool turned = false;
+  for (Value value = gates.getResult(0);;) {
+    auto user = cast<NodeOp>(*value.user_begin());
+    if (user == sum) {
+      auto axes = facts.integers(user.input(1));
+      if (!axes || *axes != SmallVector<int64_t>{0} || !turned)
+        return (why + ", summed along another axis").str();
+      break;
+    }
+    value = user.getResult(0);
+    auto perm = dyn_cast_or_null<DenseI64ArrayAttr>(user.attribute("perm"));
+    if (user.is("Transpose") && !turned && perm && perm.asArrayRef() == ArrayRef<int64_t>{1, 0})
+      turned = true;
+    else if (user.is("Transpose") || (turned && sizeOf(value, 0) != experts))
+      return (why + ", in an order that is not known").str();
+  }
+  if (std::string reason = findExperts(match, experts, match.nodes, facts); !reason.empty())
+    return (why + ": " + reason).str();
+  if (regrouped(match.up.tokens) != regrouped(matchLinear(match.scores, facts)->input) ||
+      !repeatsForEach(match.up.tokens, experts, facts))
+    return (why + ", not in the order of the router's").str();
+  return {};
+}
+
 static std::optional<MoeMatch> denseMixture(NodeOp topk, int64_t k, Operation *end,
                                             const Nodes &within, Facts &facts) {
   MoeMatch match;
@@ -693,11 +752,42 @@ static std::optional<MoeMatch> denseMixture(NodeOp topk, int64_t k, Operation *e
   Operation *sum = weighedSum(end, match.input, sizeOf(topk.input(0), -1), facts, match.nodes);
   if (!sum)
     return std::nullopt;
-  if (gating)
-    match.gating = *gating;
   match.root = sum->getResult(0);
   match.opaque = "all experts run on all tokens";
+  if (gating) {
+    match.gating = *gating;
+    match.opaque = denseOperands(match, cast<NodeOp>(end), sum, weights, facts);
+  }
   return match;
+}
+
+// The input becomes the form of the tokens that has the result's rank.
+static void fitRanks(MoeMatch &match, Facts &facts) {
+  if (!match.opaque.empty() || rankOf(match.root) == rankOf(match.input))
+    return;
+  // The nearest form of the tokens with the result's rank, on the way to the router.
+  Value form = matchLinear(match.scores, facts)->input;
+  for (; form != match.input; form = form.getDefiningOp<NodeOp>().input(0))
+    if (rankOf(form) == rankOf(match.root)) {
+      match.input = form;
+      return;
+    }
+  // Or on the way to the experts, before anything repeats them.
+  Value found;
+  for (form = match.up.tokens; form && form != match.input;) {
+    auto node = form.getDefiningOp<NodeOp>();
+    if (!node)
+      break;
+    if (node.is("Expand") || node.is("Tile"))
+      found = Value();
+    else if (rankOf(form) == rankOf(match.root) && !found)
+      found = form;
+    form = node.input(0);
+  }
+  if (found && form == match.input)
+    match.input = found;
+  else
+    match.opaque = "tokens and result have different ranks";
 }
 
 // Takes the sum over the chosen and its regrouping to the tokens' shape into the block.
@@ -732,17 +822,7 @@ static void joinSum(MoeMatch &match, Facts &facts) {
              elementOf(node.getResult(0)) == elementOf(match.input) &&
              mayAgree(node.getResult(0), match.input, rankOf(match.input));
     });
-  if (match.opaque.empty() && rankOf(match.root) != rankOf(match.input)) {
-    // The nearest form of the tokens with the result's rank.
-    match.opaque = "tokens and result have different ranks";
-    Value form = matchLinear(match.scores, facts)->input;
-    for (; form != match.input; form = form.getDefiningOp<NodeOp>().input(0))
-      if (rankOf(form) == rankOf(match.root)) {
-        match.input = form;
-        match.opaque.clear();
-        break;
-      }
-  }
+  fitRanks(match, facts);
 }
 
 // Experts chosen one at a time, by ArgMax (sparse mixers choose twice).
@@ -830,6 +910,8 @@ MoeOutcome raise::matchMoe(NodeOp topk, Facts &facts) {
     if (!end)
       return outcome;
     outcome.match = denseMixture(topk, (*k)[0], end, within, facts);
+    if (outcome.match)
+      fitRanks(*outcome.match, facts);
     int64_t maps = llvm::count_if(within, [&](Operation *op) {
       return op->getNumResults() && matchLinearCore(op->getResult(0), facts);
     });

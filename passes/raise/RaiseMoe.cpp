@@ -19,9 +19,12 @@ static Value matrixOf(OpBuilder &builder, Location loc, const StackedBranch &bra
 }
 
 static Value biasOf(OpBuilder &builder, Location loc, const StackedBranch &branch) {
-  return branch.bias
-             ? makeSlice(builder, loc, branch.bias, 1, branch.start, branch.size, branch.step)
-             : Value();
+  Value bias = branch.bias;
+  if (!bias)
+    return {};
+  if (rankOf(bias) == 3) // [E, 1, out]
+    bias = makeReshape(builder, loc, bias, {sizeOf(bias, 0), sizeOf(bias, 2)});
+  return makeSlice(builder, loc, bias, 1, branch.start, branch.size, branch.step);
 }
 
 // Experts that are spelled one after the other, stacked.
@@ -102,7 +105,8 @@ static void raiseOne(MoeMatch &match) {
       grouped ? builder.getDenseI64ArrayAttr(gating.groups) : DenseI64ArrayAttr(),
       grouped ? builder.getI64IntegerAttr(gating.groupK) : IntegerAttr(),
       grouped ? gating.groupScore : GroupScore::max, single(opaque ? 1.0 : gating.factor),
-      limitAttr(builder, match.limit), single(match.upOffset), StringAttr());
+      limitAttr(builder, opaque ? std::nullopt : match.limit),
+      single(opaque ? 0.0 : match.upOffset), StringAttr());
   outline(movable(match.nodes, match.root), match.root, moe.getSpelling(), moe->getResults());
 }
 

@@ -239,7 +239,7 @@ module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
 
 // Weights that may be below 0 cannot be scores of the chosen. The block is then its spelling alone.
 // CHECK-LABEL: func.func @negative
-// CHECK: uoe.moe{{ *}}identity top 2 scoring {{ *}}softmax attributes {layer
+// CHECK: uoe.moe{{ *}}silu top 2 scoring {{ *}}sigmoid normalized attributes {layer
 module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
   func.func @negative(%x: tensor<?x8xf32>) -> tensor<?x8xf32> {
     %r = onnx.node "Constant"() {value = dense<0.5> : tensor<8x8xf32>} : () -> tensor<8x8xf32>

@@ -52,11 +52,11 @@ module attributes {onnx.opset_import = {ai.onnx = 24 : i64, com.microsoft = 1 : 
 // CHECK: %[[D:.*]] = onnx.node "Transpose"(%arg4) {{.*}}perm = array<i64: 0, 2, 1>
 // CHECK: uoe.moe{{ *}}relu top 2 scoring {{ *}}softmax input(%arg0 : tensor<?x8xf32>) scores(%arg1 : tensor<?x4xf32>) up(%[[U]] : tensor<4x8x16xf32>) bias_up(%arg3 : tensor<4x16xf32>) down(%[[D]] : tensor<4x16x8xf32>) attributes {fused = "com.microsoft.MoE"
 // CHECK-LABEL: func.func @interleaved
-// CHECK: uoe.moe{{ *}}quick_gelu top 1 scoring {{ *}}softmax normalized input{{.*}} up(%{{.*}} : tensor<4x8x16xf32>) bias_up(%{{.*}} : tensor<4x16xf32>) gate(%{{.*}} : tensor<4x8x16xf32>) bias_gate(%{{.*}} : tensor<4x16xf32>) down(%{{.*}} : tensor<4x16x8xf32>) bias_down(%{{.*}} : tensor<4x8xf32>) attributes {fused = "com.microsoft.MoE"
+// CHECK: uoe.moe{{ *}}quick_gelu top 1 scoring {{ *}}softmax normalized input{{.*}} up(%{{.*}} : tensor<4x8x16xf32>) bias_up(%{{.*}} : tensor<4x16xf32>) gate(%{{.*}} : tensor<4x8x16xf32>) bias_gate(%{{.*}} : tensor<4x16xf32>) down(%{{.*}} : tensor<4x16x8xf32>) bias_down(%{{.*}} : tensor<4x8xf32>) attributes {fused = "com.microsoft.MoE"{{.*}} up_offset = 1.000000e+00 : f32}
 // CHECK-LABEL: func.func @third
 // CHECK: uoe.moe{{ *}}gelu_tanh top 1 {{.*}} up(%{{.*}}) gate(%{{.*}}) down
 // CHECK-LABEL: func.func @limited
-// CHECK: uoe.moe{{ *}}identity top 1 scoring {{ *}}softmax attributes {fused = "com.microsoft.MoE"
+// CHECK: uoe.moe{{ *}}silu top 1 scoring {{ *}}softmax input{{.*}} up(%{{.*}} : tensor<4x8x16xf32>) gate(%{{.*}} : tensor<4x8x16xf32>) down{{.*}} attributes {fused = "com.microsoft.MoE", layer = {{.*}}, limit = 7.000000e+00 : f32
 // CHECK-LABEL: func.func @packed
 // CHECK: onnx.node "Floor"
 // CHECK: uoe.moe{{ *}}silu top 2 scoring {{ *}}softmax normalized input{{.*}} up(%{{.*}} : tensor<4x8x16xf32>) down(%{{.*}} : tensor<4x16x8xf32>) attributes {fused = "com.microsoft.QMoE"
