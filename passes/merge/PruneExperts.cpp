@@ -19,7 +19,7 @@ namespace {
 
 // The scores without the columns that are not in `kept`: of the router's matrix where there is one
 // that nothing else uses.
-Value keepScores(OpBuilder &builder, Value scores, ArrayRef<int64_t> kept) {
+Value keepScores(OpBuilder &builder, Location loc, Value scores, ArrayRef<int64_t> kept) {
   auto type = cast<RankedTensorType>(scores.getType());
   int64_t last = type.getRank() - 1;
   auto product = scores.getDefiningOp<onnx::NodeOp>();
@@ -28,12 +28,12 @@ Value keepScores(OpBuilder &builder, Value scores, ArrayRef<int64_t> kept) {
     if (weight && weight.getRank() == 2 && weight.getDimSize(1) == type.getDimSize(last)) {
       SmallVector<int64_t> shape(type.getShape());
       shape[last] = static_cast<int64_t>(kept.size());
-      Value router = reorder(builder, product.getLoc(), product.getInputs()[1], kept, 1);
-      return binary(builder, product.getLoc(), "MatMul", product.getInputs()[0], router,
+      Value router = reorder(builder, loc, product.getInputs()[1], kept, 1);
+      return binary(builder, loc, "MatMul", product.getInputs()[0], router,
                     RankedTensorType::get(shape, type.getElementType()));
     }
   }
-  return reorder(builder, scores.getLoc(), scores, kept, last);
+  return reorder(builder, loc, scores, kept, last);
 }
 
 struct PruneExpertsPass : uoe::impl::PruneExpertsPassBase<PruneExpertsPass> {
@@ -75,7 +75,7 @@ struct PruneExpertsPass : uoe::impl::PruneExpertsPassBase<PruneExpertsPass> {
     Value routing = m.select.getRouting();
     SelectOp old;
     if (how == PruneRouter::Drop) {
-      Value scores = keepScores(builder, m.select.getScores(), plan.keptSlots);
+      Value scores = keepScores(builder, m.select.getLoc(), m.select.getScores(), plan.keptSlots);
       Value bias =
           reorder(builder, m.select.getLoc(), m.select.getSelectionBias(), plan.keptSlots, 0);
       auto select = cast<SelectOp>(builder.clone(*m.select));
