@@ -326,16 +326,58 @@ static bool peelGroups(Value &ranked, Gating &gating, Facts &facts, Nodes &nodes
          (spread || groups == static_cast<int64_t>(gating.groups.size()));
 }
 
-// The weights that the choice's indices pick of all gates, if some node does that.
+// The weights that the choice's indices pick of all gates (null: of whatever there is), if some
+// node does that.
 static Value pickedGates(NodeOp topk, Value gates, Nodes &nodes) {
   for (Operation *user : topk->getResult(1).getUsers())
-    if (auto node = dyn_cast<NodeOp>(user); node && node.is("GatherElements") &&
-                                            isLastAxis(node, 0) && node.input(0) == gates &&
-                                            node.input(1) == topk->getResult(1)) {
+    if (auto node = dyn_cast<NodeOp>(user);
+        node && node.is("GatherElements") && isLastAxis(node, 0) &&
+        (!gates || node.input(0) == gates) && node.input(1) == topk->getResult(1)) {
       nodes.insert(node);
       return node.getResult(0);
     }
   return {};
+}
+
+// What is done to the chosen values before they weigh; `known` becomes true where that is a
+// softmax.
+static Value followWeights(Value weights, bool &known, Gating &gating, Facts &facts) {
+  for (int steps = 0; steps < 6; ++steps) {
+    NodeOp next;
+    for (Operation *user : weights.getUsers()) {
+      auto node = dyn_cast<NodeOp>(user);
+      if (!node)
+        continue;
+      // Softmax over the chosen logits is softmax over all, divided by the sum of the chosen.
+      if (node.is("Softmax") && !known) {
+        known = gating.normalized = true;
+        next = node;
+      } else if (node.is("Div") && node.input(0) == weights) {
+        Value sum = node.input(1);
+        while (auto inner = sum.getDefiningOp<NodeOp>()) {
+          if (inner.is("ReduceSum") && inner.input(0) == weights) {
+            gating.normalized = true;
+            next = node;
+            break;
+          }
+          if (!(inner.is("Add") || inner.is("Max") || inner.is("Clip") || inner.is("Cast")))
+            break;
+          sum = inner.input(0);
+        }
+      } else if (node.is("Mul")) {
+        if (auto factor = facts.scalar(node.input(node.input(0) == weights ? 1 : 0))) {
+          gating.factor *= *factor;
+          next = node;
+        }
+      } else if (node.is("Cast") && !next) {
+        next = node;
+      }
+    }
+    if (!next)
+      break;
+    weights = next->getResult(0);
+  }
+  return weights;
 }
 
 // How the weights come from the logits. TopK chooses among `softmax(logits)`, `sigmoid(logits)` or
@@ -381,42 +423,7 @@ static std::optional<Gating> gatingOf(NodeOp topk, Value &logits, Value &weights
     return std::nullopt;
   if (!weights)
     weights = topk->getResult(0);
-  // What is done to the chosen values before they weigh.
-  for (int steps = 0; steps < 6; ++steps) {
-    NodeOp next;
-    for (Operation *user : weights.getUsers()) {
-      auto node = dyn_cast<NodeOp>(user);
-      if (!node)
-        continue;
-      // Softmax over the chosen logits is softmax over all, divided by the sum of the chosen.
-      if (node.is("Softmax") && !known) {
-        known = gating.normalized = true;
-        next = node;
-      } else if (node.is("Div") && node.input(0) == weights) {
-        Value sum = node.input(1);
-        while (auto inner = sum.getDefiningOp<NodeOp>()) {
-          if (inner.is("ReduceSum") && inner.input(0) == weights) {
-            gating.normalized = true;
-            next = node;
-            break;
-          }
-          if (!(inner.is("Add") || inner.is("Max") || inner.is("Clip") || inner.is("Cast")))
-            break;
-          sum = inner.input(0);
-        }
-      } else if (node.is("Mul")) {
-        if (auto factor = facts.scalar(node.input(node.input(0) == weights ? 1 : 0))) {
-          gating.factor *= *factor;
-          next = node;
-        }
-      } else if (node.is("Cast") && !next) {
-        next = node;
-      }
-    }
-    if (!next)
-      break;
-    weights = next->getResult(0);
-  }
+  weights = followWeights(weights, known, gating, facts);
   return known ? std::optional(gating) : std::nullopt;
 }
 
@@ -547,7 +554,8 @@ static Value perChoice(Value value) {
   return value;
 }
 
-// The scores of the tokens that `weights` come from: a linear map of the experts' tokens.
+// The scores of the tokens that `weights` come from: a linear map of the experts' tokens, or of any
+// where these are not given.
 static Value routerBehind(Value weights, Value tokens, int64_t experts, Facts &facts) {
   SmallVector<Value> queue{weights};
   llvm::SmallDenseSet<Value, 16> seen;
@@ -557,7 +565,7 @@ static Value routerBehind(Value weights, Value tokens, int64_t experts, Facts &f
       continue;
     if (rankOf(queue[i]) == 2 && sizeOf(queue[i], 1) == experts)
       if (auto router = matchLinear(queue[i], facts); router && router->out == experts)
-        return regrouped(router->input) == tokens ? queue[i] : Value();
+        return !tokens || regrouped(router->input) == tokens ? queue[i] : Value();
     for (Value operand : node.getInputs())
       queue.push_back(operand);
   }
@@ -611,6 +619,26 @@ static std::string scatteredChoice(MoeMatch &match, Facts &facts) {
   return {};
 }
 
+// The same for experts that are spelled one after the other, chosen by TopK.
+static std::string scatteredDispatch(MoeMatch &match, ArrayRef<FfnMatch> blocks, Nodes &within,
+                                     Facts &facts) {
+  bool known = false;
+  Gating steps;
+  Value weights = pickedGates(match.topk, Value(), match.nodes);
+  weights = followWeights(weights ? weights : match.topk->getResult(0), known, steps, facts);
+  if (rankOf(weights) != 2 || !isNonNegative(weights, facts))
+    return "the weights of the chosen experts are not a function of their scores that is known, "
+           "and may be below 0";
+  match.scores = routerBehind(weights, Value(), sizeOf(match.topk.input(0), -1), facts);
+  if (!match.scores)
+    return "no scores that are a linear map of the tokens are behind the choice";
+  match.gating = Gating();
+  match.gating.scoring = Scoring::raw;
+  match.weights = weights;
+  match.indices = match.topk->getResult(1);
+  return matchDispatch(match, blocks, weights, within, facts, match.input);
+}
+
 // Finds the operands; a reason if it cannot.
 static std::string operands(MoeMatch &match, ArrayRef<FfnMatch> blocks, Nodes &within,
                             Facts &facts) {
@@ -622,8 +650,7 @@ static std::string operands(MoeMatch &match, ArrayRef<FfnMatch> blocks, Nodes &w
     match.gating = *gating;
   if (!blocks.empty())
     return gating ? matchDispatch(match, blocks, weights, within, facts, match.input)
-                  : "the weights of the chosen experts are not a function of their scores that is "
-                    "known";
+                  : scatteredDispatch(match, blocks, within, facts);
   if (std::string why = findExperts(match, 0, within, facts); !why.empty())
     return why;
   auto router = gating && onlyWeigh(weights) ? matchLinear(match.scores, facts) : std::nullopt;
