@@ -400,7 +400,8 @@ static std::optional<Gating> gatingOf(NodeOp topk, Value &logits, Value &weights
       Value bias = add.input(i);
       auto squash = through(add.input(1 - i), true).getDefiningOp<NodeOp>();
       if (!squash || !(squash.is("Sigmoid") || squash.is("Softmax")) || !facts.isConstant(bias) ||
-          rankOf(bias) != 1 || sizeOf(bias, 0) != sizeOf(ranked, -1))
+          sizeOf(bias, -1) != sizeOf(ranked, -1) ||
+          !(rankOf(bias) == 1 || (rankOf(bias) == 2 && sizeOf(bias, 0) == 1)))
         continue;
       gating.selectionBias = bias;
       nodes.insert(add);

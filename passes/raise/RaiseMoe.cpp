@@ -66,6 +66,11 @@ static Value scattered(OpBuilder &builder, Location loc, MoeMatch &match) {
                   builder.getNamedAttr("axis", builder.getI64IntegerAttr(1)));
 }
 
+static Value selectionBias(OpBuilder &builder, Location loc, const Gating &gating) {
+  Value bias = gating.selectionBias;
+  return bias && rankOf(bias) == 2 ? makeReshape(builder, loc, bias, {sizeOf(bias, 1)}) : bias;
+}
+
 static FloatAttr limitAttr(Builder builder, std::optional<double> limit) {
   return limit ? builder.getF32FloatAttr(static_cast<float>(*limit)) : FloatAttr();
 }
@@ -101,7 +106,7 @@ static void raiseOne(MoeMatch &match) {
   auto moe = MoeOp::create(
       builder, loc, match.root.getType(), match.activation, match.k, gating.scoring,
       gating.normalized, input, scores, up, gate, down, biasUp, biasGate, biasDown,
-      opaque ? Value() : gating.selectionBias,
+      opaque ? Value() : selectionBias(builder, loc, gating),
       grouped ? builder.getDenseI64ArrayAttr(gating.groups) : DenseI64ArrayAttr(),
       grouped ? builder.getI64IntegerAttr(gating.groupK) : IntegerAttr(),
       grouped ? gating.groupScore : GroupScore::max, single(opaque ? 1.0 : gating.factor),
