@@ -23,8 +23,8 @@ private:
   Pointer base;
 };
 
-/// The most pairs that a rule can choose.
-int64_t mostPairs(const SelectRule &rule, int32_t capacity, bool pad, int64_t samples,
+/// The most pairs that a rule can choose; an expert keeps `capacity` rows of a sample, 0 for any.
+int64_t mostPairs(const SelectRule &rule, int64_t capacity, bool pad, int64_t samples,
                   int64_t rows) {
   const int64_t each = rule.rule == Rule::TopK && rule.empty != Empty::All && !pad
                            ? std::min(rule.k, rule.experts)
@@ -56,7 +56,8 @@ ExpertLayer::ExpertLayer(Device &device, const ExpertLayerSource &source, const 
         nameOf(type));
   check(source.in >= 1 && source.out >= 1 && !source.sizes.empty(),
         "experts: ", source.sizes.size(), " experts from ", source.in, " to ", source.out);
-  layer.experts = rule.experts = static_cast<int32_t>(source.sizes.size());
+  layer.experts = rule.experts =
+      static_cast<int32_t>(source.slots.empty() ? source.sizes.size() : source.slots.size());
   layer.in = source.in;
   layer.out = source.out;
   layer.gated = source.gated;
@@ -82,13 +83,41 @@ ExpertLayer::ExpertLayer(Device &device, const ExpertLayerSource &source, const 
     check(from, "experts: ", what, " are missing");
     return reinterpret_cast<const float *>(upload(from, static_cast<size_t>(count) * width, what));
   };
-  layer.hidden = reinterpret_cast<const int32_t *>(
-      upload(hidden.data(), hidden.size() * sizeof(int32_t), "the experts' sizes"));
+  check(!source.skip || source.slots.empty(), "experts: rows for slots that are left out");
+  // Uploads read host memory until the last of them is waited for.
+  std::vector<int32_t> starts, counts;
+  std::vector<float> base;
+  auto sizes = [&](const std::vector<int32_t> &of) {
+    return reinterpret_cast<const int32_t *>(
+        upload(of.data(), of.size() * sizeof(int32_t), "the experts' sizes"));
+  };
+  if (source.slots.empty()) {
+    layer.hidden = sizes(hidden);
+  } else {
+    for (int32_t slot : source.slots) {
+      check(slot >= -1 && slot < int32_t(source.sizes.size()), "experts: a slot for expert ", slot,
+            " of ", source.sizes.size());
+      starts.push_back(slot < 0 ? 0 : hidden[size_t(slot)]);
+      counts.push_back(slot < 0 ? 0 : source.sizes[size_t(slot)]);
+    }
+    layer.hidden = sizes(starts);
+    layer.sizes = sizes(counts);
+  }
   layer.inner =
       matrix(source.inner, neurons * rowsPerNeuron * source.in, "the experts' first weights");
   layer.outer = matrix(source.outer, neurons * source.out, "the experts' last weights");
   layer.innerBias = floats(source.innerBias, neurons * rowsPerNeuron, "the experts' biases");
-  layer.outerBias = floats(source.outerBias, source.out, "the experts' biases");
+  if (source.skip) {
+    base.assign(size_t(source.out), 0.0f);
+    if (source.outerBias)
+      base.assign(source.outerBias, source.outerBias + source.out);
+    for (int64_t i = 0; i < int64_t(layer.experts) * source.out; ++i)
+      base[size_t(i % source.out)] += source.skip[i];
+    layer.skip =
+        floats(source.skip, int64_t(layer.experts) * source.out, "the rows of experts left out");
+  }
+  layer.outerBias =
+      floats(source.skip ? base.data() : source.outerBias, source.out, "the experts' biases");
   if (hasRouter) {
     router = upload(source.router, static_cast<size_t>(rule.experts) * size_t(source.in) * width,
                     "the router's weights");
@@ -128,39 +157,55 @@ Function ExpertLayer::kernel(const char *name, bool typed) {
 
 void ExpertLayer::run(int32_t samples, int32_t rows, Pointer x, Pointer y, Pointer scores,
                       int32_t patch) {
-  check(patch >= 1, "experts: patches of ", patch, " rows");
-  check(patch == 1 || capacity == 0,
+  check(patch <= 1 || capacity == 0,
         "experts: a capacity counts patches, here it would count rows");
+  const bool empty = int64_t(samples) * rows == 0;
+  check(hasRouter || scores || empty, "experts: there is no router, and no scores are given");
+  check(patch <= 1 || scores || empty,
+        "experts: a router scores rows; scores of patches are to be given");
+  runAny(samples, rows, x, y, scores, {0, 0, capacity, pad}, patch, {});
+}
+
+void ExpertLayer::run(int32_t samples, int32_t rows, Pointer x, Pointer y,
+                      const GivenChoice &choice, int32_t patch, const Scratch &scratch) {
+  check((choice.masks && choice.gates) || int64_t(samples) * rows == 0,
+        "experts: no choice is given");
+  runAny(samples, rows, x, y, 0, choice, patch, scratch);
+}
+
+void ExpertLayer::runAny(int32_t samples, int32_t rows, Pointer x, Pointer y, Pointer scores,
+                         const GivenChoice &given, int32_t patch, const Scratch &take) {
+  check(patch >= 1, "experts: patches of ", patch, " rows");
   check(samples >= 0 && rows >= 0, "experts: ", samples, " samples of ", rows, " rows");
   // Pairs and tiles are counted in 32 bits.
-  check(mostPairs(rule, capacity, pad, samples, rows) < (int64_t(1) << 31) &&
+  check(mostPairs(rule, int64_t(given.capacity) * patch, given.pad, samples, rows) <
+                (int64_t(1) << 31) &&
             int64_t(samples) * rows < (int64_t(1) << 31),
         "experts: ", samples, " samples of ", rows, " rows are too many for one run");
   if (int64_t(samples) * rows == 0)
     return;
-  check(hasRouter || scores, "experts: there is no router, and no scores are given");
-  check(patch == 1 || scores, "experts: a router scores rows; scores of patches are to be given");
   if (type == DType::F32)
-    return runAs<float>(samples, rows, x, y, scores, patch);
+    return runAs<float>(samples, rows, x, y, scores, given, patch, take);
   if (type == DType::F16)
-    return runAs<F16>(samples, rows, x, y, scores, patch);
-  runAs<BF16>(samples, rows, x, y, scores, patch);
+    return runAs<F16>(samples, rows, x, y, scores, given, patch, take);
+  runAs<BF16>(samples, rows, x, y, scores, given, patch, take);
 }
 
 template <typename T>
 void ExpertLayer::runAs(int32_t samples, int32_t rows, Pointer x, Pointer y, Pointer scores,
-                        int32_t patch) {
+                        const GivenChoice &given, int32_t patch, const Scratch &take) {
   using P = ProductTile<T>;
   static_assert(sizeof(typename P::Shared) == sizeof(ProductTile<BF16>::Shared));
   const int64_t count = int64_t(samples) * rows, n = rule.experts;
-  const int64_t pairs = mostPairs(rule, capacity, pad, samples, rows);
-  const bool decode = count <= kDecodeRows, shared = !decode && patch >= kSharedRows;
+  const int64_t pairs = mostPairs(rule, int64_t(given.capacity) * patch, given.pad, samples, rows);
+  const bool chosen = given.masks != 0; // then the capacity has been seen to
+  const bool decode = count <= kDecodeRows, shared = !decode && patch >= kSharedRows && !layer.skip;
   ExpertCall<T> call;
   Dispatch &d = call.dispatch;
   d.rows = {samples, rows};
   d.rule = rule;
-  d.capacity = capacity > 0 ? std::min(capacity, rows) : 0;
-  d.pad = pad;
+  d.capacity = given.capacity > 0 && !chosen ? std::min(given.capacity, rows) : 0;
+  d.pad = given.pad;
   d.patch = patch;
   d.tileHeight = P::height;
   call.layer.experts = layer.experts;
@@ -168,6 +213,8 @@ void ExpertLayer::runAs(int32_t samples, int32_t rows, Pointer x, Pointer y, Poi
   call.layer.out = layer.out;
   call.layer.mostHidden = layer.mostHidden;
   call.layer.hidden = layer.hidden;
+  call.layer.sizes = layer.sizes;
+  call.layer.skip = layer.skip;
   call.layer.gated = layer.gated;
   call.layer.act = layer.act;
   call.layer.inner = reinterpret_cast<const T *>(layer.inner);
@@ -193,8 +240,13 @@ void ExpertLayer::runAs(int32_t samples, int32_t rows, Pointer x, Pointer y, Poi
     Parts parts(base);
     call.scores = parts.take<float>(hasRouter ? count * n : 0);
     d.scores = scores ? reinterpret_cast<const float *>(scores) : call.scores;
-    d.gates = parts.take<float>(count * n);
-    d.masks = parts.take<uint64_t>(count * maskWords(rule.experts));
+    d.givenMasks = reinterpret_cast<const uint64_t *>(given.masks);
+    d.givenGates = reinterpret_cast<const float *>(given.gates);
+    // Rows that have chosen for themselves are read where they lie.
+    const bool own = !chosen || patch > 1;
+    d.gates = own ? parts.take<float>(count * n) : reinterpret_cast<float *>(given.gates);
+    d.masks = own ? parts.take<uint64_t>(count * maskWords(rule.experts))
+                  : reinterpret_cast<uint64_t *>(given.masks);
     d.columns = parts.take<uint64_t>(d.rows.blocks() * n);
     d.base = parts.take<int32_t>(d.rows.blocks() * n);
     d.first = parts.take<int32_t>(n + 1);
@@ -218,12 +270,12 @@ void ExpertLayer::runAs(int32_t samples, int32_t rows, Pointer x, Pointer y, Poi
     return parts.used;
   };
   const size_t bytes = layOut(0);
-  if (scratch.bytes() < bytes) {
+  if (!take && scratch.bytes() < bytes) {
     device.synchronize("the experts' last run"); // it may still use the smaller buffer
     scratch = Buffer();
     scratch = Buffer(device, bytes, "the experts' scratch");
   }
-  layOut(scratch.pointer());
+  layOut(take ? take(bytes) : scratch.pointer());
 
   void *dispatchArguments[] = {&d}, *arguments[] = {&call};
   auto dispatch = [&](const char *name, unsigned blocks, unsigned threads,
@@ -242,14 +294,17 @@ void ExpertLayer::runAs(int32_t samples, int32_t rows, Pointer x, Pointer y, Poi
     expert(name, {static_cast<unsigned>(std::min<int64_t>(all, 8 * resident))}, P::threads,
            tileShared);
   };
-  if (!scores) {
+  if (!scores && !chosen) {
     if (decode)
       expert("decode_scores", {blocksFor(n, 8)}, 256);
     else
       tiles("scores", ceilDiv<int64_t>(count, P::height), n);
   }
   const unsigned rowBlocks = static_cast<unsigned>(d.rows.blocks());
-  dispatch("select", blocksFor(count, 8), 256);
+  if (!chosen)
+    dispatch("select", blocksFor(count, 8), 256);
+  else if (patch > 1)
+    dispatch("adopt", blocksFor(count * n, 256), 256);
   dispatch("columns", rowBlocks, 256);
   if (d.capacity > 0) {
     dispatch("keep", blocksFor(samples * n, 8), 256);

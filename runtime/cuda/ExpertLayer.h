@@ -20,12 +20,24 @@ struct ExpertLayerSource {
   const float *innerBias = nullptr;  // [neurons] or [neurons, 2], or null
   const void *outer = nullptr;       // expert by expert [out, its neurons]
   const float *outerBias = nullptr;  // [out] or null
+  const float *skip = nullptr;       // [experts, out] or null: added for each expert left out
+  /// What is chosen among, each an expert's number or -1 for nobody; empty: the experts. One that
+  /// several slots name runs for each of them. Not together with `skip`.
+  std::vector<int32_t> slots;
+};
+
+/// A choice that was made before, in device memory, by the rule that the layer was given.
+struct GivenChoice {
+  Pointer masks = 0, gates = 0; // [patches of all samples, words], [patches of all samples, slots]
+  int32_t capacity = 0;         // patches of a sample that an expert keeps; 0: any number
+  bool pad = false;             // filled up to that
 };
 
 class ExpertLayer {
 public:
-  /// `rule.experts`, thresholds and bias (host memory) are taken from here; capacity 0 is none.
-  /// Raises Error for sizes that do not fit, and for a build without kernels.
+  /// `rule.experts` (of slots, where there are), thresholds and bias (host memory) are taken from
+  /// here; capacity 0 is none. Raises Error for sizes that do not fit, and for a build without
+  /// kernels.
   ExpertLayer(Device &device, const ExpertLayerSource &source, const SelectRule &rule,
               int32_t capacity = 0, bool padWithRows = false,
               const KernelImages &images = compiledKernels());
@@ -38,12 +50,22 @@ public:
   void run(int32_t samples, int32_t rows, Pointer x, Pointer y, Pointer scores = 0,
            int32_t patch = 1);
 
+  /// Gives so many bytes of device memory that this run may use.
+  using Scratch = std::function<Pointer(size_t bytes)>;
+  /// The same for a choice that was made before, of rows or of patches. Without `scratch` the layer
+  /// keeps its own, as above.
+  void run(int32_t samples, int32_t rows, Pointer x, Pointer y, const GivenChoice &choice,
+           int32_t patch = 1, const Scratch &scratch = {});
+
   /// Bytes of scratch for so many rows at most, beside the weights.
   size_t scratchBytes() const { return scratch.bytes(); }
 
 private:
   template <typename T>
-  void runAs(int32_t samples, int32_t rows, Pointer x, Pointer y, Pointer scores, int32_t patch);
+  void runAs(int32_t samples, int32_t rows, Pointer x, Pointer y, Pointer scores,
+             const GivenChoice &given, int32_t patch, const Scratch &take);
+  void runAny(int32_t samples, int32_t rows, Pointer x, Pointer y, Pointer scores,
+              const GivenChoice &given, int32_t patch, const Scratch &take);
   Pointer upload(const void *from, size_t bytes, const std::string &what);
   Function kernel(const char *name, bool typed);
 

@@ -10,13 +10,13 @@ namespace uoe::rt::cuda {
 inline constexpr int kDecodeRows = 8;
 using RowSums = Sums<kDecodeRows>;
 
-/// The experts that any row has chosen: list [count] ascending, start [count + 1] their neurons'
-/// running sum, slot[experts] the count. `slot` [experts + 1] and `partial` are scratch. One
+/// The experts that any row has chosen: list [count] ascending, start [count + 1] the running sum
+/// of neurons(e), slot[experts] the count. `slot` [experts + 1] and `partial` are scratch. One
 /// block's program.
-template <typename Team>
+template <typename Team, typename Neurons>
 UOE_HOST_DEVICE void activeExperts(Team &team, int rows, int experts, const uint64_t *masks,
-                                   const int32_t *hidden, int32_t *slot, int32_t *list,
-                                   int32_t *start, int32_t *partial) {
+                                   Neurons &&neurons, int32_t *slot, int32_t *list, int32_t *start,
+                                   int32_t *partial) {
   const int words = maskWords(experts);
   auto chosen = [&](int64_t e) {
     for (int r = 0; r < rows; ++r)
@@ -31,8 +31,7 @@ UOE_HOST_DEVICE void activeExperts(Team &team, int rows, int experts, const uint
         list[slot[e]] = e;
   });
   exclusiveScan(
-      team, slot[experts], [&](int64_t i) { return hidden[list[i] + 1] - hidden[list[i]]; }, start,
-      partial);
+      team, slot[experts], [&](int64_t i) { return neurons(list[i]); }, start, partial);
 }
 
 /// to[i] = from[i] for i < vector, in one access.
@@ -145,7 +144,7 @@ UOE_HOST_DEVICE void decodeOuter(Team &team, const Layer<T> &layer, int32_t firs
     const int32_t column = first + thread / lanes;
     for (int32_t at = begin; at < end && column < layer.out; ++at) {
       const int e = list[at];
-      const int32_t neurons = layer.hidden[e + 1] - layer.hidden[e];
+      const int32_t neurons = layer.neurons(e);
       const T *w = layer.outer + int64_t(layer.hidden[e]) * layer.out + int64_t(column) * neurons;
       const float *own = h + int64_t(start[at]) * kDecodeRows;
       for (int32_t j = thread % lanes * vector; j < neurons; j += lanes * vector) {
@@ -169,12 +168,15 @@ UOE_HOST_DEVICE void decodeOuter(Team &team, const Layer<T> &layer, int32_t firs
   });
 }
 
-/// y of one element from the partials [splits, kDecodeRows, out], in their order: what one thread
-/// does.
+/// y of one element from the partials [splits, kDecodeRows, out], in their order; ids and offset
+/// tell what is added for experts left out. What one thread does.
 template <typename T>
 UOE_HOST_DEVICE void decodeSum(const Layer<T> &layer, int row, int32_t column, int splits,
-                               const float *partial, T *y, int64_t ldy) {
+                               const float *partial, const int32_t *offset, const int32_t *ids,
+                               T *y, int64_t ldy) {
   float sum = layer.outerBias ? layer.outerBias[column] : 0.0f;
+  if (layer.skip)
+    sum -= skipped(layer.skip, layer.out, column, ids, offset[row], offset[row + 1]);
   for (int s = 0; s < splits; ++s)
     sum += partial[(int64_t(s) * kDecodeRows + row) * layer.out + column];
   y[row * ldy + column] = fromFloat<T>(sum);

@@ -7,11 +7,13 @@
 
 namespace uoe::rt::cuda {
 
-/// The weights of a layer, stacked by expert. Expert e owns neurons hidden[e] .. hidden[e + 1].
+/// The weights of a layer, stacked by expert. Expert e owns neurons hidden[e] .. hidden[e + 1], or
+/// where `sizes` are given so many from hidden[e] on: several may own the same, or none.
 template <typename T> struct Layer {
   int32_t experts = 0, in = 0, out = 0;
   int32_t mostHidden = 0;          // of one expert
   const int32_t *hidden = nullptr; // [experts + 1]
+  const int32_t *sizes = nullptr;  // [experts] or null
   bool gated = false;
   Activation act = Activation::Identity;
   /// [neurons, in]; gated: [neurons, 2, in], the gate's row before the up row.
@@ -20,7 +22,13 @@ template <typename T> struct Layer {
   /// Expert by expert [out, its neurons].
   const T *outer = nullptr;
   const float *outerBias = nullptr; // [out] or null: added once a row
+  /// [experts, out] or null: what is taken off a row for each expert that it has chosen. outerBias
+  /// holds the sum of all, so that what stays is added for those left out.
+  const float *skip = nullptr;
 
+  UOE_HOST_DEVICE int32_t neurons(int e) const {
+    return sizes ? sizes[e] : hidden[e + 1] - hidden[e];
+  }
   UOE_HOST_DEVICE int rowsPerNeuron() const { return gated ? 2 : 1; }
 };
 
@@ -171,7 +179,7 @@ UOE_HOST_DEVICE void innerTile(Team &team, typename ProductTile<T>::Shared &shar
                                int64_t ldh) {
   const int per = layer.rowsPerNeuron();
   const int64_t firstRow = int64_t(layer.hidden[tile.expert]) * per;
-  const int32_t neurons = layer.hidden[tile.expert + 1] - layer.hidden[tile.expert];
+  const int32_t neurons = layer.neurons(tile.expert);
   const int32_t columns = neurons * per;
   if (tile.column >= columns)
     return; // another expert is wider
@@ -202,7 +210,7 @@ UOE_HOST_DEVICE void outerTile(Team &team, typename ProductTile<T>::Shared &shar
                                const Layer<T> &layer, const Tile &tile, const T *h, int64_t ldh,
                                bool copies, T *partial) {
   const int64_t first = layer.hidden[tile.expert];
-  const int32_t neurons = layer.hidden[tile.expert + 1] - layer.hidden[tile.expert];
+  const int32_t neurons = layer.neurons(tile.expert);
   auto whole = [&](int) {
     return Segment<T>{layer.outer + first * layer.out, neurons, 0, neurons};
   };
@@ -215,10 +223,20 @@ UOE_HOST_DEVICE void outerTile(Team &team, typename ProductTile<T>::Shared &shar
                  });
 }
 
-/// y of rows that all chose the same experts: one product over the depth of all of them, kept in
-/// registers and written once, without partials. Consecutive rows have consecutive pairs within
-/// each of their experts. `tile` counts rows, and columns of y; ids and place are Permute.h's. A
-/// block's program.
+/// The sum of column `column` of skip [experts, out] over a row's experts, entries begin .. end of
+/// its list.
+UOE_HOST_DEVICE inline float skipped(const float *skip, int32_t out, int32_t column,
+                                     const int32_t *ids, int32_t begin, int32_t end) {
+  float sum = 0;
+  for (int32_t i = begin; i < end; ++i)
+    sum += skip[int64_t(ids[i]) * out + column];
+  return sum;
+}
+
+/// y of rows that all chose the same experts, without `skip`: one product over the depth of all of
+/// them, kept in registers and written once, without partials. Consecutive rows have consecutive
+/// pairs within each of their experts. `tile` counts rows, and columns of y; ids and place are
+/// Permute.h's. A block's program.
 template <typename T, typename Team>
 UOE_HOST_DEVICE void sharedOuterTile(Team &team, typename ProductTile<T>::Shared &shared,
                                      const Layer<T> &layer, const Tile &tile, const int32_t *offset,
@@ -227,7 +245,7 @@ UOE_HOST_DEVICE void sharedOuterTile(Team &team, typename ProductTile<T>::Shared
   const int32_t entry = offset[tile.row];
   auto expert = [&](int i) {
     const int32_t e = ids[entry + i];
-    const int32_t neurons = layer.hidden[e + 1] - layer.hidden[e];
+    const int32_t neurons = layer.neurons(e);
     return Segment<T>{layer.outer + int64_t(layer.hidden[e]) * layer.out, neurons,
                       (int64_t(place[entry + i]) - tile.row) * ldh, neurons};
   };
@@ -242,12 +260,14 @@ UOE_HOST_DEVICE void sharedOuterTile(Team &team, typename ProductTile<T>::Shared
 }
 
 /// y [row, column] = bias + the row's partials, added in float up the row's list of experts: what
-/// one thread does. Rows that chose nobody get the bias.
+/// one thread does. Rows that chose nobody get the bias. `skip` as in Layer.
 template <typename T>
 UOE_HOST_DEVICE void combineElement(int64_t row, int32_t column, int32_t out, const T *partial,
-                                    const int32_t *offset, const int32_t *place, const float *bias,
-                                    T *y, int64_t ldy) {
+                                    const int32_t *offset, const int32_t *ids, const int32_t *place,
+                                    const float *bias, const float *skip, T *y, int64_t ldy) {
   float sum = bias ? bias[column] : 0.0f;
+  if (skip)
+    sum -= skipped(skip, out, column, ids, offset[row], offset[row + 1]);
   for (int32_t i = offset[row]; i < offset[row + 1]; ++i)
     sum += toFloat(partial[int64_t(place[i]) * out + column]);
   y[row * ldy + column] = fromFloat<T>(sum);

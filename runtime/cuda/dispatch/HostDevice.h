@@ -8,9 +8,12 @@
 #define UOE_HOST_DEVICE __host__ __device__
 /// Before loops over a thread's own registers: an index that is no constant puts them into memory.
 #define UOE_UNROLL _Pragma("unroll")
+/// Before loops whose body is long: unrolled it needs more registers than there are.
+#define UOE_NO_UNROLL _Pragma("unroll 1")
 #else
 #define UOE_HOST_DEVICE
 #define UOE_UNROLL
+#define UOE_NO_UNROLL
 #endif
 
 namespace uoe::rt::cuda {

@@ -3,9 +3,14 @@
 // function, and the tests' driver a loop over blocks. Names and arguments are listed at the end.
 #pragma once
 #include "Decode.h"
+#include "Groups.h"
 #include "Permute.h"
 
 namespace uoe::rt::cuda {
+
+/// What gates are divided by the sum of, beside a row's own (SelectRule::normalizeExperts): an
+/// expert's chosen gates in its sample, or at one position of all of the batch.
+enum class Across : int32_t { None, Tokens, Batch };
 
 /// All that the dispatch kernels read and write. Shapes are in Permute.h.
 struct Dispatch {
@@ -20,7 +25,26 @@ struct Dispatch {
   uint64_t *masks = nullptr, *columns = nullptr;
   int32_t *base = nullptr, *first = nullptr, *offset = nullptr, *tiles = nullptr;
   Pairs pairs;
+  Across across = Across::None;
+  int32_t batch = 1;                  // samples are `batch` equal parts
+  const float *groupScores = nullptr; // [rows, groups] or null
+  float *groupScratch = nullptr;      // [rows, 3 groups] where there are groups
+  uint64_t *eligible = nullptr;       // as masks: the experts that may be chosen
+  /// Masks of the choice around this one, or null: row r of a sample lies in row r / withinRows of
+  /// the sample's withinPerSample rows.
+  const uint64_t *within = nullptr;
+  int32_t withinRows = 1, withinPerSample = 0;
+  // A choice that was made before, by patches: what `adopt` spreads over their rows.
+  const uint64_t *givenMasks = nullptr;
+  const float *givenGates = nullptr;
+  // The choice as arrays over all experts, each [rows, experts] or null.
+  float *denseWeights = nullptr;
+  uint8_t *denseFlags = nullptr;
 
+  /// The row of scores, or of a given choice, that a row of tokens has.
+  UOE_HOST_DEVICE int64_t patchOf(int64_t row) const {
+    return row / rows.rows * patches() + row % rows.rows / patch;
+  }
   UOE_HOST_DEVICE int64_t count() const { return int64_t(rows.samples) * rows.rows; }
   UOE_HOST_DEVICE int64_t patches() const { return ceilDiv(rows.rows, patch); } // of a sample
 };
@@ -100,12 +124,92 @@ template <typename Grid> UOE_HOST_DEVICE void selectKernel(const Grid &grid, con
     if (row >= d.count())
       return;
     uint64_t *mask = d.masks + row * maskWords(n);
-    const float *scores =
-        d.scores + (row / d.rows.rows * d.patches() + row % d.rows.rows / d.patch) * n;
+    const float *scores = d.scores + d.patchOf(row) * n;
     rowGates(warp, d.rule, scores, d.gates + row * n);
     chooseRow(warp, d.rule, scores, d.gates + row * n, nullptr, mask);
     if (d.rule.normalizeExperts)
       normaliseRow(warp, n, mask, d.gates + row * n);
+  });
+}
+
+/// A warp a row: gates, and the experts that may be chosen. Then `choose` in place of `select`.
+template <typename Grid> UOE_HOST_DEVICE void limitKernel(const Grid &grid, const Dispatch &d) {
+  const int n = d.rule.experts;
+  grid.eachWarp([&](auto &warp, int64_t row, int64_t) {
+    if (row >= d.count())
+      return;
+    const float *scores = d.scores + row * n;
+    float *gates = d.gates + row * n, *scratch = d.groupScratch + row * 3 * d.rule.groupCount;
+    if (d.groupScores)
+      groupShares(warp, d.rule, d.groupScores + row * d.rule.groupCount, scratch);
+    if (d.groupScores && d.rule.scoring == Scoring::Softmax)
+      groupGates(warp, d.rule, scores, scratch, gates);
+    else
+      rowGates(warp, d.rule, scores, gates);
+    const int64_t around = row / d.rows.rows * d.withinPerSample + row % d.rows.rows / d.withinRows;
+    limitRow(warp, d.rule, gates, d.groupScores != nullptr,
+             d.within ? d.within + around * maskWords(n) : nullptr, scratch,
+             d.eligible + row * maskWords(n));
+  });
+}
+
+/// A warp a row: the choice among the eligible.
+template <typename Grid> UOE_HOST_DEVICE void chooseKernel(const Grid &grid, const Dispatch &d) {
+  const int n = d.rule.experts, words = maskWords(n);
+  grid.eachWarp([&](auto &warp, int64_t row, int64_t) {
+    if (row >= d.count())
+      return;
+    chooseRow(warp, d.rule, d.groupScores ? nullptr : d.scores + row * n, d.gates + row * n,
+              d.eligible + row * words, d.masks + row * words);
+    if (d.rule.normalizeExperts)
+      normaliseRow(warp, n, d.masks + row * words, d.gates + row * n);
+  });
+}
+
+/// A thread an expert of a sample, or of a position: gates normalised over rows.
+template <typename Grid> UOE_HOST_DEVICE void normaliseKernel(const Grid &grid, const Dispatch &d) {
+  const int n = d.rule.experts;
+  const bool tokens = d.across == Across::Tokens;
+  const int64_t sums = tokens ? d.rows.samples : d.count() / d.batch;
+  grid.eachThread([&](int64_t i) {
+    if (i >= sums * n)
+      return;
+    const int64_t which = i / n;
+    if (tokens)
+      normaliseRows(which * d.rows.rows, 1, d.rows.rows, n, static_cast<int>(i % n), d.masks,
+                    d.gates);
+    else
+      normaliseRows(which, sums, d.batch, n, static_cast<int>(i % n), d.masks, d.gates);
+  });
+}
+
+/// A thread a row and expert: a choice by patches, spread over their rows.
+template <typename Grid> UOE_HOST_DEVICE void adoptKernel(const Grid &grid, const Dispatch &d) {
+  const int n = d.rule.experts, words = maskWords(n);
+  grid.eachThread([&](int64_t i) {
+    const int64_t row = i / n, e = i % n;
+    if (row >= d.count())
+      return;
+    const int64_t from = d.patchOf(row);
+    d.gates[i] = d.givenGates[from * n + e];
+    if (e < words)
+      d.masks[row * words + e] = d.givenMasks[from * words + e];
+  });
+}
+
+/// A thread a row and expert: the choice as arrays.
+template <typename Grid> UOE_HOST_DEVICE void denseKernel(const Grid &grid, const Dispatch &d) {
+  const int n = d.rule.experts, words = maskWords(n);
+  grid.eachThread([&](int64_t i) {
+    const int64_t row = i / n;
+    if (row >= d.count())
+      return;
+    const uint64_t *mask = d.masks + row * words;
+    const bool chosen = hasBit(mask, static_cast<int>(i % n));
+    if (d.denseFlags)
+      d.denseFlags[i] = chosen;
+    if (d.denseWeights)
+      d.denseWeights[i] = chosen ? weightOf(d.rule, d.gates[i], countMask(mask, words)) : 0.0f;
   });
 }
 
@@ -259,8 +363,8 @@ UOE_HOST_DEVICE void combineKernel(const Grid &grid, const ExpertCall<T> &call) 
     const int32_t out = call.layer.out;
     if (i < call.dispatch.count() * out)
       combineElement<T>(i / out, static_cast<int32_t>(i % out), out, call.partial,
-                        call.dispatch.offset, call.dispatch.pairs.place, call.layer.outerBias,
-                        call.y, call.ldy);
+                        call.dispatch.offset, call.dispatch.pairs.ids, call.dispatch.pairs.place,
+                        call.layer.outerBias, call.layer.skip, call.y, call.ldy);
   });
 }
 
@@ -285,9 +389,10 @@ UOE_HOST_DEVICE void decodeScoresKernel(const Grid &grid, const ExpertCall<T> &c
 template <typename T, typename Grid>
 UOE_HOST_DEVICE void decodeActiveKernel(const Grid &grid, const ExpertCall<T> &call) {
   auto team = grid.team();
-  activeExperts(team, static_cast<int>(call.dispatch.count()), call.layer.experts,
-                call.dispatch.masks, call.layer.hidden, call.slot, call.list, call.start,
-                grid.template shared<ScanShared>().partial);
+  activeExperts(
+      team, static_cast<int>(call.dispatch.count()), call.layer.experts, call.dispatch.masks,
+      [&](int e) { return call.layer.neurons(e); }, call.slot, call.list, call.start,
+      grid.template shared<ScanShared>().partial);
 }
 
 /// Warps go over the active neurons.
@@ -339,13 +444,19 @@ UOE_HOST_DEVICE void decodeSumKernel(const Grid &grid, const ExpertCall<T> &call
     const int32_t out = call.layer.out;
     if (i < call.dispatch.count() * out)
       decodeSum<T>(call.layer, static_cast<int>(i / out), static_cast<int32_t>(i % out),
-                   call.splits, call.decodePartial, call.y, call.ldy);
+                   call.splits, call.decodePartial, call.dispatch.offset, call.dispatch.pairs.ids,
+                   call.y, call.ldy);
   });
 }
 
 /// X(name, function, threads that a block may have): kernels of a Dispatch.
 #define UOE_DISPATCH_KERNELS(X)                                                                    \
   X(select, selectKernel, 256)                                                                     \
+  X(limit, limitKernel, 256)                                                                       \
+  X(choose, chooseKernel, 256)                                                                     \
+  X(normalise, normaliseKernel, 256)                                                               \
+  X(adopt, adoptKernel, 256)                                                                       \
+  X(dense, denseKernel, 256)                                                                       \
   X(columns, columnsKernel, 256)                                                                   \
   X(keep, keepKernel, 256)                                                                         \
   X(masks, masksKernel, 256)                                                                       \

@@ -23,6 +23,11 @@ struct SelectRule {
   bool gateWeights = false;
   const float *thresholds = nullptr; // [experts] or null: tau
   const float *bias = nullptr;       // [experts] or null: added for the choice, not for the weight
+  // Groups of experts (Groups.h); groupK 0: all of them.
+  const int32_t *groups = nullptr; // [experts] or null
+  int32_t groupCount = 0, groupK = 0;
+  bool groupTop2 = false;
+  float groupTemperature = 1;
 };
 
 /// Value and index as one number: larger is better, ties go to the lower index, NaN is last. Never
@@ -202,6 +207,21 @@ UOE_HOST_DEVICE void normaliseRow(Team &team, int experts, const uint64_t *mask,
       if (hasBit(mask, e))
         gates[e] = sum == 0 ? 0.0f : gates[e] / sum;
   });
+}
+
+/// Step 5 over `count` rows, `step` apart from `first` on, of one expert: what one thread does.
+UOE_HOST_DEVICE inline void normaliseRows(int64_t first, int64_t step, int64_t count, int experts,
+                                          int e, const uint64_t *masks, float *gates) {
+  const int words = maskWords(experts);
+  float sum = 0;
+  for (int64_t i = 0, row = first; i < count; ++i, row += step)
+    if (hasBit(masks + row * words, e))
+      sum += gates[row * experts + e];
+  for (int64_t i = 0, row = first; i < count; ++i, row += step)
+    if (hasBit(masks + row * words, e)) {
+      float &gate = gates[row * experts + e];
+      gate = sum == 0 ? 0.0f : gate / sum;
+    }
 }
 
 /// Step 6 for one expert of one sample: of `rows` rows that chose it it keeps the `capacity` of the

@@ -2,18 +2,24 @@
 
 namespace uoe::rt::cuda {
 
-Launcher::Launcher(Device &device, const KernelImages &images) : device(device) {
+Launcher::Launcher(Device &device, const KernelImages &images) : device(device), images(images) {
   check(images.model, "this build has no CUDA kernels: nvcc was not found when it was configured; "
                       "use --device cpu");
   module = device.load(images.model, "the kernels of models");
 }
 
-void Launcher::launch(const char *name, Grid grid, unsigned threads, unsigned sharedBytes,
-                      void *argument) {
+void Launcher::launch(const char *name, Grid grid, unsigned threads, Dispatch argument) {
+  if (!dispatch)
+    dispatch = device.load(images.dispatch, "the dispatch kernels");
+  launchFrom(dispatch, name, grid, threads, 0, &argument);
+}
+
+void Launcher::launchFrom(Module from, const char *name, Grid grid, unsigned threads,
+                          unsigned sharedBytes, void *argument) {
   Entry &entry = kernels[name];
   const std::string full = std::string("uoe_") + name;
   if (!entry.function)
-    entry.function = device.function(module, full);
+    entry.function = device.function(from, full);
   if (sharedBytes > entry.granted) {
     device.allowShared(entry.function, sharedBytes, full);
     entry.granted = sharedBytes;
@@ -35,6 +41,7 @@ DeviceKernel findDeviceKernel(const std::string &domain, const std::string &op) 
   static const DeviceKernels table = [] {
     DeviceKernels kernels;
     addAttention(kernels);
+    addCascade(kernels);
     addCopies(kernels);
     addExperts(kernels);
     addPointwise(kernels);

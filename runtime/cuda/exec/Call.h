@@ -3,6 +3,7 @@
 #include "Arena.h"
 #include "runtime/core/Program.h"
 #include "runtime/cuda/Kernels.h"
+#include "runtime/cuda/dispatch/Kernels.h"
 #include <functional>
 
 namespace uoe::rt::cuda {
@@ -12,12 +13,20 @@ class Launcher {
 public:
   Launcher(Device &device, const KernelImages &images);
   /// Launches uoe_`name` on its one argument. `sharedBytes` may exceed 48 KiB.
-  void launch(const char *name, Grid grid, unsigned threads, unsigned sharedBytes, void *argument);
+  void launch(const char *name, Grid grid, unsigned threads, unsigned sharedBytes, void *argument) {
+    launchFrom(module, name, grid, threads, sharedBytes, argument);
+  }
+  /// The same for a kernel of the dispatch.
+  void launch(const char *name, Grid grid, unsigned threads, Dispatch argument);
   int64_t launches = 0;
 
 private:
+  void launchFrom(Module from, const char *name, Grid grid, unsigned threads, unsigned sharedBytes,
+                  void *argument);
+
   Device &device;
-  Module module = nullptr;
+  const KernelImages images;
+  Module module = nullptr, dispatch = nullptr; // the second when it is first wanted
   struct Entry {
     Function function = nullptr;
     unsigned granted = 48 << 10;
@@ -41,7 +50,10 @@ public:
   /// Per input the node that makes it, or null; per output the nodes that read it, with the number
   /// of the input, null for the program's own outputs and for subprograms.
   const std::vector<const Node *> *producers;
-  const std::vector<std::vector<std::pair<const Node *, size_t>>> *readers;
+  using Readers = std::vector<std::vector<std::pair<const Node *, size_t>>>;
+  const Readers *readers;
+  /// The same for any node of the program.
+  const std::map<const Node *, const Readers *> *allReaders;
 
   size_t count() const { return types.size(); }
   bool has(size_t i) const { return i < count() && types[i] != DType::None; }
@@ -93,6 +105,7 @@ DeviceKernel findDeviceKernel(const std::string &domain, const std::string &op);
 /// One list a family of kernels; each file adds its own.
 using DeviceKernels = std::map<std::pair<std::string, std::string>, DeviceKernel>;
 void addAttention(DeviceKernels &table);
+void addCascade(DeviceKernels &table);
 void addCopies(DeviceKernels &table);
 void addExperts(DeviceKernels &table);
 void addPointwise(DeviceKernels &table);

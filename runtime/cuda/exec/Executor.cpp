@@ -88,6 +88,7 @@ struct ModelExecutor::Impl {
       if (slot >= 0)
         readers[size_t(slot)].emplace_back(nullptr, 0);
     for (size_t i = 0; i < steps.size(); ++i) {
+      allReaders[&program.steps[i].node] = &steps[i].readers;
       for (int slot : program.steps[i].inputs)
         steps[i].producers.push_back(slot < 0 ? nullptr : makers[size_t(slot)]);
       for (int slot : program.steps[i].outputs) {
@@ -196,6 +197,7 @@ struct ModelExecutor::Impl {
               &images,
               &steps[index].producers,
               &steps[index].readers,
+              &allReaders,
               {},
               {},
               {},
@@ -359,7 +361,7 @@ struct ModelExecutor::Impl {
     bool prepared = false;
     std::vector<bool> consumed;
     std::vector<const Node *> producers;
-    std::vector<std::vector<std::pair<const Node *, size_t>>> readers;
+    Call::Readers readers;
     std::vector<int> freed; // slots whose last use this step is
   };
   ModelExecutor &owner;
@@ -375,6 +377,7 @@ struct ModelExecutor::Impl {
   std::vector<Tensor> there;
   std::vector<bool> constant;
   std::vector<StepState> steps;
+  std::map<const Node *, const Call::Readers *> allReaders;
 };
 
 ModelExecutor::ModelExecutor(Device &device, const Program &program, const KernelTable &cpu,

@@ -1,6 +1,6 @@
-// uoe.Route and uoe.Experts on a device, through ExpertLayer. A choice that only experts read is
-// not made by uoe.Route: its scores travel in place of the lists, and the layer chooses for itself,
-// so that the host never learns how many were chosen.
+// uoe.Route and uoe.Experts on a device. A choice stays there as masks and gates over all experts,
+// which travel in place of the lists: the host never learns how many were chosen. What reads lists
+// has them made on the CPU.
 #include "Call.h"
 #include "Weights.h"
 #include "runtime/cuda/ExpertLayer.h"
@@ -12,19 +12,46 @@ namespace {
 // Inputs of uoe.Experts: x, offsets, ids, weights?, then these.
 constexpr size_t kUp = 4, kGate = 5, kDown = 6, kUpBias = 7, kGateBias = 8, kDownBias = 9,
                  kSkip = 10, kResidual = 11;
+// Inputs of uoe.Route: scores, then these.
+constexpr size_t kThresholds = 1, kSelectionBias = 2, kGroupScores = 3, kWithinOffsets = 4;
+// Its results: the lists, then these.
+constexpr size_t kDenseWeights = 3, kDenseFlags = 4, kPlaces = 5;
 
-/// The rule of a uoe.Route, thresholds and bias on the host. False for what dispatch does not have:
-/// capacity, groups, heads, choices within choices, gates normalised over tokens.
-bool ruleOf(const Node &route, SelectRule &rule) {
-  auto is = [&](const char *name, int64_t value) { return route.integer(name, value) == value; };
+/// The rule of a uoe.Route, without what its inputs give; what it says beside that.
+struct Decisions {
+  SelectRule rule;
+  std::vector<int32_t> groups;
+  Across across = Across::None;
+  int64_t capacity = 0;
+  float capacityShare = 0;
+  bool pad = false;
+
+  /// The patches of a sample of `rows` that an expert keeps; 0: any number.
+  int32_t kept(int64_t rows) const {
+    if (capacity <= 0 && capacityShare <= 0)
+      return 0;
+    int64_t most = rows;
+    if (capacity > 0)
+      most = std::min(most, capacity);
+    if (capacityShare > 0)
+      most = std::min(most, std::max<int64_t>(1, static_cast<int64_t>(std::floor(
+                                                     capacityShare * static_cast<float>(rows)))));
+    return static_cast<int32_t>(most);
+  }
+};
+
+/// False for what dispatch does not have: heads that choose by themselves, and an expert filled up
+/// to the most that any has.
+bool decisionsOf(const Node &route, Decisions &d) {
   const int64_t kind = route.integer("rule", 0), scoring = route.integer("scoring", 0),
                 empty = route.integer("empty", 0), scaling = route.integer("scaling", 0),
                 normalize = route.integer("normalize", 0);
+  d.pad = route.integer("padding", 0) == 1;
   if (kind < 0 || kind > 3 || scoring < 0 || scoring > 2 || empty < 0 || empty > 2 || scaling < 0 ||
-      scaling > 2 || normalize < 0 || normalize > 1 || !is("heads", 1) || !is("tokens", 1) ||
-      !is("capacity", 0) || route.real("capacity_share", 0) != 0 || !is("capacity_takers", 0) ||
-      !is("group_k", 0) || !route.integers("groups").empty())
+      scaling > 2 || normalize < 0 || normalize > 3 || route.integer("heads", 1) != 1 ||
+      (route.integer("capacity_takers", 0) != 0 && d.pad))
     return false;
+  SelectRule &rule = d.rule;
   rule.rule = static_cast<Rule>(kind);
   rule.scoring = static_cast<Scoring>(scoring);
   rule.empty = static_cast<Empty>(empty);
@@ -35,20 +62,30 @@ bool ruleOf(const Node &route, SelectRule &rule) {
   rule.p = route.real("p", 1);
   rule.factor = route.real("factor", 1);
   rule.normalizeExperts = normalize == 1;
+  d.across = normalize == 2 ? Across::Tokens : normalize == 3 ? Across::Batch : Across::None;
   rule.gateWeights = route.integer("weight", 0) == 1;
-  if (const Tensor *thresholds = route.constant(1))
-    rule.thresholds = thresholds->data<float>();
-  if (const Tensor *bias = route.constant(2))
-    rule.bias = bias->data<float>();
+  rule.groupK = static_cast<int32_t>(route.integer("group_k", 0));
+  rule.groupTop2 = route.integer("group_score", 0) == 1;
+  rule.groupTemperature = route.real("group_temperature", 1);
+  for (int64_t group : route.integers("groups")) {
+    if (group < 0 || group >= (1 << 20))
+      return false;
+    d.groups.push_back(static_cast<int32_t>(group));
+    rule.groupCount = std::max(rule.groupCount, d.groups.back() + 1);
+  }
+  if (rule.groupK < 0 || (rule.groupK > 0 && d.groups.empty()))
+    return false;
+  d.capacity = route.integer("capacity", 0);
+  d.capacityShare = route.real("capacity_share", 0);
   return true;
 }
 
-/// Whether uoe.Experts of this node can run here, its choice being this one's.
+/// Whether uoe.Experts of this node can run here, its choice being made here.
 bool covers(const Node &experts) {
-  const std::vector<int64_t> sizes = experts.integers("sizes");
+  const std::vector<int64_t> sizes = experts.integers("sizes"), slots = experts.integers("slots");
+  const auto count = static_cast<int64_t>(sizes.size());
   if (sizes.empty() || experts.has("limit") || experts.has("up_offset") ||
-      experts.integer("tokens", 1) != 1 || !experts.integers("slots").empty() ||
-      experts.constant(kSkip))
+      experts.integer("tokens", 1) < 0)
     return false;
   int64_t hidden = 0;
   for (int64_t size : sizes) {
@@ -56,47 +93,186 @@ bool covers(const Node &experts) {
       return false;
     hidden += size;
   }
+  for (int64_t slot : slots)
+    if (slot < -1 || slot >= count)
+      return false;
   const Tensor *up = experts.constant(kUp), *down = experts.constant(kDown);
   if (!up || !down || hidden > (int64_t(1) << 30))
     return false;
-  for (size_t i = kUp; i <= kDownBias; ++i)
+  for (size_t i = kUp; i <= kSkip; ++i)
     if (const Tensor *weight = experts.constant(i))
       if (weight->dtype() != DType::F32 || (i <= kDown && weight->rank() != 2))
         return false;
   const int64_t bits = experts.integer("transposed", 0);
-  return up->dim((bits >> kUp) & 1 ? 0 : 1) == hidden &&
-         down->dim((bits >> kDown) & 1 ? 1 : 0) == hidden;
+  if (up->dim((bits >> kUp) & 1 ? 0 : 1) != hidden ||
+      down->dim((bits >> kDown) & 1 ? 1 : 0) != hidden)
+    return false;
+  const Tensor *skip = experts.constant(kSkip);
+  return !skip || (slots.empty() && skip->size() == count * down->dim((bits >> kDown) & 1 ? 0 : 1));
 }
 
-bool route(Call &call) {
-  SelectRule rule;
-  if (!call.has(0) || call.type(0) != DType::F32 || call.shape(0).empty() ||
-      !ruleOf(call.node, rule) || call.has(3) || call.has(4) || call.wants(3) || call.wants(4) ||
-      call.wants(5))
+/// Whether uoe.Route of this node can run here: its lists are read by experts and choices that can.
+bool coversRoute(Call &call, const Node &route) {
+  Decisions decisions;
+  const auto found = call.allReaders->find(&route);
+  if (found == call.allReaders->end() || !decisionsOf(route, decisions))
     return false;
-  const int64_t experts = call.shape(0).back();
-  if (experts < 1 || experts > (int64_t(1) << 20) ||
-      (rule.rule == Rule::TopK && (rule.k < 1 || rule.k > experts)))
+  const Call::Readers &readers = *found->second;
+  if (readers.size() > kPlaces && !readers[kPlaces].empty())
     return false;
-  for (size_t i : {1, 2})
-    if (call.has(i) &&
-        (!call.constant(i) || call.type(i) != DType::F32 || elementCount(call.shape(i)) != experts))
-      return false;
-  for (size_t k = 0; k < 3 && k < call.outputs.size(); ++k)
-    for (const auto &[reader, input] : (*call.readers)[k])
-      if (!reader || reader->domain != "uoe" || reader->op != "Experts" || input != k + 1 ||
-          !covers(*reader) || int64_t(reader->integers("sizes").size()) != experts)
+  for (size_t k = 0; k < kDenseWeights && k < readers.size(); ++k)
+    for (const auto &[reader, input] : readers[k]) {
+      if (!reader || reader->domain != "uoe")
         return false;
-  const Tensor scores = call.in(0);
-  for (size_t k = 0; k < 3 && k < call.outputs.size(); ++k)
-    call.set(k, scores);
+      const bool experts = reader->op == "Experts" && input == k + 1 && covers(*reader);
+      const bool within =
+          reader->op == "Route" && input == k + kWithinOffsets && coversRoute(call, *reader);
+      if (!experts && !within)
+        return false;
+    }
+  return true;
+}
+
+/// A choice as it travels: masks [rows, words] in place of offsets, gates [.., experts] in place of
+/// ids and weights.
+bool isChoice(Call &call, size_t first) {
+  return call.has(first) && call.has(first + 1) && call.type(first + 1) == DType::F32;
+}
+
+// Masks, columns and gates of `rows` rows of scores.
+bool route(Call &call) {
+  if (!call.has(0) || call.type(0) != DType::F32 || call.shape(0).empty() ||
+      (call.has(kWithinOffsets) && !isChoice(call, kWithinOffsets)) ||
+      !coversRoute(call, call.node))
+    return false;
+  Decisions decisions;
+  decisionsOf(call.node, decisions);
+  const Shape shape = call.shape(0);
+  const auto rank = shape.size();
+  const int64_t experts = shape.back(), rows = rank >= 2 ? shape[rank - 2] : 1;
+  int64_t samples = 1;
+  for (size_t axis = 0; axis + 2 < rank; ++axis)
+    samples *= shape[axis];
+  check(experts >= 1 && experts <= (int64_t(1) << 20), "scores: ", experts, " experts");
+  check(samples * rows < (int64_t(1) << 31), "scores: ", samples * rows, " rows for one run");
+  SelectRule &rule = decisions.rule;
+  check(rule.rule != Rule::TopK || (rule.k >= 1 && rule.k <= experts), "k is ", rule.k, " for ",
+        experts, " experts");
+  rule.groupK = std::min(rule.groupK, rule.groupCount);
+  rule.experts = static_cast<int32_t>(experts);
+  for (size_t i : {kThresholds, kSelectionBias})
+    if (call.has(i))
+      check(call.type(i) == DType::F32 && elementCount(call.shape(i)) == experts,
+            i == kThresholds ? "thresholds" : "selection_bias", ": expected one for each of ",
+            experts, " experts, found shape ", toString(call.shape(i)));
+  check(decisions.groups.empty() || int64_t(decisions.groups.size()) == experts,
+        "groups: ", decisions.groups.size(), " for ", experts, " experts");
+
+  Dispatch d;
+  d.rows = {static_cast<int32_t>(samples), static_cast<int32_t>(rows)};
+  d.across = decisions.across;
+  d.batch = static_cast<int32_t>(rank >= 3 ? shape[0] : 1);
+  d.capacity = decisions.kept(rows);
+  check(rank >= 2 || d.capacity == 0, "a capacity needs rows, found scores of shape ",
+        toString(shape));
+  d.pad = decisions.pad;
+  // What is read lives until its launches are on the stream.
+  std::vector<Tensor> held;
+  auto input = [&](size_t i) {
+    held.push_back(call.in(i));
+    return held.back().raw();
+  };
+  auto scratch = [&](DType type, int64_t count, const char *what) {
+    held.push_back(call.arena.allocate(type, {count}, what));
+    return held.back().raw();
+  };
+  d.scores = static_cast<const float *>(input(0));
+  if (call.has(kThresholds))
+    rule.thresholds = static_cast<const float *>(input(kThresholds));
+  if (call.has(kSelectionBias))
+    rule.bias = static_cast<const float *>(input(kSelectionBias));
+  if (!decisions.groups.empty()) {
+    if (!call.state.has_value()) {
+      Tensor groups(DType::I32, {experts});
+      std::copy(decisions.groups.begin(), decisions.groups.end(), groups.data<int32_t>());
+      call.state = call.upload(groups);
+    }
+    rule.groups = std::any_cast<const Tensor &>(call.state).data<int32_t>();
+    d.groupScratch = static_cast<float *>(
+        scratch(DType::F32, samples * rows * 3 * rule.groupCount, "the groups' scores"));
+  }
+  if (call.has(kGroupScores)) {
+    check(call.type(kGroupScores) == DType::F32 && rule.groupCount > 0 &&
+              elementCount(call.shape(kGroupScores)) == samples * rows * rule.groupCount,
+          "group_scores: expected a row for each row of scores, found shape ",
+          toString(call.shape(kGroupScores)));
+    d.groupScores = static_cast<const float *>(input(kGroupScores));
+  }
+  const int words = maskWords(rule.experts);
+  if (call.has(kWithinOffsets)) {
+    const int64_t own = call.node.integer("tokens", 1),
+                  outer = call.node.integer("within_tokens", 1);
+    if (outer == own) {
+      d.withinPerSample = d.rows.rows;
+    } else if (outer == 0) {
+      d.withinRows = std::max(1, d.rows.rows);
+      d.withinPerSample = 1;
+    } else {
+      check(own > 0 && outer % own == 0, "rows of ", own, " tokens do not lie within rows of ",
+            outer);
+      d.withinRows = static_cast<int32_t>(outer / own);
+      d.withinPerSample = ceilDiv(d.rows.rows, d.withinRows);
+    }
+    check(elementCount(call.shape(kWithinOffsets)) == samples * d.withinPerSample * words,
+          "the routing around has ", elementCount(call.shape(kWithinOffsets)) / words,
+          " rows, expected ", samples * d.withinPerSample);
+    d.within = static_cast<const uint64_t *>(input(kWithinOffsets));
+  }
+  const bool limited = d.within || d.groupScores || rule.groupK > 0;
+  if (limited)
+    d.eligible = static_cast<uint64_t *>(
+        scratch(DType::I64, samples * rows * words, "the experts that may be chosen"));
+  d.rule = rule;
+  Tensor masks = call.arena.allocate(DType::I64, {samples * rows, words}, "a choice of experts"),
+         gates = call.arena.allocate(DType::F32, shape, "the gates of experts");
+  d.masks = static_cast<uint64_t *>(masks.raw());
+  d.gates = gates.data<float>();
+  const int64_t count = samples * rows;
+  auto launch = [&](const char *name, int64_t items, int64_t perBlock) {
+    if (items > 0)
+      call.launcher.launch(name, {static_cast<unsigned>(ceilDiv(items, perBlock))}, 256, d);
+  };
+  if (limited) {
+    launch("limit", count, 8);
+    launch("choose", count, 8);
+  } else {
+    launch("select", count, 8);
+  }
+  if (d.across != Across::None && count > 0)
+    launch("normalise", (d.across == Across::Tokens ? samples : count / d.batch) * experts, 256);
+  if (d.capacity > 0 && count > 0) {
+    d.columns = static_cast<uint64_t *>(
+        scratch(DType::I64, d.rows.blocks() * experts, "a choice of experts, by expert"));
+    launch("columns", d.rows.blocks(), 1);
+    launch("keep", samples * experts, 8);
+    launch("masks", d.rows.blocks(), 1);
+  }
+  if (call.wants(kDenseWeights))
+    d.denseWeights = call.out(kDenseWeights, DType::F32, shape).data<float>();
+  if (call.wants(kDenseFlags))
+    d.denseFlags = call.out(kDenseFlags, DType::Bool, shape).data<uint8_t>();
+  if (d.denseWeights || d.denseFlags)
+    launch("dense", count * experts, 256);
+  call.set(0, masks);
+  for (size_t k = 1; k < kDenseWeights && k < call.outputs.size(); ++k)
+    call.set(k, gates);
   return true;
 }
 
 std::shared_ptr<ExpertLayer> build(Call &call, const Node &choice) {
   const Node &node = call.node;
-  SelectRule rule;
-  check(ruleOf(choice, rule), "the choice cannot be made on the device");
+  Decisions decisions;
+  check(decisionsOf(choice, decisions), "the choice cannot be made on the device");
   const int64_t bits = node.integer("transposed", 0);
   const Tensor &up = *call.constant(kUp), &down = *call.constant(kDown);
   const Tensor *gate = call.constant(kGate);
@@ -128,21 +304,39 @@ std::shared_ptr<ExpertLayer> build(Call &call, const Node &choice) {
   source.outer = outer.data();
   if (const Tensor *last = call.constant(kDownBias))
     source.outerBias = last->data<float>();
-  return std::make_shared<ExpertLayer>(call.device, source, rule, 0, false, *call.images);
+  if (const Tensor *skip = call.constant(kSkip))
+    source.skip = skip->data<float>();
+  for (int64_t slot : node.integers("slots"))
+    source.slots.push_back(static_cast<int32_t>(slot));
+  return std::make_shared<ExpertLayer>(call.device, source, decisions.rule, 0, false, *call.images);
 }
 
 bool experts(Call &call) {
   // Lists made on the CPU are for the CPU.
-  if (call.type(0) != DType::F32 || !call.has(1) || call.type(1) != DType::F32 ||
-      call.producers->size() < 2 || !(*call.producers)[1])
+  if (call.type(0) != DType::F32 || !isChoice(call, 1) || !(*call.producers)[1])
     return false;
   const Tensor &down = *call.constant(kDown);
   const int64_t out = down.dim((call.node.integer("transposed", 0) >> kDown) & 1 ? 0 : 1);
   const Shape x = call.shape(0);
   Shape dims = x;
-  const int64_t n = call.shape(1).back(), rows = elementCount(call.shape(1)) / n;
-  check(!x.empty() && elementCount(x) == rows * x.back(), "a routing of ", rows,
-        " rows for tokens of shape ", toString(x));
+  const int64_t n = call.shape(2).back(), choices = elementCount(call.shape(2)) / n;
+  check(!x.empty(), "tokens of no shape");
+  // Rows of a sample that share a choice; where each has its own, samples do not matter.
+  const int64_t tokens = call.node.integer("tokens", 1);
+  int64_t samples = 1, rows = elementCount(x) / std::max<int64_t>(1, x.back()), patch = 1;
+  int64_t perSample = rows;
+  if (tokens != 1) {
+    const int64_t length = x.size() >= 2 ? x[x.size() - 2] : 1;
+    samples = 1;
+    for (size_t axis = 0; axis + 2 < x.size(); ++axis)
+      samples *= x[axis];
+    rows = length;
+    patch = tokens == 0 ? std::max<int64_t>(1, length) : tokens;
+    perSample = tokens == 0 ? 1 : ceilDiv(length, patch);
+  }
+  check(choices == samples * perSample, "a routing of ", choices, " rows for tokens of shape ",
+        toString(x));
+  check(samples * rows < (int64_t(1) << 31), "tokens of shape ", toString(x), " for one run");
   dims.back() = out;
   if (!call.state.has_value())
     call.state = build(call, *(*call.producers)[1]);
@@ -150,9 +344,27 @@ bool experts(Call &call) {
   check(!call.has(kResidual) ||
             (call.shape(kResidual) == dims && call.type(kResidual) == DType::F32),
         "residual: expected shape ", toString(dims));
-  const Tensor in = call.in(0), scores = call.in(1);
+  const Tensor in = call.in(0), masks = call.in(1), gates = call.in(2);
   Tensor y = call.out(0, DType::F32, dims);
-  layer.run(1, static_cast<int32_t>(rows), addressOf(in), addressOf(y), addressOf(scores));
+  Decisions decisions;
+  decisionsOf(*(*call.producers)[1], decisions);
+  GivenChoice choice;
+  choice.masks = addressOf(masks);
+  choice.gates = addressOf(gates);
+  const Shape &scores = call.shape(2);
+  choice.capacity = decisions.kept(scores.size() >= 2 ? scores[scores.size() - 2] : 1);
+  choice.pad = decisions.pad;
+  if (tokens == 1 && scores.size() > 2 && choice.capacity > 0) {
+    // A capacity is of a sample.
+    samples = elementCount(scores) / n / std::max<int64_t>(1, scores[scores.size() - 2]);
+    rows = scores[scores.size() - 2];
+  }
+  Tensor scratch;
+  layer.run(static_cast<int32_t>(samples), static_cast<int32_t>(rows), addressOf(in), addressOf(y),
+            choice, static_cast<int32_t>(patch), [&](size_t bytes) {
+              scratch = call.arena.allocate(DType::U8, {static_cast<int64_t>(bytes)}, "experts");
+              return addressOf(scratch);
+            });
   if (call.has(kResidual)) {
     const Tensor residual = call.in(kResidual);
     PointwiseCall add;

@@ -2,6 +2,7 @@
 // for the tests' driver.
 #pragma once
 #include "Attention.h"
+#include "Cascade.h"
 #include "Copy.h"
 #include "Pointwise.h"
 #include "Product.h"
@@ -11,6 +12,12 @@
 /// X(name, function, argument, threads that a block may have).
 #define UOE_MODEL_KERNELS(X)                                                                       \
   X(attention, attentionKernel, AttentionCall, 128)                                                \
+  X(cascade_active, cascadeActiveKernel, CascadeCall, 512)                                         \
+  X(cascade_channels, cascadeChannelsKernel, CascadeCall, 512)                                     \
+  X(cascade_down, cascadeDownKernel, CascadeCall, 1024)                                            \
+  X(cascade_gate, cascadeGateKernel, CascadeCall, 1024)                                            \
+  X(cascade_kept, cascadeKeptKernel, CascadeCall, 512)                                             \
+  X(cascade_up, cascadeUpKernel, CascadeCall, 256)                                                 \
   X(copy, copyKernel, CopyCall, 256)                                                               \
   X(few_rows_bf16, fewRowsKernel<BF16>, ProductCall<BF16>, 256)                                    \
   X(few_rows_f16, fewRowsKernel<F16>, ProductCall<F16>, 256)                                       \

@@ -162,8 +162,8 @@ template <typename T> struct Problem {
       outerTile<T>(team, *shared, layer, schedule.tile(i), h.data(), ldh, even, partial.data());
     for (int r = 0; r < rows; ++r)
       for (int o = 0; o < out; ++o)
-        combineElement<T>(r, o, out, partial.data(), offset.data(), place.data(), layer.outerBias,
-                          y.data(), out);
+        combineElement<T>(r, o, out, partial.data(), offset.data(), ids.data(), place.data(),
+                          layer.outerBias, nullptr, y.data(), out);
     std::vector<double> result;
     for (T value : y)
       result.push_back(toFloat(value));

@@ -2,6 +2,7 @@
 // gives, on random inputs. It runs on the tests' driver, which executes the kernels' own source on
 // simulated threads, and on a CUDA device where there is one.
 #include "runtime/cuda/exec/Executor.h"
+#include <array>
 #include <cmath>
 #include <cstdlib>
 #include <dlfcn.h>
@@ -576,6 +577,190 @@ TEST_P(ModelTest, ExpertsChooseForThemselves) {
         // Lists that somebody else reads are made on the CPU, and the experts with them.
         EXPECT_EQ(found.report().fallbacks.empty(), !shown);
       }
+}
+
+/// A choice and its experts with all that they may have: steps uoe.Route (two where there is one
+/// around it) and uoe.Experts.
+struct Routing {
+  std::map<std::string, Attribute> rule;
+  int64_t patch = 1; // tokens of a row of scores; 0: a sample
+  std::vector<int64_t> slots = {};
+  bool skip = false, thresholds = false, bias = false, groupScores = false, within = false,
+       dense = false;
+  int choices() const { return slots.empty() ? 5 : int(slots.size()); }
+
+  Program program(const std::function<Tensor(Shape)> &random) const {
+    Builder b;
+    const int64_t n = choices();
+    const int x = b.input("x"), scores = b.input("scores"), groups = b.input("groups"),
+              outer = b.input("outer");
+    auto route = [&](std::map<std::string, Attribute> attributes, std::vector<int> inputs,
+                     bool weights, bool shown) {
+      attributes["tokens"] = patch;
+      const int last = b.step("uoe", "Route", std::move(inputs), std::move(attributes));
+      Program::Step &step = b.program.steps.back();
+      step.node.outputs = 5;
+      step.outputs = {last, b.program.slots, weights ? b.program.slots + 1 : -1,
+                      shown ? b.program.slots + 2 : -1, shown ? b.program.slots + 3 : -1};
+      b.program.slots += 4;
+      return step.outputs;
+    };
+    std::vector<int> inputs = {scores, thresholds ? b.weight(random({n})) : -1,
+                               bias ? b.weight(random({n})) : -1, groupScores ? groups : -1};
+    auto own = rule;
+    if (within) {
+      std::vector<int> around =
+          route({{"rule", int64_t(1)}, {"tau", -0.5f}}, {outer}, false, false);
+      inputs.push_back(around[0]);
+      inputs.push_back(around[1]);
+      own["within_tokens"] = patch;
+    }
+    const bool weighted = rule.count("weight") || rule.count("factor") || rule.count("scaling");
+    const std::vector<int> lists = route(own, inputs, weighted, dense);
+    const int y =
+        b.step("uoe", "Experts",
+               {x, lists[0], lists[1], lists[2], b.weight(random({24, 48})),
+                b.weight(random({24, 48})), b.weight(random({48, 12})), b.weight(random({48})), -1,
+                b.weight(random({12})), skip ? b.weight(random({5, 12})) : -1},
+               {{"sizes", std::vector<int64_t>{3, 16, 1, 20, 8}},
+                {"activation", int64_t(6)},
+                {"tokens", patch},
+                {"slots", slots}});
+    b.program.outputSlots = {y};
+    b.program.outputNames = {"y"};
+    for (size_t k : {3, 4})
+      if (lists[k] >= 0) {
+        b.program.outputSlots.push_back(lists[k]);
+        b.program.outputNames.push_back("dense" + std::to_string(k));
+      }
+    return std::move(b.program);
+  }
+};
+
+TEST_P(ModelTest, RoutingHasAllThatTheCpusHas) {
+  const int64_t one = 1, two = 2, three = 3;
+  const std::map<std::string, Attribute> top2 = {
+      {"rule", two}, {"k", two}, {"scoring", one}, {"weight", one}};
+  auto with = [](std::map<std::string, Attribute> rule, std::map<std::string, Attribute> more) {
+    more.insert(rule.begin(), rule.end());
+    return more;
+  };
+  const std::vector<int64_t> groups = {0, 1, 0, 2, 1}, aliases = {0, 4, 4, -1, 1, 2, 3};
+  std::vector<Routing> all;
+  auto add = [&](std::map<std::string, Attribute> rule) -> Routing & {
+    all.push_back({std::move(rule)});
+    return all.back();
+  };
+  add({{"rule", one}, {"tau", 0.2f}}).skip = true;
+  Routing &recipe = add({{"rule", one}, {"empty", one}});
+  recipe.skip = recipe.thresholds = true;
+  add(with(top2, {{"capacity", three}})).dense = true;
+  add(with(top2, {{"capacity", three}, {"padding", one}}));
+  add(with(top2, {{"capacity_share", 0.3f}}));
+  add(with(top2, {{"capacity_takers", one}}));
+  add(with(top2, {{"normalize", two}}));
+  add(with(top2, {{"normalize", three}})).dense = true;
+  Routing &deepseek = add({{"rule", two},
+                           {"k", two},
+                           {"scoring", two},
+                           {"weight", one},
+                           {"normalize", one},
+                           {"factor", 2.5f},
+                           {"groups", groups},
+                           {"group_k", two},
+                           {"group_score", one}});
+  deepseek.bias = true;
+  add(with(top2, {{"groups", groups}, {"group_k", one}}));
+  Routing &shares = add({{"scoring", one},
+                         {"weight", one},
+                         {"groups", groups},
+                         {"temperature", 0.5f},
+                         {"group_temperature", 2.0f}});
+  shares.groupScores = true;
+  Routing &limited = add(with(top2, {{"groups", groups}, {"group_k", two}}));
+  limited.groupScores = true;
+  add(with(top2, {{"scaling", two}})).slots = aliases;
+  for (int64_t patch : {0, 4}) {
+    add({{"rule", one}, {"tau", 0.1f}}).patch = patch;
+    Routing &kept = add(with(top2, {{"capacity", one}}));
+    kept.patch = patch;
+    Routing &left = add({{"rule", one}, {"tau", 0.1f}});
+    left.patch = patch;
+    left.skip = true;
+    Routing &aliased = add(top2);
+    aliased.patch = patch;
+    aliased.slots = aliases;
+  }
+  add(top2).within = true;
+  Routing &inner = add({{"rule", one}, {"tau", -0.2f}});
+  inner.within = inner.dense = true;
+  inner.patch = 4;
+
+  const KernelTable &cpu = KernelTable::builtin();
+  for (size_t i = 0; i < all.size(); ++i) {
+    SCOPED_TRACE("routing " + std::to_string(i));
+    const Routing &routing = all[i];
+    auto make = [&] {
+      generator.seed(unsigned(i));
+      return routing.program([&](Shape shape) { return random(DType::F32, std::move(shape)); });
+    };
+    Program reference = make(), program = make();
+    reference.finish(cpu);
+    program.finish(tableForDevice(cpu), &cpu);
+    Executor expected(reference);
+    ModelExecutor found(*device, program, cpu, images);
+    for (int64_t rows : {70, 9, 1, 3, 0}) {
+      SCOPED_TRACE(std::to_string(rows) + " rows");
+      const int64_t patches = routing.patch == 0   ? 1
+                              : routing.patch == 1 ? rows
+                                                   : (rows + routing.patch - 1) / routing.patch;
+      auto scores = [&](int64_t n) { return Value(random(DType::F32, {2, patches, n})); };
+      std::vector<Value> inputs = {Value(random(DType::F32, {2, rows, 24})),
+                                   scores(routing.choices()), scores(3), scores(5)};
+      std::vector<Value> want = expected.run(inputs), have = found.run(inputs);
+      for (size_t k = 0; k < want.size(); ++k)
+        ASSERT_NO_FATAL_FAILURE(expectClose(have[k].tensor, want[k].tensor, 2e-5));
+    }
+    EXPECT_TRUE(found.report().fallbacks.empty()) << describe(found.report());
+    EXPECT_EQ(found.report().waits, 0);
+  }
+}
+
+TEST_P(ModelTest, Cascade) {
+  for (bool gated : {true, false})
+    for (int64_t transposed : {0, (1 << 2) | (1 << 5) | (1 << 9)})
+      for (int64_t rows : {1, 7, 8, 9, 40, 0})
+        for (auto [in, hidden, out] :
+             {std::array<int64_t, 3>{24, 70, 40}, {33, 1030, 5}, {1, 1, 1}}) {
+          auto matrix = [&](int64_t a, int64_t b) {
+            return transposed ? random(DType::F32, {b, a}) : random(DType::F32, {a, b});
+          };
+          auto positive = [&](int64_t n) { return random(DType::F32, {n}, 0.5, 1.5); };
+          // No sum is so near a threshold that its order decides.
+          Case c{"uoe",
+                 "Cascade",
+                 {{"transposed", transposed},
+                  {"activation", int64_t(6)},
+                  {"gate_threshold", 0.3f},
+                  {"up_threshold", 0.5f},
+                  {"active_threshold", 0.1f},
+                  {"down_threshold", 0.05f}},
+                 {random(DType::F32, {rows, in}), random(DType::F32, {in}), matrix(in, hidden),
+                  random(DType::F32, {hidden}), positive(in), gated ? matrix(in, hidden) : absent,
+                  gated ? random(DType::F32, {hidden}) : absent, gated ? positive(in) : absent,
+                  gated ? positive(hidden) : absent, matrix(hidden, out), positive(hidden)},
+                 {1, 2, 3, 4, 5, 6, 7, 8, 9, 10}};
+          ASSERT_NO_FATAL_FAILURE(check(c));
+        }
+  // Nothing survives.
+  Case none{"uoe",
+            "Cascade",
+            {{"gate_threshold", 100.0f}},
+            {random(DType::F32, {3, 8}), random(DType::F32, {8}), random(DType::F32, {8, 16}),
+             random(DType::F32, {16}, 0, 0), random(DType::F32, {8}, 0.5, 1), absent, absent,
+             absent, absent, random(DType::F32, {16, 8}), random(DType::F32, {16}, 0.5, 1)},
+            {1, 2, 3, 4, 9, 10}};
+  check(none);
 }
 
 // A decoder of two layers, as the raised form of an export runs: ids to logits.
