@@ -9,6 +9,8 @@ namespace {
 constexpr int kMultiprocessorCount = 16, kCapabilityMajor = 75, kCapabilityMinor = 76;
 constexpr int kMaxDynamicShared = 8;
 constexpr unsigned kNonBlocking = 1;
+/// Calls of this thread that are no part of the stream, say to allocate, go on during a capture.
+constexpr int kCaptureRelaxed = 2;
 
 /// The context is gone: nothing on the device can be read or run any more.
 bool isFatal(Status status) {
@@ -175,7 +177,54 @@ void Device::clear(const Buffer &buffer) {
             "clearing memory");
 }
 
+Recording Device::capture(const std::function<void()> &work, const std::string &what) {
+  const Symbols &call = loaded->call;
+  require(call.cuStreamBeginCapture_v2(workStream, kCaptureRelaxed), "recording " + what);
+  recording = true;
+  Graph graph = nullptr;
+  auto end = [&] {
+    recording = false;
+    return call.cuStreamEndCapture(workStream, &graph);
+  };
+  try {
+    work();
+  } catch (...) {
+    if (end() == kSuccess && graph)
+      call.cuGraphDestroy(graph);
+    throw;
+  }
+  require(end(), "recording " + what);
+  Recording made;
+  made.device = this;
+  const Status status = call.cuGraphInstantiateWithFlags(&made.exec, graph, 0);
+  call.cuGraphDestroy(graph);
+  require(status, "preparing " + what);
+  return made;
+}
+
+Recording::Recording(Recording &&other) noexcept {
+  *this = std::move(other);
+}
+
+Recording &Recording::operator=(Recording &&other) noexcept {
+  std::swap(device, other.device);
+  std::swap(exec, other.exec);
+  return *this;
+}
+
+// The driver keeps what is on its way until it is done.
+Recording::~Recording() {
+  if (exec)
+    device->loaded->call.cuGraphExecDestroy(exec);
+}
+
+void Recording::replay() {
+  device->require(device->loaded->call.cuGraphLaunch(exec, device->workStream),
+                  "replaying a recorded run");
+}
+
 void Device::synchronize(const std::string &what) {
+  check(!recording, what, ": a recorded run cannot wait for the device");
   require(loaded->call.cuStreamSynchronize(workStream), what);
 }
 

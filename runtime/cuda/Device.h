@@ -28,6 +28,24 @@ private:
   size_t size = 0;
 };
 
+/// Work of a stream that was recorded (Device::capture), to be run any number of times. Lives no
+/// longer than its device.
+class Recording {
+public:
+  Recording() = default;
+  Recording(Recording &&other) noexcept;
+  Recording &operator=(Recording &&other) noexcept;
+  ~Recording();
+  /// Puts it on the device's stream.
+  void replay();
+  explicit operator bool() const { return exec != nullptr; }
+
+private:
+  friend class Device;
+  Device *device = nullptr;
+  GraphExec exec = nullptr;
+};
+
 struct Grid {
   unsigned x = 1, y = 1, z = 1;
 };
@@ -57,6 +75,11 @@ public:
   void clear(const Buffer &buffer);
   /// Seconds that the device takes for what `work` puts on the stream; waits for it.
   double seconds(const std::function<void()> &work, const std::string &what);
+  /// Records what `work` puts on the stream as a CUDA graph instead of running it. Launches and
+  /// copies between buffers can be recorded, and memory may be allocated meanwhile; what waits for
+  /// the device raises Error. Raises what `work` raises.
+  Recording capture(const std::function<void()> &work, const std::string &what);
+  bool capturing() const { return recording; }
   /// Waits for all work. An error of an earlier launch appears here at the latest.
   void synchronize(const std::string &what);
 
@@ -75,6 +98,7 @@ public:
 
 private:
   friend class Buffer;
+  friend class Recording;
   std::string explain(Status status, const std::string &what) const;
 
   std::shared_ptr<const Driver> loaded;
@@ -85,6 +109,7 @@ private:
   size_t totalMemory = 0;
   Context context = nullptr;
   Stream workStream = nullptr;
+  bool recording = false;
   std::vector<Module> modules;
 };
 

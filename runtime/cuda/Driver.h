@@ -17,6 +17,8 @@ using Stream = void *;
 using Event = void *;
 using Module = void *;
 using Function = void *;
+using Graph = void *;
+using GraphExec = void *;
 
 /// X(name as exported, parameters).
 #define UOE_CUDA_SYMBOLS(X)                                                                        \
@@ -42,6 +44,12 @@ using Function = void *;
   X(cuStreamCreate, (Stream * stream, unsigned flags))                                             \
   X(cuStreamSynchronize, (Stream stream))                                                          \
   X(cuStreamDestroy_v2, (Stream stream))                                                           \
+  X(cuStreamBeginCapture_v2, (Stream stream, int mode))                                            \
+  X(cuStreamEndCapture, (Stream stream, Graph * graph))                                            \
+  X(cuGraphInstantiateWithFlags, (GraphExec * exec, Graph graph, unsigned long long flags))        \
+  X(cuGraphLaunch, (GraphExec exec, Stream stream))                                                \
+  X(cuGraphExecDestroy, (GraphExec exec))                                                          \
+  X(cuGraphDestroy, (Graph graph))                                                                 \
   X(cuEventCreate, (Event * event, unsigned flags))                                                \
   X(cuEventRecord, (Event event, Stream stream))                                                   \
   X(cuEventSynchronize, (Event event))                                                             \

@@ -14,17 +14,23 @@ size_t roundUp(size_t bytes) {
 }
 } // namespace
 
-std::shared_ptr<void> Arena::block(size_t size, const std::string &what) {
+std::shared_ptr<void> Arena::block(const std::shared_ptr<BlockPool> &pool, size_t size,
+                                   const std::string &what) {
   Buffer buffer;
-  auto found = free.lower_bound(size);
-  if (found != free.end() && found->first <= 2 * size) {
+  auto found = pool->lower_bound(size);
+  if (found != pool->end() && found->first <= 2 * size) {
     buffer = std::move(found->second);
-    free.erase(found);
+    pool->erase(found);
   } else {
     try {
       buffer = Buffer(device, size, what);
     } catch (const Error &) {
-      if (device.lost() || free.empty())
+      // Blocks of a run that is being recorded stay where its first steps have them.
+      if (device.lost() || device.capturing())
+        throw;
+      if (reclaim)
+        reclaim();
+      if (common->empty())
         throw;
       releaseFree();
       buffer = Buffer(device, size, what);
@@ -32,28 +38,39 @@ std::shared_ptr<void> Arena::block(size_t size, const std::string &what) {
     held += size;
   }
   auto *kept = new Buffer(std::move(buffer));
-  return {reinterpret_cast<void *>(kept->pointer()), [this, kept](void *) {
-            free.emplace(kept->bytes(), std::move(*kept));
+  return {reinterpret_cast<void *>(kept->pointer()), [pool, kept](void *) {
+            pool->emplace(kept->bytes(), std::move(*kept));
             delete kept;
           }};
 }
 
 Tensor Arena::allocate(DType type, const Shape &shape, const std::string &what) {
   const Tensor meta(type, shape, nullptr, nullptr); // checks type and shape
-  std::shared_ptr<void> owner = block(roundUp(meta.bytes()), what);
+  std::shared_ptr<void> owner = block(current, roundUp(meta.bytes()), what);
   return Tensor(type, shape, owner.get(), owner);
 }
 
 Tensor Arena::keep(DType type, const Shape &shape, const std::string &what) {
   const Tensor meta(type, shape, nullptr, nullptr);
-  std::shared_ptr<void> owner = block((std::max<size_t>(1, meta.bytes()) + 255) / 256 * 256, what);
+  std::shared_ptr<void> owner =
+      block(common, (std::max<size_t>(1, meta.bytes()) + 255) / 256 * 256, what);
   return Tensor(type, shape, owner.get(), owner);
 }
 
+std::shared_ptr<BlockPool> Arena::reserve() {
+  current = std::make_shared<BlockPool>();
+  current->swap(*common);
+  return current;
+}
+
+void Arena::release(const std::shared_ptr<BlockPool> &pool) {
+  common->merge(*pool);
+}
+
 void Arena::releaseFree() {
-  for (const auto &entry : free)
+  for (const auto &entry : *common)
     held -= entry.first;
-  free.clear();
+  common->clear();
 }
 
 } // namespace uoe::rt::cuda

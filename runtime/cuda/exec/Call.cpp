@@ -30,6 +30,7 @@ void Launcher::launchFrom(Module from, const char *name, Grid grid, unsigned thr
 }
 
 Tensor Call::upload(const Tensor &tensor) {
+  check(!device.capturing(), "a recorded run cannot copy weights");
   Tensor copy = arena.keep(tensor.dtype(), tensor.shape(), "a weight of " + node.op);
   device.require(device.driver().call.cuMemcpyHtoDAsync_v2(addressOf(copy), tensor.raw(),
                                                            tensor.bytes(), device.stream()),

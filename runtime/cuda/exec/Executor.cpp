@@ -2,6 +2,8 @@
 #include "Placement.h"
 #include "runtime/core/Frame.h"
 #include <chrono>
+#include <cstring>
+#include <list>
 
 namespace uoe::rt::cuda {
 
@@ -9,7 +11,11 @@ std::string describe(const DeviceReport &report) {
   const int64_t runs = std::max<int64_t>(1, report.runs);
   std::string text = "of one run: " + std::to_string(report.launches / runs) + " launches, " +
                      std::to_string(report.waits / runs) +
-                     (report.waits / runs == 1 ? " wait" : " waits") + "; on the CPU: ";
+                     (report.waits / runs == 1 ? " wait" : " waits");
+  if (report.replays > 0)
+    text += ", " + std::to_string(report.replays) + " of " + std::to_string(report.runs) +
+            (report.runs == 1 ? " run" : " runs") + " replayed";
+  text += "; on the CPU: ";
   if (report.fallbacks.empty())
     return text + "nothing";
   bool first = true;
@@ -43,8 +49,13 @@ struct ModelExecutor::Impl {
       : owner(owner), device(owner.device), arena(owner.arena), counted(owner.counted),
         launcher(owner.device, images), images(images), cpu(cpu), program(program), frame(program),
         flag(owner.device, sizeof(int32_t), "a flag"), there(size_t(program.slots)),
-        constant(size_t(program.slots)), steps(program.steps.size()) {
+        inputOf(size_t(program.slots), -1), constant(size_t(program.slots)),
+        steps(program.steps.size()) {
     frame.observe = &owner.observe;
+    arena.reclaim = [this] { forgetGraphs(); };
+    for (size_t i = 0; i < program.inputSlots.size(); ++i)
+      if (program.inputSlots[i] >= 0)
+        inputOf[size_t(program.inputSlots[i])] = static_cast<int>(i);
     for (const auto &entry : program.constants)
       constant[size_t(entry.first)] = true;
     std::vector<int> last(size_t(program.slots), -1);
@@ -124,6 +135,13 @@ struct ModelExecutor::Impl {
     if (onDevice(slot))
       return tensor;
     const Tensor &from = frame.slots[size_t(slot)].tensor;
+    if (device.capturing()) {
+      // The same in every replay: copied once, before the first, into memory that no step writes.
+      check(!constant[size_t(slot)], "a recorded run cannot copy weights");
+      tensor = arena.keep(from.dtype(), from.shape(), "a value of the host");
+      pending.emplace_back(tensor, from);
+      return tensor;
+    }
     Tensor copy = constant[size_t(slot)]
                       ? arena.keep(from.dtype(), from.shape(), "a weight")
                       : arena.allocate(from.dtype(), from.shape(), "a value of the host");
@@ -139,8 +157,12 @@ struct ModelExecutor::Impl {
 
   const Tensor &toHost(int slot, bool wait = true) {
     Value &value = frame.slots[size_t(slot)];
-    if (value)
+    if (value) {
+      if (device.capturing() && inputOf[size_t(slot)] >= 0)
+        hostRead[size_t(inputOf[size_t(slot)])] = true;
       return value.tensor;
+    }
+    check(!device.capturing(), "a recorded run cannot read a value of the device");
     const Tensor &from = there[size_t(slot)];
     Tensor copy(from.dtype(), from.shape());
     if (from.bytes() > 0)
@@ -161,20 +183,24 @@ struct ModelExecutor::Impl {
   bool runOnMeta(size_t index) {
     const Program::Step &step = program.steps[index];
     const int input = step.inputs.empty() ? -1 : step.inputs[0];
-    if (input < 0 || !onDevice(input) || onHost(input) || step.outputs.size() != 1)
+    if (input < 0 || !onDevice(input) || step.outputs.size() != 1)
+      return false;
+    // What lies on both and is short may be part of shape arithmetic.
+    if (onHost(input) && steps[index].view && isHostStep(step))
       return false;
     for (size_t k = 1; k < step.inputs.size(); ++k)
       if (step.inputs[k] >= 0)
         toHost(step.inputs[k]);
-    frame.slots[size_t(input)] = Value(there[size_t(input)]);
+    Value &there = frame.slots[size_t(input)];
     struct Restore {
-      Value &slot;
-      ~Restore() { slot = Value(); }
-    } restore{frame.slots[size_t(input)]};
+      Value &slot, before;
+      ~Restore() { slot = std::move(before); }
+    } restore{there, std::move(there)};
+    there = Value(this->there[size_t(input)]);
     frame.runStep(index);
     if (const int output = step.outputs[0]; output >= 0 && steps[index].view) {
       Value &value = frame.slots[size_t(output)];
-      there[size_t(output)] = std::move(value.tensor);
+      this->there[size_t(output)] = std::move(value.tensor);
       value = Value();
     }
     return true;
@@ -293,6 +319,7 @@ struct ModelExecutor::Impl {
           throw Error(text + "]");
         }
         if (!done) {
+          check(!device.capturing(), "a recorded run cannot run on the CPU");
           ++counted.fallbacks[kindOf(step.node)];
           runOnCpu(index);
         }
@@ -311,9 +338,204 @@ struct ModelExecutor::Impl {
         there[slot] = Tensor();
   }
 
+  /// A run that was recorded, with the memory that it uses.
+  struct Graph {
+    std::vector<Tensor> inputs; // on the device: where a replay's are copied
+    /// Per input its value if a step of the host reads it, else None: a replay needs the same.
+    std::vector<Tensor> hostValues;
+    struct Output {
+      int input = -1; // that it is, or
+      Tensor there;   // on the device, or
+      Value onHost;   // always the same
+    };
+    std::vector<Output> outputs;
+    std::vector<Tensor> held; // values of the host
+    std::shared_ptr<BlockPool> pool;
+    Recording recording;
+    int64_t launches = 0;
+  };
+  /// What is known of runs with inputs of these types and shapes.
+  struct Shapes {
+    std::vector<std::pair<DType, Shape>> inputs;
+    bool whole = false;   // the last run left nothing to the CPU and waited for nothing
+    bool refused = false; // it cannot be recorded
+    std::unique_ptr<Graph> graph;
+  };
+  /// Graphs keep memory, so that no more than a few are kept.
+  static constexpr size_t kMostShapes = 4;
+
+  void forget(std::unique_ptr<Graph> &graph) {
+    if (!graph)
+      return;
+    std::shared_ptr<BlockPool> pool = graph->pool;
+    graph.reset(); // its blocks return to the pool
+    if (pool)
+      arena.release(pool);
+  }
+  /// Memory is short: what is recorded gives its own back, and is not recorded again.
+  void forgetGraphs() {
+    for (Shapes &shapes : known) {
+      shapes.refused = shapes.refused || shapes.graph;
+      forget(shapes.graph);
+    }
+  }
+
+  /// What is known of runs with these inputs, the latest first; null if they cannot be recorded.
+  Shapes *shapesOf(const std::vector<Value> &inputs) {
+    std::vector<std::pair<DType, Shape>> key;
+    for (const Value &input : inputs) {
+      if (input.kind != Value::Kind::Tensor)
+        return nullptr;
+      key.emplace_back(input.tensor.dtype(), input.tensor.shape());
+    }
+    for (auto it = known.begin(); it != known.end(); ++it)
+      if (it->inputs == key) {
+        known.splice(known.begin(), known, it);
+        return &known.front();
+      }
+    if (known.size() == kMostShapes) {
+      forget(known.back().graph);
+      known.pop_back();
+    }
+    known.emplace_front();
+    known.front().inputs = std::move(key);
+    return &known.front();
+  }
+
+  void copyIn(const Tensor &to, const Tensor &from) {
+    if (from.bytes() > 0)
+      device.require(device.driver().call.cuMemcpyHtoDAsync_v2(addressOf(to), from.raw(),
+                                                               from.bytes(), device.stream()),
+                     "copying a value to the device");
+    counted.uploaded += from.bytes();
+  }
+
+  /// Records a run. Null if that cannot be done: nothing has happened then.
+  std::unique_ptr<Graph> record(const std::vector<Value> &inputs) {
+    auto graph = std::make_unique<Graph>();
+    const int64_t before = launcher.launches;
+    hostRead.assign(inputs.size(), false);
+    try {
+      for (size_t i = 0; i < inputs.size(); ++i) {
+        const Tensor &from = inputs[i].tensor;
+        graph->inputs.push_back(arena.allocate(from.dtype(), from.shape(), "an input"));
+        if (const int slot = program.inputSlots[i]; slot >= 0) {
+          frame.slots[size_t(slot)] = inputs[i];
+          there[size_t(slot)] = graph->inputs[i];
+        }
+      }
+      graph->pool = arena.reserve();
+      graph->recording = device.capture(
+          [&] {
+            for (size_t i = 0; i < steps.size(); ++i)
+              runStep(i);
+          },
+          "a run of the model");
+      for (int slot : program.outputSlots) {
+        Graph::Output output;
+        if (slot >= 0 && inputOf[size_t(slot)] >= 0)
+          output.input = inputOf[size_t(slot)];
+        else if (slot >= 0 && onHost(slot))
+          output.onHost = frame.slots[size_t(slot)];
+        else if (slot >= 0)
+          output.there = there[size_t(slot)];
+        graph->outputs.push_back(std::move(output));
+      }
+      for (size_t i = 0; i < inputs.size(); ++i)
+        graph->hostValues.push_back(hostRead[i] ? inputs[i].tensor : Tensor());
+      for (auto &[to, from] : pending) {
+        copyIn(to, from);
+        graph->held.push_back(std::move(to));
+      }
+      graph->launches = launcher.launches - before;
+    } catch (const std::exception &) {
+      launcher.launches = before;
+      arena.endReserve();
+      pending.clear();
+      clear();
+      forget(graph);
+      if (device.lost())
+        throw;
+      return nullptr;
+    }
+    launcher.launches = before;
+    arena.endReserve();
+    pending.clear();
+    clear();
+    return graph;
+  }
+
+  static bool sameHostValues(const Graph &graph, const std::vector<Value> &inputs) {
+    for (size_t i = 0; i < inputs.size(); ++i)
+      if (const Tensor &known = graph.hostValues[i]; known.dtype() != DType::None)
+        if (std::memcmp(known.raw(), inputs[i].tensor.raw(), known.bytes()) != 0)
+          return false;
+    return true;
+  }
+
+  /// Reads the step that met a bad index, once all is done.
+  void finish() {
+    int32_t mark = 0;
+    device.download(&mark, flag, sizeof mark, "the results");
+    if (mark > 0 && size_t(mark) <= steps.size()) {
+      const Node &node = program.steps[size_t(mark) - 1].node;
+      fail("node '", node.name, "' (", kindOf(node), ") on the device: an index is out of range");
+    }
+  }
+
+  std::vector<Value> replay(Graph &graph, const std::vector<Value> &inputs) {
+    device.clear(flag);
+    for (size_t i = 0; i < inputs.size(); ++i)
+      if (program.inputSlots[i] >= 0)
+        copyIn(graph.inputs[i], inputs[i].tensor);
+    graph.recording.replay();
+    std::vector<Value> results;
+    for (const auto &output : graph.outputs) {
+      if (output.input >= 0) {
+        results.push_back(inputs[size_t(output.input)]);
+      } else if (output.there.dtype() != DType::None) {
+        Tensor copy(output.there.dtype(), output.there.shape());
+        if (copy.bytes() > 0)
+          device.require(device.driver().call.cuMemcpyDtoHAsync_v2(
+                             copy.raw(), addressOf(output.there), copy.bytes(), device.stream()),
+                         "copying a value from the device");
+        counted.downloaded += copy.bytes();
+        results.emplace_back(std::move(copy));
+      } else {
+        results.push_back(output.onHost);
+      }
+    }
+    finish();
+    ++counted.runs;
+    ++counted.replays;
+    counted.launches += graph.launches;
+    return results;
+  }
+
   std::vector<Value> run(const std::vector<Value> &inputs) {
     check(inputs.size() == program.inputSlots.size(), "expected ", program.inputSlots.size(),
           " inputs, found ", inputs.size());
+    Shapes *shapes = owner.graphs && !owner.profile && !owner.observe ? shapesOf(inputs) : nullptr;
+    if (shapes && shapes->whole && !shapes->graph && !shapes->refused) {
+      shapes->graph = record(inputs);
+      shapes->refused = !shapes->graph;
+    }
+    if (shapes && shapes->graph && sameHostValues(*shapes->graph, inputs))
+      return replay(*shapes->graph, inputs);
+    auto count = [&] {
+      int64_t interruptions = counted.waits;
+      for (const auto &entry : counted.fallbacks)
+        interruptions += entry.second;
+      return interruptions;
+    };
+    const int64_t before = count();
+    std::vector<Value> results = runSteps(inputs);
+    if (shapes)
+      shapes->whole = count() == before;
+    return results;
+  }
+
+  std::vector<Value> runSteps(const std::vector<Value> &inputs) {
     const int64_t before = launcher.launches;
     std::vector<Value> results;
     try {
@@ -335,12 +557,7 @@ struct ModelExecutor::Impl {
       for (int slot : program.outputSlots)
         if (slot >= 0 && onDevice(slot))
           toHost(slot, /*wait=*/false);
-      int32_t mark = 0;
-      device.download(&mark, flag, sizeof mark, "the results");
-      if (mark > 0 && size_t(mark) <= steps.size()) {
-        const Node &node = program.steps[size_t(mark) - 1].node;
-        fail("node '", node.name, "' (", kindOf(node), ") on the device: an index is out of range");
-      }
+      finish();
       for (int slot : program.outputSlots)
         results.push_back(slot < 0 ? Value() : frame.slots[size_t(slot)]);
     } catch (...) {
@@ -375,9 +592,14 @@ struct ModelExecutor::Impl {
   Frame frame;
   Buffer flag; // the step that met a bad index, plus 1
   std::vector<Tensor> there;
+  std::vector<int> inputOf; // per slot the input that it is, or -1
   std::vector<bool> constant;
   std::vector<StepState> steps;
   std::map<const Node *, const Call::Readers *> allReaders;
+  std::list<Shapes> known;
+  // While a run is recorded: inputs that the host reads, and values to be copied to the device.
+  std::vector<bool> hostRead;
+  std::vector<std::pair<Tensor, Tensor>> pending;
 };
 
 ModelExecutor::ModelExecutor(Device &device, const Program &program, const KernelTable &cpu,

@@ -11,6 +11,8 @@ KernelTable tableForDevice(const KernelTable &cpu);
 
 /// As rt::Executor, on a device. Weights are copied there when first used and stay; activations
 /// come from an arena; the host waits for the device for fallbacks and outputs alone. One stream.
+/// A run that leaves nothing to the CPU is recorded as a CUDA graph when its shapes come a second
+/// time, and replayed from then on; values that shapes are reckoned from must stay the same too.
 class ModelExecutor {
 public:
   /// `program` is finished with (tableForDevice(cpu), &cpu). Raises Error for a build without
@@ -22,6 +24,9 @@ public:
   /// As of rt::Executor. With a profile every step is waited for.
   std::function<void(size_t step, int64_t nanoseconds)> profile;
   std::function<void(const Node &node, const std::vector<Value> &outputs)> observe;
+
+  /// Whether runs are recorded and replayed.
+  bool graphs = true;
 
   const DeviceReport &report() const { return counted; }
   void resetReport() { counted = {}; }

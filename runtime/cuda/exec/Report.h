@@ -9,7 +9,8 @@ namespace uoe::rt::cuda {
 
 /// Since the counters were reset.
 struct DeviceReport {
-  int64_t runs = 0, launches = 0;
+  int64_t runs = 0, launches = 0;      // kernels launched, those of replays included
+  int64_t replays = 0;                 // runs that were replayed as a CUDA graph
   int64_t waits = 0;                   // for the device in mid-run, those of fallbacks included
   size_t uploaded = 0, downloaded = 0; // bytes, of inputs, outputs and fallbacks; not weights
   /// Operators ("MatMul", "uoe.Route") that ran on the CPU because the device has no kernel for

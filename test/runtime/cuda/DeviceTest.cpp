@@ -174,6 +174,26 @@ TEST_F(DeviceTest, LostInMidRun) {
   EXPECT_EQ(messageOf([&] { device.launch(kernel, {1}, {32}, 0, nullptr, "x"); }), message);
 }
 
+TEST_F(DeviceTest, WorkIsRecordedAndReplayed) {
+  Device device(Driver::load(UOE_FAKE_DRIVER));
+  Buffer from(device, 4, "numbers"), to(device, 4, "numbers");
+  int32_t value = 1, found = 0;
+  device.clear(to);
+  Recording copy = device.capture([&] { device.copy(to, from, 4); }, "a copy");
+  device.upload(from, &value, 4, "a number");
+  device.download(&found, to, 4, "a number");
+  EXPECT_EQ(found, 0); // nothing has run yet
+  for (value = 5; value < 8; ++value) {
+    device.upload(from, &value, 4, "a number");
+    copy.replay();
+    device.download(&found, to, 4, "a number");
+    EXPECT_EQ(found, value);
+  }
+  EXPECT_THROW(device.capture([&] { device.synchronize("nothing"); }, "a wait"), Error);
+  EXPECT_FALSE(device.capturing());
+  device.synchronize("nothing"); // the stream is as before
+}
+
 TEST_F(DeviceTest, Times) {
   Device device(Driver::load(UOE_FAKE_DRIVER));
   int runs = 0;

@@ -6,14 +6,17 @@
 //   capability=75  version=11080  devices=0  memory=1048576
 // It keeps the driver's rule that a context which failed once fails for ever, and counts what was
 // not given back: `fakeCudaLive` is the number of allocations, streams, modules and contexts.
-// Memory that was not written is NaN.
+// Memory that was not written is NaN. What is put on a stream that is being captured is kept, with
+// a copy of a kernel's argument, and run when the graph is launched; waiting meanwhile is refused.
 #include "runtime/cuda/ops/Kernels.h"
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <string>
+#include <vector>
 
 namespace {
 
@@ -29,14 +32,30 @@ using namespace uoe::rt::cuda;
 struct Kernel {
   void (*run)(const HostGrid &grid, void **arguments) = nullptr;
   unsigned sharedGranted = 48 << 10;
+  size_t argumentBytes = 0;
 };
+
+/// Work of a stream that was captured.
+using FakeGraph = std::vector<std::function<int()>>;
+FakeGraph captured;
+bool capturing = false;
+constexpr int kCaptureUnsupported = 900;
+
+/// Runs `work`, or keeps it for the graph that is being captured.
+int perform(std::function<int()> work) {
+  if (!capturing)
+    return work();
+  captured.push_back(std::move(work));
+  return 0;
+}
 
 std::map<std::string, Kernel> makeKernels() {
   std::map<std::string, Kernel> kernels;
 #define ENTRY(full, call, Argument)                                                                \
   kernels[full].run = [](const HostGrid &grid, void **arguments) {                                 \
     call(grid, *static_cast<const Argument *>(arguments[0]));                                      \
-  };
+  };                                                                                               \
+  kernels[full].argumentBytes = sizeof(Argument);
 #define DISPATCH(name, function, threads) ENTRY("uoe_" #name, function, Dispatch)
 #define EXPERT(name, function, threads)                                                            \
   ENTRY("uoe_" #name "_f32", function<float>, ExpertCall<float>)                                   \
@@ -217,23 +236,22 @@ int cuMemFree_v2(unsigned long long pointer) {
 }
 int cuMemcpyHtoDAsync_v2(unsigned long long to, const void *from, size_t bytes, void *) {
   ENTER_CONTEXT();
-  std::memcpy(reinterpret_cast<void *>(to), from, bytes);
-  return 0;
+  return perform([=] { return std::memcpy(reinterpret_cast<void *>(to), from, bytes), 0; });
 }
 int cuMemcpyDtoHAsync_v2(void *to, unsigned long long from, size_t bytes, void *) {
   ENTER_CONTEXT();
-  std::memcpy(to, reinterpret_cast<const void *>(from), bytes);
-  return 0;
+  return perform([=] { return std::memcpy(to, reinterpret_cast<const void *>(from), bytes), 0; });
 }
 int cuMemcpyDtoDAsync_v2(unsigned long long to, unsigned long long from, size_t bytes, void *) {
   ENTER_CONTEXT();
-  std::memcpy(reinterpret_cast<void *>(to), reinterpret_cast<const void *>(from), bytes);
-  return 0;
+  return perform([=] {
+    std::memcpy(reinterpret_cast<void *>(to), reinterpret_cast<const void *>(from), bytes);
+    return 0;
+  });
 }
 int cuMemsetD8Async(unsigned long long to, unsigned char value, size_t bytes, void *) {
   ENTER_CONTEXT();
-  std::memset(reinterpret_cast<void *>(to), value, bytes);
-  return 0;
+  return perform([=] { return std::memset(reinterpret_cast<void *>(to), value, bytes), 0; });
 }
 int cuStreamCreate(void **stream, unsigned) {
   ENTER_CONTEXT();
@@ -243,7 +261,52 @@ int cuStreamCreate(void **stream, unsigned) {
 }
 int cuStreamSynchronize(void *) {
   ENTER_CONTEXT();
+  return capturing ? kCaptureUnsupported : 0;
+}
+int cuStreamBeginCapture_v2(void *, int) {
+  ENTER_CONTEXT();
+  if (capturing)
+    return 1;
+  capturing = true;
+  captured.clear();
   return 0;
+}
+int cuStreamEndCapture(void *, void **graph) {
+  std::lock_guard<std::mutex> lock(guard);
+  const bool was = capturing;
+  capturing = false;
+  if (const int failed = contextStatus("cuStreamEndCapture"))
+    return failed;
+  if (!was)
+    return 1;
+  *graph = new FakeGraph(std::move(captured));
+  ++live;
+  return 0;
+}
+int cuGraphInstantiateWithFlags(void **exec, void *graph, unsigned long long) {
+  ENTER_CONTEXT();
+  *exec = new FakeGraph(*static_cast<FakeGraph *>(graph));
+  ++live;
+  return 0;
+}
+int cuGraphLaunch(void *exec, void *) {
+  ENTER_CONTEXT();
+  for (const auto &work : *static_cast<FakeGraph *>(exec))
+    if (const int failed = work())
+      return failed;
+  return 0;
+}
+int cuGraphExecDestroy(void *exec) {
+  std::lock_guard<std::mutex> lock(guard);
+  --live;
+  delete static_cast<FakeGraph *>(exec);
+  return contextStatus("cuGraphExecDestroy");
+}
+int cuGraphDestroy(void *graph) {
+  std::lock_guard<std::mutex> lock(guard);
+  --live;
+  delete static_cast<FakeGraph *>(graph);
+  return contextStatus("cuGraphDestroy");
 }
 int cuStreamDestroy_v2(void *) {
   std::lock_guard<std::mutex> lock(guard);
@@ -311,15 +374,20 @@ int cuLaunchKernel(void *function, unsigned gridX, unsigned gridY, unsigned grid
     return 1;
   if (!kernel.run)
     return 0;
-  for (unsigned y = 0; y < gridY; ++y)
-    for (unsigned x = 0; x < gridX; ++x) {
-      void *shared = std::aligned_alloc(16, (sharedBytes + 15) / 16 * 16);
-      if (sharedBytes > 0)
-        std::memset(shared, 0xff, sharedBytes);
-      kernel.run(HostGrid(int(x), int(y), int(gridX), int(blockX), shared), arguments);
-      std::free(shared);
-    }
-  return 0;
+  const auto *bytes = static_cast<const unsigned char *>(arguments[0]);
+  std::vector<unsigned char> copy(bytes, bytes + kernel.argumentBytes);
+  return perform([=, argument = std::move(copy)]() mutable {
+    void *own[] = {argument.data()};
+    for (unsigned y = 0; y < gridY; ++y)
+      for (unsigned x = 0; x < gridX; ++x) {
+        void *shared = std::aligned_alloc(16, (sharedBytes + 15) / 16 * 16);
+        if (sharedBytes > 0)
+          std::memset(shared, 0xff, sharedBytes);
+        kernel.run(HostGrid(int(x), int(y), int(gridX), int(blockX), shared), own);
+        std::free(shared);
+      }
+    return 0;
+  });
 }
 
 } // extern "C"

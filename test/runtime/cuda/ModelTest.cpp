@@ -859,6 +859,110 @@ TEST_P(ModelTest, ShapesStayOnTheHostAndFallbacksAreCounted) {
   EXPECT_EQ(found.report().launches, 10);
 }
 
+/// y = x W + (0 .. columns - 1) + x[at], doubled: a product, a value that the host makes from a
+/// shape, and a number that is given on the host and read on both sides.
+Program recorded(const Tensor &weight) {
+  Builder b;
+  const int x = b.input("x"), at = b.input("at");
+  const int flat = b.step("", "Reshape", {x, b.weight(makeInts({-1, weight.dim(0)}))});
+  const int y = b.step("", "MatMul", {flat, b.weight(weight)});
+  const int size = b.step("", "Gather", {b.step("", "Shape", {y}), b.weight(makeInts({1}))});
+  const int one = b.weight(makeInts({1}).reshaped({})), zero = b.weight(makeInts({0}).reshaped({}));
+  const int end = b.step("", "Squeeze", {size});
+  const int range = b.step("", "Range", {zero, end, one});
+  const int ramp = b.step("", "Cast", {range}, {{"to", int64_t(1)}});
+  const int row = b.step("", "Gather", {y, at});
+  const int sum = b.step("", "Add", {b.step("", "Add", {y, ramp}), row});
+  const int next = b.step("", "Add", {at, b.weight(makeInts({1}))});
+  b.program.outputSlots = {b.step("", "Add", {sum, sum}), next, x};
+  b.program.outputNames = {"y", "next", "x"};
+  return std::move(b.program);
+}
+
+TEST_P(ModelTest, RunsAreRecordedAndReplayed) {
+  const KernelTable &cpu = KernelTable::builtin();
+  const Tensor weight = random(DType::F32, {12, 40});
+  Program reference = recorded(weight), program = recorded(weight);
+  reference.finish(cpu);
+  program.finish(tableForDevice(cpu), &cpu);
+  Executor expected(reference);
+  ModelExecutor found(*device, program, cpu, images);
+  auto run = [&](int64_t rows, int64_t at) {
+    std::vector<Value> inputs = {Value(random(DType::F32, {rows, 2, 6})), Value(makeInts({at}))};
+    std::vector<Value> want = expected.run(inputs), have = found.run(inputs);
+    ASSERT_EQ(have.size(), want.size());
+    for (size_t k = 0; k < want.size(); ++k)
+      ASSERT_NO_FATAL_FAILURE(expectClose(have[k].tensor, want[k].tensor, 2e-5));
+  };
+  const DeviceReport &report = found.report();
+  run(9, 1);
+  EXPECT_EQ(report.replays, 0);
+  const int64_t launches = report.launches;
+  run(9, 1);
+  run(9, 1);
+  EXPECT_EQ(report.replays, 2);
+  EXPECT_EQ(report.launches, 3 * launches); // of as many kernels
+  EXPECT_EQ(report.waits, 0);
+  // What the host has read is another number: as it was, and then as it is.
+  run(9, 2);
+  EXPECT_EQ(report.replays, 2);
+  run(9, 1);
+  EXPECT_EQ(report.replays, 3);
+  // Other shapes take their own memory in between, and are recorded as well.
+  for (int64_t rows : {30, 30, 9, 5, 30, 5, 5, 9})
+    run(rows, 1);
+  EXPECT_EQ(report.replays, 3 + 6);
+  // More shapes than are kept.
+  for (int64_t rows = 40; rows < 50; ++rows)
+    run(rows, 3);
+  const int64_t before = report.replays;
+  run(9, 1);
+  EXPECT_EQ(report.replays, before);
+  run(9, 1);
+  EXPECT_EQ(report.replays, before + 1);
+  found.graphs = false;
+  run(9, 1);
+  EXPECT_EQ(report.replays, before + 1);
+  EXPECT_TRUE(report.fallbacks.empty()) << describe(report);
+}
+
+TEST_P(ModelTest, ABadIndexInAReplayIsAnError) {
+  Builder b;
+  b.program.outputSlots = {b.step("", "Gather", {b.input("x"), b.input("ids")})};
+  b.program.outputNames = {"y"};
+  const KernelTable &cpu = KernelTable::builtin();
+  b.program.finish(tableForDevice(cpu), &cpu);
+  ModelExecutor found(*device, b.program, cpu, images);
+  Value x(random(DType::F32, {5, 8}));
+  auto ids = [](int64_t i) { return Value(makeInts({0, i}).reshaped({1, 2})); };
+  found.run({x, ids(1)});
+  found.run({x, ids(2)});
+  EXPECT_THROW(found.run({x, ids(5)}), Error);
+  EXPECT_EQ(found.run({x, ids(4)})[0].tensor.data<float>()[8], x.tensor.data<float>()[32]);
+  EXPECT_EQ(found.report().replays, 2);
+}
+
+TEST_P(ModelTest, WhatReadsDataOnTheHostIsNotRecorded) {
+  // The shape of the result is data that a step has computed.
+  Builder b;
+  const int x = b.input("x");
+  const int most = b.step("", "ReduceMax", {x}, {{"keepdims", int64_t(0)}});
+  const int shape = b.step(
+      "", "Reshape", {b.step("", "Cast", {most}, {{"to", int64_t(7)}}), b.weight(makeInts({1}))});
+  b.program.outputSlots = {
+      b.step("", "Expand", {b.step("", "Reshape", {most, b.weight(makeInts({1}))}), shape})};
+  b.program.outputNames = {"y"};
+  const KernelTable &cpu = KernelTable::builtin();
+  b.program.finish(tableForDevice(cpu), &cpu);
+  ModelExecutor found(*device, b.program, cpu, images);
+  for (int64_t n : {3, 4, 5, 3}) {
+    Tensor values = random(DType::F32, {2, 2}, 0, 1);
+    values.data<float>()[2] = float(n);
+    EXPECT_EQ(found.run({Value(values)})[0].tensor.shape(), Shape{n});
+  }
+  EXPECT_EQ(found.report().replays, 0);
+}
+
 /// Of a driver that fails on request, which a device does not.
 class FailingDriverTest : public ModelTest {};
 
@@ -886,6 +990,51 @@ TEST_P(FailingDriverTest, ErrorsNameTheNodeAndTheNextRunIsUnharmed) {
   EXPECT_THAT(message(small), HasSubstr("was lost"));
   unsetenv("UOE_FAKE_CUDA");
   EXPECT_THAT(message(small), HasSubstr("was lost"));
+}
+
+TEST_P(FailingDriverTest, ARunThatCannotBeRecordedRunsAsBefore) {
+  const KernelTable &cpu = KernelTable::builtin();
+  const Tensor weight = random(DType::F32, {12, 40});
+  for (const char *function : {"cuStreamBeginCapture_v2=900", "cuStreamEndCapture=901",
+                               "cuGraphInstantiateWithFlags=801", "memory=20000"}) {
+    SCOPED_TRACE(function);
+    Program reference = recorded(weight), program = recorded(weight);
+    reference.finish(cpu);
+    program.finish(tableForDevice(cpu), &cpu);
+    Executor expected(reference);
+    ModelExecutor found(*device, program, cpu, images);
+    for (int turn = 0; turn < 4; ++turn) {
+      if (turn == 1)
+        setenv("UOE_FAKE_CUDA", function, 1);
+      std::vector<Value> inputs = {Value(random(DType::F32, {9, 2, 6})), Value(makeInts({1}))};
+      expectClose(found.run(inputs)[0].tensor, expected.run(inputs)[0].tensor, 2e-5);
+    }
+    unsetenv("UOE_FAKE_CUDA");
+    if (*function == 'c') {
+      EXPECT_EQ(found.report().replays, 0);
+    }
+  }
+}
+
+TEST_P(FailingDriverTest, RecordedRunsGiveWayWhenMemoryIsShort) {
+  const KernelTable &cpu = KernelTable::builtin();
+  const Tensor weight = random(DType::F32, {12, 40});
+  Program program = recorded(weight);
+  program.finish(tableForDevice(cpu), &cpu);
+  ModelExecutor found(*device, program, cpu, images);
+  auto run = [&](int64_t rows) {
+    return found.run({Value(random(DType::F32, {rows, 2, 6})), Value(makeInts({1}))});
+  };
+  run(300);
+  run(300);
+  EXPECT_EQ(found.report().replays, 1);
+  const std::string all = "memory=" + std::to_string(found.memory() + 4096);
+  setenv("UOE_FAKE_CUDA", all.c_str(), 1);
+  run(310);
+  run(300); // no longer recorded, and not again
+  run(300);
+  EXPECT_EQ(found.report().replays, 1);
+  unsetenv("UOE_FAKE_CUDA");
 }
 
 INSTANTIATE_TEST_SUITE_P(Backends, ModelTest, testing::Values(Backend::Simulated, Backend::Cuda),
