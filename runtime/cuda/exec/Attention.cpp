@@ -1,6 +1,7 @@
 // uoe.Attention and RotaryEmbedding on a device.
 #include "runtime/cuda/ops/Attention.h"
 #include "Call.h"
+#include <cmath>
 
 namespace uoe::rt::cuda {
 namespace {
@@ -16,6 +17,13 @@ Layout layoutOf(const Shape &x, bool bshd) {
   layout.strides.head = bshd ? x[3] : x[2] * x[3];
   layout.strides.position = bshd ? x[2] * x[3] : x[3];
   return layout;
+}
+
+void launchAttention(Call &call, const AttentionCall &work) {
+  const int64_t blocks = int64_t(work.batch) * work.heads * ceilDiv(work.queries, kQueries);
+  if (blocks > 0 && work.valueSize > 0)
+    call.launch("attention", {static_cast<unsigned>(blocks)}, kAttentionThreads, work,
+                static_cast<unsigned>(work.sharedFloats()) * sizeof(float));
 }
 
 bool attention(Call &call) {
@@ -80,10 +88,124 @@ bool attention(Call &call) {
   Tensor y = call.out(0, DType::F32, shape);
   work.y = y.data<float>();
   work.ys = layoutOf(shape, bshd).strides;
-  const int64_t blocks = q.batch * q.heads * ((q.positions + kQueries - 1) / kQueries);
-  if (blocks > 0 && v.features > 0)
-    call.launch("attention", {static_cast<unsigned>(blocks)}, kAttentionThreads, work,
-                static_cast<unsigned>(work.sharedFloats()) * sizeof(float));
+  launchAttention(call, work);
+  return true;
+}
+
+// com.microsoft GroupQueryAttention in float. Inputs: query, key?, value?, past key?, past value?,
+// seqlens_k (a sample's keys - 1), total length, cos?, sin?, positions?; without key and value the
+// query packs all three. How many keys a sample has stays on the device: a number that fits nothing
+// is marked as a bad index is.
+bool groupQuery(Call &call) {
+  const Node &node = call.node;
+  const int64_t heads = node.integer("num_heads", 0), kvHeads = node.integer("kv_num_heads", 0);
+  const bool packed = !call.has(1), turned = node.integer("do_rotary", 0) != 0;
+  for (size_t i : {0, 1, 2, 3, 4, 7, 8})
+    if (call.has(i) && call.type(i) != DType::F32)
+      return false;
+  if (!call.has(0) || call.shape(0).size() != 3 || heads <= 0 || kvHeads <= 0 ||
+      heads % kvHeads != 0 || call.has(1) != call.has(2) || call.has(3) != call.has(4) ||
+      !call.has(5) || call.type(5) != DType::I32 || !call.has(6) || call.has(10) || call.has(11) ||
+      call.count() > 12 || node.integer("smooth_softmax", 0) != 0 || call.wants(3))
+    return false;
+  const int64_t batch = call.shape(0)[0], rows = call.shape(0)[1], width = call.shape(0)[2];
+  const int64_t parts = packed ? heads + 2 * kvHeads : heads, size = width / parts;
+  const int64_t total = toInt(call.host(6), "total_sequence_length");
+  const int64_t pastLength = call.has(3) && call.shape(3).size() == 4 ? call.shape(3)[2] : 0;
+  const int64_t length = std::max(pastLength, total);
+  const Shape fresh = {batch, rows, kvHeads * size}, past = {batch, kvHeads, pastLength, size};
+  if (width % parts != 0 || size == 0 || size > kMostFeatures ||
+      elementCount(call.shape(5)) != batch || total < rows || length > (int64_t(1) << 30) ||
+      (!packed && (call.shape(1) != fresh || call.shape(2) != fresh)) ||
+      (call.has(3) && (call.shape(3) != past || call.shape(4) != past)))
+    return false;
+  CacheCall cache;
+  cache.batch = batch;
+  cache.rows = rows;
+  cache.size = size;
+  cache.prompt = rows == total;
+  cache.flag = call.flag;
+  cache.mark = call.mark;
+  std::vector<Tensor> held;
+  auto input = [&](size_t i) {
+    held.push_back(call.in(i));
+    return static_cast<const float *>(held.back().raw());
+  };
+  cache.lastKeys = reinterpret_cast<const int32_t *>(input(5));
+  AttentionCall work;
+  const int64_t positionStep = packed ? width : heads * size;
+  const float *query = input(0);
+  work.qs = {rows * positionStep, size, positionStep};
+  const int64_t kvStep = packed ? width : kvHeads * size;
+  const HeadStrides freshStrides = {rows * kvStep, size, kvStep};
+  const float *key = packed ? query + heads * size : input(1),
+              *value = packed ? key + kvHeads * size : input(2);
+  CacheCall plain = cache; // values are not turned
+  if (turned) {
+    if (!call.has(7) || !call.has(8) || call.shape(7).size() != 2 ||
+        call.shape(7) != call.shape(8) || 2 * call.shape(7)[1] > size)
+      return false;
+    cache.cos = input(7);
+    cache.sin = input(8);
+    cache.half = call.shape(7)[1];
+    cache.limit = call.shape(7)[0];
+    cache.interleaved = node.integer("rotary_interleaved", 0) != 0;
+    if (call.has(9)) {
+      if (elementCount(call.shape(9)) != batch * rows ||
+          (call.type(9) != DType::I64 && call.type(9) != DType::I32))
+        return false;
+      cache.positions = input(9);
+      cache.wide = call.type(9) == DType::I64;
+    }
+    CacheCall own = cache;
+    own.fresh = query;
+    own.heads = heads;
+    own.strides = work.qs;
+    own.length = rows;
+    own.queries = true;
+    held.push_back(
+        call.arena.allocate(DType::F32, {batch, heads, rows, size}, "queries that are turned"));
+    own.to = held.back().data<float>();
+    query = own.to;
+    work.qs = {heads * rows * size, rows * size, size};
+    call.each("cache", batch * heads * rows * size, own);
+  }
+  const Shape present = {batch, kvHeads, length, size};
+  auto extend = [&](size_t i, CacheCall own, const float *from) {
+    own.fresh = from;
+    own.heads = kvHeads;
+    own.strides = freshStrides;
+    own.length = length;
+    own.pastLength = pastLength;
+    if (call.has(2 + i))
+      own.past = input(2 + i);
+    held.push_back(call.wants(i) ? call.out(i, DType::F32, present)
+                                 : call.arena.allocate(DType::F32, present, "keys and values"));
+    own.to = held.back().data<float>();
+    call.each("cache", elementCount(present), own);
+    return own.to;
+  };
+  work.k = extend(1, cache, key);
+  work.v = extend(2, plain, value);
+  work.ks = work.vs = {kvHeads * length * size, length * size, size};
+  work.q = query;
+  work.batch = int32_t(batch);
+  work.heads = int32_t(heads);
+  work.kvHeads = int32_t(kvHeads);
+  work.queries = int32_t(rows);
+  work.keys = int32_t(length);
+  work.size = work.valueSize = int32_t(size);
+  const float scale = node.real("scale", 0);
+  work.scale = scale == 0 ? 1 / std::sqrt(static_cast<float>(size)) : scale;
+  work.softcap = node.real("softcap", 0);
+  work.causal = true;
+  work.window = std::max<int64_t>(0, node.integer("local_window_size", -1));
+  work.lastKeys = cache.lastKeys;
+  work.prompt = cache.prompt;
+  work.emptyRow = 0; // of padding behind a short prompt
+  work.y = call.out(0, DType::F32, {batch, rows, heads * size}).data<float>();
+  work.ys = {rows * heads * size, size, heads * size};
+  launchAttention(call, work);
   return true;
 }
 
@@ -142,6 +264,7 @@ bool rotary(Call &call) {
 
 void addAttention(DeviceKernels &table) {
   table[{"uoe", "Attention"}] = attention;
+  table[{"com.microsoft", "GroupQueryAttention"}] = groupQuery;
   table[{"", "RotaryEmbedding"}] = rotary;
 }
 

@@ -101,6 +101,30 @@ bool expand(Call &call) {
   return copyInput(call, dims, from);
 }
 
+bool tile(Call &call) {
+  if (!movable(call.type(0)) || !call.has(1))
+    return false;
+  const Shape x = call.shape(0), own = stridesOf(x);
+  const std::vector<int64_t> repeats = toInts(call.host(1), "repeats");
+  check(repeats.size() == x.size(), "repeats: ", repeats.size(), " for ", x.size(), " dimensions");
+  // Each dimension is a loop over its copies around one over its elements.
+  Shape loops, from, dims;
+  for (size_t d = 0; d < x.size(); ++d) {
+    check(repeats[d] >= 0, "repeats: ", repeats[d]);
+    loops.insert(loops.end(), {repeats[d], x[d]});
+    from.insert(from.end(), {0, own[d]});
+    dims.push_back(repeats[d] * x[d]);
+  }
+  CopyCall work;
+  if (!plan(work, call.type(0), loops, from, stridesOf(loops)))
+    return false;
+  const Tensor in = call.in(0);
+  work.from = in.raw();
+  work.to = call.out(0, in.dtype(), dims).raw();
+  call.each("copy", work.loops.count, work);
+  return true;
+}
+
 bool constantOfShape(Call &call) {
   const Tensor *value = call.node.tensor("value");
   const Shape dims = toInts(call.host(0), "the shape");
@@ -339,6 +363,7 @@ void addCopies(DeviceKernels &table) {
   auto add = [&](const char *op, DeviceKernel kernel) { table[{"", op}] = kernel; };
   add("Transpose", transpose);
   add("Expand", expand);
+  add("Tile", tile);
   add("ConstantOfShape", constantOfShape);
   add("Slice", slice);
   add("Concat", concat);

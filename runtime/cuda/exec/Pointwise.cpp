@@ -113,13 +113,17 @@ bool swish(Call &call) {
          run(call, Point::Swish, 1, call.type(0), call.node.real("alpha", 1));
 }
 bool clip(Call &call) {
-  if (!call.has(0) || call.type(0) != DType::F32 || call.node.version < 11)
+  const DType type = call.has(0) ? call.type(0) : DType::None;
+  if ((type != DType::F32 && type != DType::I64 && type != DType::I32) || call.node.version < 11)
     return false;
   float limits[2] = {-INFINITY, INFINITY};
   for (size_t k = 1; k < 3; ++k)
     if (call.has(k))
       limits[k - 1] = static_cast<float>(toDouble(call.host(k), "a limit"));
-  return limits[0] <= limits[1] && run(call, Point::Clip, 1, DType::F32, limits[0], limits[1]);
+  for (size_t k = 1; k < 3; ++k) // integers beyond 2^24 are not all floats
+    if (type != DType::F32 && call.has(k) && std::fabs(limits[k - 1]) > float(1 << 24))
+      return false;
+  return limits[0] <= limits[1] && run(call, Point::Clip, 1, type, limits[0], limits[1]);
 }
 
 } // namespace

@@ -160,6 +160,31 @@ template <RowOp op> bool reduce(Call &call) {
   return true;
 }
 
+bool cumSum(Call &call) {
+  const DType type = call.type(0);
+  const bool real = isDeviceFloat(type);
+  if ((!real && type != DType::I64 && type != DType::I32) || !call.has(1) || call.shape(0).empty())
+    return false;
+  const Shape x = call.shape(0);
+  int64_t axis = toInt(call.host(1), "the axis");
+  check(axis >= -int64_t(x.size()) && axis < int64_t(x.size()), "axis ", axis, " of ", x.size(),
+        " dimensions");
+  axis += axis < 0 ? int64_t(x.size()) : 0;
+  CumulativeCall work;
+  work.type = type;
+  work.outer = elementCount(Shape(x.begin(), x.begin() + axis));
+  work.n = x[size_t(axis)];
+  work.inner = elementCount(Shape(x.begin() + axis + 1, x.end()));
+  work.exclusive = call.node.integer("exclusive", 0) != 0;
+  work.reverse = call.node.integer("reverse", 0) != 0;
+  const Tensor in = call.in(0);
+  work.x = in.raw();
+  work.y = call.out(0, type, x).raw();
+  if (work.n > 0)
+    call.each(real ? "cumulative_real" : "cumulative_integer", work.outer * work.inner, work);
+  return true;
+}
+
 // Along the last axis, sorted; k is known to the host.
 bool topK(Call &call) {
   const Shape x = call.shape(0);
@@ -201,6 +226,7 @@ void addRows(DeviceKernels &table) {
   add("Softmax", softmax<RowOp::Softmax>);
   add("LogSoftmax", softmax<RowOp::LogSoftmax>);
   add("TopK", topK);
+  add("CumSum", cumSum);
   add("ReduceSum", reduce<RowOp::Sum>);
   add("ReduceMean", reduce<RowOp::Mean>);
   add("ReduceMax", reduce<RowOp::Max>);

@@ -24,11 +24,21 @@ struct AttentionCall {
   float scale = 1, softcap = 0, emptyRow = NAN;
   bool causal = false;
   int64_t offset = 0, window = 0; // of query 0 among the keys; keys up to a query, 0 for all
+  /// [batch] or null: a sample's last key. Then its queries are its last ones, or with `prompt` its
+  /// first, and `offset` is not read.
+  const int32_t *lastKeys = nullptr;
+  bool prompt = false;
   const float *bias = nullptr;
   const uint8_t *mask = nullptr;
   HeadStrides bs;
   int64_t biasKey = 0;
 
+  UOE_HOST_DEVICE int64_t keysOf(int64_t b) const {
+    return lastKeys ? least<int64_t>(keys, int64_t(lastKeys[b]) + 1) : keys;
+  }
+  UOE_HOST_DEVICE int64_t offsetOf(int64_t b) const {
+    return !lastKeys ? offset : prompt ? 0 : keysOf(b) - queries;
+  }
   UOE_HOST_DEVICE int sharedFloats() const {
     return (kQueries + kKeys) * size + kKeys * valueSize + kQueries * kKeys + 3 * kQueries;
   }
@@ -36,11 +46,11 @@ struct AttentionCall {
 
 /// The score of a key, -inf where it is left out.
 UOE_HOST_DEVICE inline float maskedScore(const AttentionCall &call, float dot, int64_t b, int64_t h,
-                                         int64_t query, int64_t key) {
+                                         int64_t query, int64_t key, int64_t offset) {
   float score = dot * call.scale;
   if (call.softcap != 0)
     score = call.softcap * tanhf(score / call.softcap);
-  const int64_t own = query + call.offset;
+  const int64_t own = query + offset;
   const int64_t at =
       b * call.bs.batch + h * call.bs.head + query * call.bs.position + key * call.biasKey;
   if (call.bias)
@@ -76,9 +86,10 @@ UOE_HOST_DEVICE void attentionKernel(const Grid &grid, const AttentionCall &call
     }
   });
   // No query of the tile sees beyond its own position.
-  int64_t end = call.keys;
+  const int64_t offset = call.offsetOf(b);
+  int64_t end = call.keysOf(b);
   if (call.causal)
-    end = least<int64_t>(end, first + rows + call.offset);
+    end = least<int64_t>(end, first + rows + offset);
   for (int64_t begin = 0; begin < end; begin += kKeys) {
     const int count = static_cast<int>(least<int64_t>(kKeys, end - begin));
     team.each([&](int thread) {
@@ -95,7 +106,7 @@ UOE_HOST_DEVICE void attentionKernel(const Grid &grid, const AttentionCall &call
         float dot = 0;
         for (int f = 0; f < call.size; ++f)
           dot += q[row * call.size + f] * k[key * call.size + f];
-        p[row * kKeys + key] = maskedScore(call, dot, b, h, first + row, begin + key);
+        p[row * kKeys + key] = maskedScore(call, dot, b, h, first + row, begin + key, offset);
       }
     });
     team.each([&](int thread) {
@@ -138,6 +149,74 @@ UOE_HOST_DEVICE void attentionKernel(const Grid &grid, const AttentionCall &call
       if (f < call.valueSize)
         y[f] = highest[row] == -INFINITY ? call.emptyRow : out[thread].value[i] / sum[row];
     });
+  });
+}
+
+/// to [batch, heads, length, size]: the rows of `past` [batch, heads, pastLength, size] that are
+/// valid, `rows` fresh ones behind them, turned by the angles at their positions, and zeros. With
+/// `prompt` nothing precedes the fresh rows. A thread an element.
+struct CacheCall {
+  const float *past = nullptr, *fresh = nullptr; // past may be null
+  float *to = nullptr;
+  int64_t batch = 0, heads = 0, rows = 0, size = 0, length = 0, pastLength = 0;
+  HeadStrides strides;                  // of fresh
+  bool prompt = false, queries = false; // queries: fresh rows alone
+  const int32_t *lastKeys = nullptr;    // [batch]
+  // half 0: nothing is turned.
+  const float *cos = nullptr, *sin = nullptr; // [limit, half]
+  int64_t half = 0, limit = 0;
+  bool interleaved = false;
+  const void *positions = nullptr; // [batch, rows] or null: where the rows lie
+  bool wide = true;                // int64, else int32
+  int32_t *flag = nullptr;
+  int32_t mark = 0;
+};
+
+template <typename Grid> UOE_HOST_DEVICE void cacheKernel(const Grid &grid, const CacheCall &call) {
+  grid.eachThread([&](int64_t i) {
+    if (i >= call.batch * call.heads * call.length * call.size)
+      return;
+    const int64_t f = i % call.size, at = i / call.size % call.length;
+    const int64_t bh = i / call.size / call.length, b = bh / call.heads, h = bh % call.heads;
+    const int64_t valid = int64_t(call.lastKeys[b]) + 1;
+    int64_t before = call.prompt ? 0 : valid - call.rows;
+    // The queries' launch knows no cache.
+    const int64_t room = call.queries ? before : least(call.pastLength, call.length - call.rows);
+    if (valid < 1 || before < 0 || (!call.prompt && before > room)) {
+      *call.flag = call.mark;
+      before = 0;
+    }
+    const int64_t kept = call.queries ? 0 : before, row = at - kept;
+    if (row < 0) {
+      call.to[i] = call.past ? call.past[(bh * call.pastLength + at) * call.size + f] : 0.0f;
+      return;
+    }
+    if (row >= call.rows) {
+      call.to[i] = 0;
+      return;
+    }
+    const float *from =
+        call.fresh + b * call.strides.batch + h * call.strides.head + row * call.strides.position;
+    if (f >= 2 * call.half) {
+      call.to[i] = from[f];
+      return;
+    }
+    // Padding behind a short prompt takes any position: nobody sees it.
+    int64_t position = before + row < valid ? before + row : 0;
+    if (call.positions)
+      position = call.wide ? static_cast<const int64_t *>(call.positions)[b * call.rows + row]
+                           : static_cast<const int32_t *>(call.positions)[b * call.rows + row];
+    if (position < 0 || position >= call.limit) {
+      *call.flag = call.mark;
+      position = 0;
+    }
+    const int64_t pair = call.interleaved ? f / 2 : f % call.half;
+    const bool second = call.interleaved ? f % 2 == 1 : f >= call.half;
+    const float x = from[call.interleaved ? 2 * pair : pair];
+    const float y = from[call.interleaved ? 2 * pair + 1 : pair + call.half];
+    const float c = call.cos[position * call.half + pair],
+                s = call.sin[position * call.half + pair];
+    call.to[i] = second ? x * s + y * c : x * c - y * s;
   });
 }
 

@@ -12,6 +12,7 @@
 /// X(name, function, argument, threads that a block may have).
 #define UOE_MODEL_KERNELS(X)                                                                       \
   X(attention, attentionKernel, AttentionCall, 128)                                                \
+  X(cache, cacheKernel, CacheCall, 256)                                                            \
   X(cascade_active, cascadeActiveKernel, CascadeCall, 512)                                         \
   X(cascade_channels, cascadeChannelsKernel, CascadeCall, 512)                                     \
   X(cascade_down, cascadeDownKernel, CascadeCall, 1024)                                            \
@@ -19,6 +20,8 @@
   X(cascade_kept, cascadeKeptKernel, CascadeCall, 512)                                             \
   X(cascade_up, cascadeUpKernel, CascadeCall, 256)                                                 \
   X(copy, copyKernel, CopyCall, 256)                                                               \
+  X(cumulative_integer, cumulativeKernel<int64_t>, CumulativeCall, 256)                            \
+  X(cumulative_real, cumulativeKernel<float>, CumulativeCall, 256)                                 \
   X(few_rows_bf16, fewRowsKernel<BF16>, ProductCall<BF16>, 256)                                    \
   X(few_rows_f16, fewRowsKernel<F16>, ProductCall<F16>, 256)                                       \
   X(few_rows_f32, fewRowsKernel<float>, ProductCall<float>, 256)                                   \

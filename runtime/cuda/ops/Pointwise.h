@@ -128,7 +128,7 @@ UOE_HOST_DEVICE inline float pointOfOne(Point op, float x, float alpha, float be
     return x;
   }
 }
-UOE_HOST_DEVICE inline int64_t pointOfOne(Point op, int64_t x, float, float) {
+UOE_HOST_DEVICE inline int64_t pointOfOne(Point op, int64_t x, float alpha, float beta) {
   switch (op) {
   case Point::Abs:
     return x < 0 ? -x : x;
@@ -138,6 +138,11 @@ UOE_HOST_DEVICE inline int64_t pointOfOne(Point op, int64_t x, float, float) {
     return x == 0;
   case Point::Relu:
     return x > 0 ? x : 0;
+  case Point::Clip: { // limits that float holds
+    const auto high = beta < 9.2e18f ? static_cast<int64_t>(beta) : INT64_MAX;
+    const int64_t low = alpha > -9.2e18f ? static_cast<int64_t>(alpha) : INT64_MIN;
+    return x < low ? low : x > high ? high : x;
+  }
   default:
     return x;
   }

@@ -199,6 +199,32 @@ template <typename Grid> UOE_HOST_DEVICE void topKKernel(const Grid &grid, const
   });
 }
 
+/// Running sums along the middle axis of x [outer, n, inner].
+struct CumulativeCall {
+  DType type = DType::F32;
+  const void *x = nullptr;
+  void *y = nullptr;
+  int64_t outer = 0, n = 0, inner = 1;
+  bool exclusive = false, reverse = false;
+};
+
+/// A thread a row, in the CPU's order. C: float, or int64_t, which wraps around as its type does.
+template <typename C, typename Grid>
+UOE_HOST_DEVICE void cumulativeKernel(const Grid &grid, const CumulativeCall &call) {
+  grid.eachThread([&](int64_t row) {
+    if (row >= call.outer * call.inner)
+      return;
+    const int64_t first = row / call.inner * call.n * call.inner + row % call.inner;
+    C sum = 0;
+    for (int64_t j = 0; j < call.n; ++j) {
+      const int64_t at = first + (call.reverse ? call.n - 1 - j : j) * call.inner;
+      const C next = sum + loadAs<C>(call.type, call.x, at);
+      storeAs<C>(call.type, call.y, at, call.exclusive ? sum : next);
+      sum = next;
+    }
+  });
+}
+
 /// Integers: a thread a row. Sum, Max and Min.
 template <typename Grid>
 UOE_HOST_DEVICE void integerRowsKernel(const Grid &grid, const RowCall &call) {

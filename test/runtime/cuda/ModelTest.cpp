@@ -241,6 +241,27 @@ TEST_P(ModelTest, Copies) {
   check({"", "ConstantOfShape", {{"value", makeInts({7})}}, {makeInts({5})}});
 }
 
+TEST_P(ModelTest, TilesAndRunningSums) {
+  for (DType type : {DType::F32, DType::I64, DType::F16}) {
+    const Tensor x = random(type, {2, 3, 4}, -9, 9);
+    check({"", "Tile", {}, {x, makeInts({2, 1, 3})}});
+    check({"", "Tile", {}, {x, makeInts({1, 0, 1})}});
+    check({"", "Tile", {}, {random(type, {1, 1, 5}, -9, 9), makeInts({4, 3, 2})}});
+    for (int64_t axis : {0, 1, -1})
+      for (int64_t exclusive : {0, 1})
+        for (int64_t reverse : {0, 1})
+          check({"",
+                 "CumSum",
+                 {{"exclusive", exclusive}, {"reverse", reverse}},
+                 {x, makeInts({axis}).reshaped({})}});
+    check({"", "CumSum", {}, {random(type, {2, 0}), makeInts({1}).reshaped({})}});
+  }
+  auto number = [&](int64_t value) { return makeInts({value}).reshaped({}); };
+  check({"", "Clip", {}, {random(DType::I64, {3, 7}, -99, 99), number(-5), number(20)}});
+  check({"", "Clip", {}, {random(DType::I64, {3, 7}, -99, 99), absent, number(20)}});
+  check({"", "Clip", {}, {random(DType::I64, {3, 7}, -99, 99), number(0)}});
+}
+
 TEST_P(ModelTest, Gathers) {
   for (DType type : {DType::F32, DType::F16, DType::I64, DType::Bool})
     for (DType index : {DType::I64, DType::I32}) {
@@ -444,6 +465,68 @@ TEST_P(ModelTest, Attention) {
          {},
          {none, random(DType::F32, {1, 2, 3, 8}), random(DType::F32, {1, 2, 3, 8})}});
   check({"uoe", "Attention", {}, {random(DType::F32, {1, 2, 3, 8}), none, none}});
+}
+
+// Caches with room and without, prompts of unequal length, queries packed and apart, positions
+// given and reckoned.
+TEST_P(ModelTest, GroupQuery) {
+  struct Problem {
+    int64_t batch, rows, past, total;
+    std::vector<int32_t> lastKeys;
+  };
+  const int64_t heads = 4, kvHeads = 2, size = 8;
+  for (const Problem &p : {Problem{1, 5, 0, 5, {4}},
+                           {2, 20, 0, 20, {19, 6}},
+                           {2, 1, 7, 8, {7, 3}},
+                           {2, 1, 40, 39, {38, 10}},
+                           {1, 3, 4, 7, {6}},
+                           {1, 6, 16, 6, {5}}})
+    for (bool packed : {false, true})
+      for (int64_t turned : {0, 1})
+        for (int64_t variant : {0, 1}) {
+          Tensor last(DType::I32, {p.batch});
+          std::copy(p.lastKeys.begin(), p.lastKeys.end(), last.data<int32_t>());
+          auto rows = [&](int64_t width) { return random(DType::F32, {p.batch, p.rows, width}); };
+          auto past = [&] {
+            return p.past ? random(DType::F32, {p.batch, kvHeads, p.past, size}) : absent;
+          };
+          Case c{"com.microsoft",
+                 "GroupQueryAttention",
+                 {{"num_heads", heads},
+                  {"kv_num_heads", kvHeads},
+                  {"do_rotary", turned},
+                  {"rotary_interleaved", variant}},
+                 {rows((packed ? heads + 2 * kvHeads : heads) * size),
+                  packed ? absent : rows(kvHeads * size), packed ? absent : rows(kvHeads * size),
+                  past(), past(), last, makeInts({p.total}).reshaped({}),
+                  turned ? random(DType::F32, {64, variant ? size / 2 : size / 4}) : absent,
+                  turned ? random(DType::F32, {64, variant ? size / 2 : size / 4}) : absent}};
+          c.outputs = 3;
+          if (variant) {
+            c.attributes["local_window_size"] = int64_t(4);
+            c.attributes["softcap"] = 3.0f;
+            c.attributes["scale"] = 0.3f;
+            if (turned)
+              c.inputs.push_back(random(DType::I64, {p.batch, p.rows}, 0, 64));
+          }
+          ASSERT_NO_FATAL_FAILURE(check(c));
+        }
+}
+
+TEST_P(ModelTest, ALengthThatFitsNoCacheIsAnError) {
+  Tensor last(DType::I32, {1});
+  *last.data<int32_t>() = 30;
+  auto rows = [&](int64_t width) { return random(DType::F32, {1, 1, width}); };
+  const Tensor past = random(DType::F32, {1, 2, 7, 8});
+  const Case c{"com.microsoft",
+               "GroupQueryAttention",
+               {{"num_heads", int64_t(4)}, {"kv_num_heads", int64_t(2)}},
+               {rows(32), rows(16), rows(16), past, past, last, makeInts({8}).reshaped({})}};
+  Program program = programOf(c);
+  const KernelTable &cpu = KernelTable::builtin();
+  program.finish(tableForDevice(cpu), &cpu);
+  ModelExecutor found(*device, program, cpu, images);
+  EXPECT_THROW(found.run(std::vector<Value>(c.inputs.begin(), c.inputs.end())), Error);
 }
 
 TEST_P(ModelTest, Rotary) {
@@ -831,7 +914,7 @@ Program chain() {
   const int size = b.step("", "ReduceProd", {shape}, {{"keepdims", int64_t(1)}});
   const int flat = b.step("", "Reshape", {tanh, size});
   const int sum = b.step(
-      "", "CumSum", {flat, b.step("", "Constant", {}, {{"value", makeInts({0}).reshaped({})}})});
+      "", "CumProd", {flat, b.step("", "Constant", {}, {{"value", makeInts({0}).reshaped({})}})});
   b.program.outputSlots = {b.step("", "Neg", {sum}), sum};
   b.program.outputNames = {"y", "sum"};
   return std::move(b.program);
@@ -854,7 +937,7 @@ TEST_P(ModelTest, ShapesStayOnTheHostAndFallbacksAreCounted) {
     memory = found.memory();
   }
   EXPECT_EQ(found.report().runs, 5);
-  EXPECT_THAT(found.report().fallbacks, testing::ElementsAre(testing::Pair("CumSum", 5)));
+  EXPECT_THAT(found.report().fallbacks, testing::ElementsAre(testing::Pair("CumProd", 5)));
   EXPECT_EQ(found.report().waits, 5); // for the fallbacks: nothing else asks for values
   EXPECT_EQ(found.report().launches, 10);
 }
