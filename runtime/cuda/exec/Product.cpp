@@ -3,6 +3,7 @@
 #include "Call.h"
 #include "Weights.h"
 #include "runtime/cpu/ops/Broadcast.h"
+#include "runtime/cuda/ops/Bits.h"
 #include "runtime/cuda/ops/Copy.h"
 
 namespace uoe::rt::cuda {
@@ -209,6 +210,80 @@ bool linear(Call &call) {
   return true;
 }
 
+// com.microsoft MatMulNBits in float: A, B, scales, zero points?, g_idx?, bias?. The codes stay as
+// they are; more than a few rows take the weights as floats for the time of the product.
+bool matMulBits(Call &call) {
+  const Node &node = call.node;
+  if (call.type(0) != DType::F32 || call.shape(0).empty() || !call.has(1) ||
+      call.type(1) != DType::U8 || !call.has(2) || call.type(2) != DType::F32 || call.has(4) ||
+      (call.has(3) && call.type(3) != DType::U8 && call.type(3) != DType::F32) ||
+      (call.has(5) && call.type(5) != DType::F32))
+    return false;
+  const int64_t n = node.integer("N", 0), k = node.integer("K", 0), bits = node.integer("bits", 4),
+                block = node.integer("block_size", 0);
+  if (n <= 0 || k <= 0 || n > kMost || k > kMost || (bits != 2 && bits != 4 && bits != 8) ||
+      block < 16 || block > kMost || (block & (block - 1)) != 0 || call.shape(0).back() != k)
+    return false;
+  const int64_t blocks = ceilDiv(k, block), rows = elementCount(call.shape(0)) / k;
+  const int64_t zeros = !call.has(3)                ? 0
+                        : call.type(3) == DType::U8 ? n * ((blocks * bits + 7) / 8)
+                                                    : n * blocks;
+  if (elementCount(call.shape(1)) != n * blocks * block * bits / 8 ||
+      elementCount(call.shape(2)) != n * blocks ||
+      (call.has(3) && elementCount(call.shape(3)) != zeros) ||
+      (call.has(5) && elementCount(call.shape(5)) != n) || rows > kMost)
+    return false;
+  BitsCall work;
+  BitsWeights &w = work.weights;
+  w.n = static_cast<int32_t>(n);
+  w.k = static_cast<int32_t>(k);
+  w.blockSize = static_cast<int32_t>(block);
+  w.blocks = static_cast<int32_t>(blocks);
+  w.bits = static_cast<int32_t>(bits);
+  work.m = static_cast<int32_t>(rows);
+  Tensor x = call.in(0);
+  const Tensor codes = call.in(1), scales = call.in(2), zero = call.has(3) ? call.in(3) : Tensor(),
+               bias = call.has(5) ? call.in(5) : Tensor();
+  w.codes = static_cast<const uint32_t *>(codes.raw());
+  w.scales = scales.data<float>();
+  if (zero.dtype() == DType::U8)
+    w.zeroPacked = zero.data<uint8_t>();
+  else if (zero.dtype() == DType::F32)
+    w.zeroFloats = zero.data<float>();
+  work.bias = bias.dtype() == DType::None ? nullptr : bias.data<float>();
+  if (node.integer("accuracy_level", 0) == 4 && bits == 4 && !w.zeroFloats && block <= 256) {
+    const Tensor rounded = call.arena.allocate(DType::F32, x.shape(), "a rounded operand");
+    work.x = x.data<float>();
+    work.y = const_cast<float *>(rounded.data<float>());
+    call.each("round_blocks", rows * blocks, work);
+    x = rounded;
+  }
+  work.x = x.data<float>();
+  Shape dims = x.shape();
+  dims.back() = n;
+  Tensor y = call.out(0, DType::F32, dims);
+  if (rows == 0)
+    return true;
+  if (rows <= kBitsRows) {
+    work.y = y.data<float>();
+    call.launch("bits_rows", {static_cast<unsigned>((n + 7) / 8)}, 256, work);
+    return true;
+  }
+  Tensor floats = call.arena.allocate(DType::F32, {n, k}, "weights as floats");
+  work.y = floats.data<float>();
+  call.each("bits_to_floats", n * w.wordsPerRow(), work);
+  Product product;
+  product.a = x;
+  product.b = floats;
+  product.bias = bias;
+  product.y = y;
+  product.m = rows;
+  product.n = n;
+  product.k = k;
+  launch(call, product);
+  return true;
+}
+
 struct FfnWeights {
   Tensor inner, innerBias, outer; // on the device
 };
@@ -277,6 +352,7 @@ bool ffn(Call &call) {
 void addProducts(DeviceKernels &table) {
   table[{"", "MatMul"}] = matMul;
   table[{"", "Gemm"}] = gemm;
+  table[{"com.microsoft", "MatMulNBits"}] = matMulBits;
   table[{"uoe", "Linear"}] = linear;
   table[{"uoe", "Ffn"}] = ffn;
 }

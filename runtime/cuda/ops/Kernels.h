@@ -2,6 +2,7 @@
 // for the tests' driver.
 #pragma once
 #include "Attention.h"
+#include "Bits.h"
 #include "Cascade.h"
 #include "Copy.h"
 #include "Pointwise.h"
@@ -12,6 +13,8 @@
 /// X(name, function, argument, threads that a block may have).
 #define UOE_MODEL_KERNELS(X)                                                                       \
   X(attention, attentionKernel, AttentionCall, 128)                                                \
+  X(bits_rows, bitsRowsKernel, BitsCall, 256)                                                      \
+  X(bits_to_floats, bitsToFloatsKernel, BitsCall, 256)                                             \
   X(cache, cacheKernel, CacheCall, 256)                                                            \
   X(cascade_active, cascadeActiveKernel, CascadeCall, 512)                                         \
   X(cascade_channels, cascadeChannelsKernel, CascadeCall, 512)                                     \
@@ -34,5 +37,6 @@
   X(product_f16, productKernel<F16>, ProductCall<F16>, 256)                                        \
   X(product_f32, productKernel<float>, ProductCall<float>, 256)                                    \
   X(rotary, rotaryKernel, RotaryCall, 256)                                                         \
+  X(round_blocks, roundBlocksKernel, BitsCall, 256)                                                \
   X(rows, rowsKernel, RowCall, 256)                                                                \
   X(top_k, topKKernel, TopKCall, 256)

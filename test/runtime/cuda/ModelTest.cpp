@@ -386,6 +386,39 @@ TEST_P(ModelTest, Products) {
   check({"", "Gemm", {}, {a, random(DType::F32, {12, 9})}, {1}});
 }
 
+TEST_P(ModelTest, ProductsOfFewBits) {
+  for (int64_t bits : {2, 4, 8})
+    for (auto [n, k, block] : {std::array<int64_t, 3>{5, 70, 32}, {40, 64, 16}, {9, 16, 128}})
+      for (int64_t rows : {1, 8, 9, 0})
+        for (int variant : {0, 1, 2}) {
+          const int64_t blocks = (k + block - 1) / block;
+          auto bytes = [&](int64_t count) {
+            Tensor tensor(DType::U8, {count});
+            for (int64_t i = 0; i < count; ++i)
+              tensor.data<uint8_t>()[i] = uint8_t(generator());
+            return tensor;
+          };
+          Case c{"com.microsoft",
+                 "MatMulNBits",
+                 {{"N", n},
+                  {"K", k},
+                  {"bits", bits},
+                  {"block_size", block},
+                  {"accuracy_level", int64_t(variant == 1 ? 4 : 0)}},
+                 {random(DType::F32, {2, rows, k}),
+                  bytes(n * blocks * block * bits / 8).reshaped({n, blocks, block * bits / 8}),
+                  random(DType::F32, {n * blocks}, 0.01, 0.02),
+                  variant == 0   ? absent
+                  : variant == 1 ? bytes(n * ((blocks * bits + 7) / 8))
+                                 : random(DType::F32, {n * blocks}, 0, 9),
+                  absent, variant ? random(DType::F32, {n}) : absent},
+                 {1, 2, 3, 5}};
+          // A value half way between two of 8 bits may be rounded to either side.
+          c.tolerance = variant == 1 ? 2e-3 : 2e-5;
+          ASSERT_NO_FATAL_FAILURE(check(c));
+        }
+}
+
 TEST_P(ModelTest, LinearAndFfn) {
   for (const Shape &shape :
        {Shape{1, 1, 24}, Shape{2, 0, 24}, Shape{3, 7, 24}, Shape{1, 140, 24}}) {
