@@ -161,6 +161,9 @@ def main():
                                             build / "test/runtime/cuda/fake", exports])
         suite.script("exports-round-trip", [python, ROOT / "test/conformance/round_trip.py", "--uoe-opt", build / "bin/uoe-opt",
                                             "--forms", "onnx,mlirbc", exports])
+    if wanted("systems-device") and (build / "runtime/cuda/Model.fatbin").exists():
+        suite.script("systems-device", [python, ROOT / "test/conformance/device_systems.py", "--build", build, "--driver",
+                                        build / "test/runtime/cuda/fake"])
     suite.wait()
     print(f"\n{suite.passed} passed, {suite.failed} failed")
     return 1 if suite.failed else 0

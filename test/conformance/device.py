@@ -9,10 +9,10 @@ import sys
 
 WHOLE = """albert-dynamo albert-torchscript bert-classify-optimum bert-dynamo bert-mlm-dynamo bert-mlm-torchscript bert-optimum bert-optimum-fp16
 bert-torchscript deberta-v2-dynamo deberta-v2-torchscript distilbert-dynamo distilbert-optimum distilbert-torchscript gpt-neox-dynamo
-gpt-neox-torchscript gpt2-dynamo gpt2-optimum gpt2-optimum-fp16 gpt2-ortopt gpt2-torchscript llama-dynamo llama-genai-fp32 llama-optimum
-llama-optimum-fp16 llama-ortopt llama-torchscript mistral-dynamo mistral-torchscript mixtral-dynamo mixtral-torchscript modernbert-dynamo
-modernbert-torchscript olmoe-dynamo olmoe-torchscript phi3-dynamo phi3-torchscript qwen2-dynamo qwen2-genai-fp32 qwen2-optimum qwen2-torchscript
-roberta-dynamo roberta-torchscript t5-encoder-dynamo t5-encoder-optimum t5-encoder-torchscript""".split()
+gpt-neox-torchscript gpt2-dynamo gpt2-optimum gpt2-optimum-fp16 gpt2-ortopt gpt2-torchscript llama-dynamo llama-genai-fp32 llama-genai-int4
+llama-optimum llama-optimum-fp16 llama-ortopt llama-torchscript mistral-dynamo mistral-torchscript mixtral-dynamo mixtral-torchscript
+modernbert-dynamo modernbert-torchscript olmoe-dynamo olmoe-torchscript phi3-dynamo phi3-torchscript qwen2-dynamo qwen2-genai-fp32 qwen2-genai-int4
+qwen2-optimum qwen2-torchscript roberta-dynamo roberta-torchscript t5-encoder-dynamo t5-encoder-optimum t5-encoder-torchscript""".split()
 
 
 def main():

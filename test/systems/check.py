@@ -31,6 +31,7 @@ class System:
                 self.cases[name[1]] = section
         self.folder = tempfile.TemporaryDirectory()
         self.count = 0
+        self.said = ""  # by the last run of uoe-run
 
     def module(self, case, frozen):
         """The case's text with argument names for the tools; arguments in `frozen` become constants."""
@@ -55,7 +56,8 @@ class System:
         folder = pathlib.Path(self.folder.name) / str(self.count)
         (folder / "out").mkdir(parents=True)
         _, names, kinds = self.module(case, {})
-        frozen = {n: inputs[n] for n in names if "?" not in kinds[n] and not n.startswith("x")} if mode == "constant" else {}
+        fused = mode in ("constant", "device")
+        frozen = {n: inputs[n] for n in names if "?" not in kinds[n] and not n.startswith("x")} if fused else {}
         text, names, kinds = self.module(case, frozen)
         model = folder / "case.mlir"
         model.write_text(text)
@@ -71,7 +73,8 @@ class System:
         for name, value in given.items():
             np.save(folder / f"{name}.npy", value)
             command += ["--input", f"{name}={folder / (name + '.npy')}"]
-        call(command + (["--no-fuse"] if mode == "reference" else []))
+        flags = {"reference": ["--no-fuse"], "device": ["--device", "cuda"]}
+        self.said = call(command + flags.get(mode, [])).strip()
         outputs = sorted((folder / "out").iterdir(), key=lambda p: (len(p.name), p.name))
         return [np.load(p) for p in outputs]
 
@@ -80,6 +83,7 @@ def call(command):
     result = subprocess.run([str(c) for c in command], capture_output=True, text=True)
     if result.returncode:
         raise RuntimeError(f"{' '.join(str(c) for c in command)}: {result.stderr.strip()}")
+    return result.stdout
 
 
 def close(found, expected, tolerance=2e-5):

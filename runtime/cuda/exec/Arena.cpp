@@ -17,11 +17,15 @@ size_t roundUp(size_t bytes) {
 std::shared_ptr<void> Arena::block(const std::shared_ptr<BlockPool> &pool, size_t size,
                                    const std::string &what) {
   Buffer buffer;
-  auto found = pool->lower_bound(size);
-  if (found != pool->end() && found->first <= 2 * size) {
+  auto takeFrom = [&](BlockPool &blocks) {
+    auto found = blocks.lower_bound(size);
+    if (found == blocks.end() || found->first > 2 * size)
+      return false;
     buffer = std::move(found->second);
-    pool->erase(found);
-  } else {
+    blocks.erase(found);
+    return true;
+  };
+  if (!takeFrom(*pool) && (pool == common || !takeFrom(*common))) {
     try {
       buffer = Buffer(device, size, what);
     } catch (const Error &) {
@@ -59,7 +63,6 @@ Tensor Arena::keep(DType type, const Shape &shape, const std::string &what) {
 
 std::shared_ptr<BlockPool> Arena::reserve() {
   current = std::make_shared<BlockPool>();
-  current->swap(*common);
   return current;
 }
 

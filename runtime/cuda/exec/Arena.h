@@ -26,8 +26,9 @@ public:
   /// reserve.
   Tensor keep(DType type, const Shape &shape, const std::string &what);
 
-  /// From now on activations come from a pool of their own, which begins with all free blocks.
-  /// Nothing else uses it until it is released: a recorded run finds its blocks as they were.
+  /// From now on activations come from a pool of their own, which takes free blocks of the others
+  /// as it needs them. Nothing else uses them until it is released: a recorded run finds its
+  /// blocks as they were.
   std::shared_ptr<BlockPool> reserve();
   /// Activations come from the common pool again.
   void endReserve() { current = common; }
