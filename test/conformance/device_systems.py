@@ -21,7 +21,7 @@ LEFT = {"mixtral/mixtral": "ScatterElements", "mixtral/olmoe": "ScatterElements"
         "moe-plus-plus": "uoe.Rows, uoe.AddRows", "moeut/switch_head": "uoe.Products", "moeut/two_heads": "uoe.Products",
         "moeut/two_heads_cached": "uoe.Products", "top-any": "uoe.Cosine", "x-moe": "uoe.Cosine",
         "union-of-experts/uome_takers": "a capacity by takers with padding", "union-of-experts/uome_least": "the same",
-        "union-of-experts/smha_": "uoe.GatheredAttention", "union-of-experts/patches": "Pad"}
+        "union-of-experts/smha_": "uoe.GatheredAttention"}
 
 
 def expected_to_leave(case):

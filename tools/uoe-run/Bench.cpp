@@ -7,6 +7,7 @@
 #include "runtime/core/ThreadPool.h"
 #include <algorithm>
 #include <iostream>
+#include <optional>
 #include <sstream>
 
 using namespace uoe;
@@ -44,19 +45,27 @@ std::string latencyText(const Sample &sample, int64_t tokens) {
   return text;
 }
 
+/// How runs on a device have gone so far; none for the CPU. Profiled runs are counted anew, and are
+/// not replayed.
+std::optional<rt::cuda::DeviceReport> deviceOf(const Session &session) {
+  const rt::cuda::DeviceReport *device = session.deviceReport();
+  return device ? std::optional(*device) : std::nullopt;
+}
+
 /// Compile time, weights and memory: what does not depend on the mode.
-void addCosts(report::Json &json, const Session &session) {
+void addCosts(report::Json &json, const Session &session,
+              const std::optional<rt::cuda::DeviceReport> &device) {
   Memory use = memory();
   json["compile_seconds"] = session.compileSeconds();
   json["codegen_seconds"] = session.codegenSeconds();
   json["generated_kernels"] = session.generatedKernels();
   json["weight_bytes"] = session.weightBytes();
   json["memory"] = {{"peak", use.peak}, {"anonymous", use.anonymous}, {"file", use.file}};
-  if (const rt::cuda::DeviceReport *device = session.deviceReport())
+  if (device)
     json["device"] = deviceJson(*device);
 }
 
-void printCosts(const Session &session) {
+void printCosts(const Session &session, const std::optional<rt::cuda::DeviceReport> &device) {
   Memory use = memory();
   std::cout << "compile     " << report::duration(session.compileSeconds());
   if (size_t kernels = session.generatedKernels())
@@ -66,7 +75,7 @@ void printCosts(const Session &session) {
             << "\nmemory      " << report::bytes(static_cast<double>(use.peak)) << " peak; now "
             << report::bytes(static_cast<double>(use.anonymous)) << " allocated, "
             << report::bytes(static_cast<double>(use.file)) << " mapped files\n";
-  if (const rt::cuda::DeviceReport *device = session.deviceReport())
+  if (device)
     std::cout << "device      " << rt::cuda::describe(*device) << '\n';
 }
 
@@ -112,6 +121,7 @@ int decode(const Arguments &arguments, Session &session, const InputOptions &opt
     prefills.push_back(timing.prefill);
     steps.insert(steps.end(), timing.steps.begin(), timing.steps.end());
   }
+  const auto device = deviceOf(session);
   session.setProfiling(true);
   timeDecoding(decoder, past, 0, options.seed);
   session.setProfiling(true); // counts from here: the steps alone
@@ -128,7 +138,7 @@ int decode(const Arguments &arguments, Session &session, const InputOptions &opt
                          {"past", past},
                          {"prefill", latencyJson(prefill, past)},
                          {"decode", latencyJson(step, 1)}};
-    addCosts(json, session);
+    addCosts(json, session, device);
     json["kinds"] = kinds;
     print(json);
     return 0;
@@ -136,7 +146,7 @@ int decode(const Arguments &arguments, Session &session, const InputOptions &opt
   std::cout << "threads     " << rt::ThreadPool::global().threads() << "\nprefill     " << past
             << " tokens: " << latencyText(prefill, past) << "\ndecode      " << latencyText(step, 1)
             << '\n';
-  printCosts(session);
+  printCosts(session, device);
   std::cout << "\none token after " << past << ":\n";
   printKinds(kinds);
   return 0;
@@ -149,7 +159,7 @@ int serve(const Arguments &arguments, Session &session, const InputOptions &opti
   if (arguments.decode == 0)
     bound = bindInputs(session, options);
   report::Json ready = {{"ready", true}, {"threads", rt::ThreadPool::global().threads()}};
-  addCosts(ready, session);
+  addCosts(ready, session, deviceOf(session));
   print(ready);
   std::unique_ptr<Decoder> decoder;
   for (std::string line; std::getline(std::cin, line);) {
@@ -170,7 +180,7 @@ int serve(const Arguments &arguments, Session &session, const InputOptions &opti
       print({{"prefill", timing.prefill}, {"latency", timing.steps}});
     } else if (request == "memory") {
       report::Json json = report::Json::object();
-      addCosts(json, session);
+      addCosts(json, session, deviceOf(session));
       print(json);
     } else {
       print({{"error",
@@ -194,6 +204,7 @@ int execute(const Arguments &arguments) {
     tokens = bound.values[ids].tensor.size();
   Sample first(repeat({0, 1, 0, 1}, [&] { session->run(bound.values); }));
   Sample sample(repeat(arguments.repetition, [&] { session->run(bound.values); }));
+  const auto device = deviceOf(*session);
   int profiled = std::clamp(arguments.repetition.runs, 1, 5);
   session->setProfiling(true);
   for (int i = 0; i < profiled; ++i)
@@ -207,7 +218,7 @@ int execute(const Arguments &arguments) {
                          {"dims", dimsJson(bound)},
                          {"latency", latencyJson(sample, tokens)},
                          {"first_run_seconds", first.median()}};
-    addCosts(json, *session);
+    addCosts(json, *session, device);
     json["kinds"] = kinds;
     print(json);
     return 0;
@@ -217,7 +228,7 @@ int execute(const Arguments &arguments) {
   std::cout << "threads     " << rt::ThreadPool::global().threads() << "\nlatency     "
             << latencyText(sample, tokens) << "\nfirst run   " << report::duration(first.median())
             << '\n';
-  printCosts(*session);
+  printCosts(*session, device);
   std::cout << '\n';
   printKinds(kinds);
   return 0;

@@ -138,6 +138,7 @@ report::Json deviceJson(const rt::cuda::DeviceReport &device) {
     fallbacks[kind] = steps / runs;
   return {{"launches", device.launches / runs},
           {"waits", device.waits / runs},
+          {"replayed", static_cast<double>(device.replays) / static_cast<double>(runs)},
           {"uploaded_bytes", device.uploaded / static_cast<size_t>(runs)},
           {"downloaded_bytes", device.downloaded / static_cast<size_t>(runs)},
           {"fallbacks", fallbacks}};

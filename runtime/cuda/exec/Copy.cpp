@@ -101,6 +101,66 @@ bool expand(Call &call) {
   return copyInput(call, dims, from);
 }
 
+// With a constant around, or elements taken off where a pad is negative.
+bool pad(Call &call) {
+  const Shape x = call.shape(0);
+  const DType type = call.type(0);
+  if (!movable(type) || !call.has(1) || call.node.version < 11 ||
+      call.node.string("mode", "constant") != "constant" ||
+      (call.has(2) && (call.type(2) != type || elementCount(call.shape(2)) != 1)))
+    return false;
+  std::vector<int64_t> axes;
+  if (call.has(3))
+    axes = toInts(call.host(3), "axes");
+  else
+    for (size_t d = 0; d < x.size(); ++d)
+      axes.push_back(int64_t(d));
+  const std::vector<int64_t> pads = toInts(call.host(1), "pads");
+  check(pads.size() == 2 * axes.size(), "pads: ", pads.size(), " for ", axes.size(), " axes");
+  // What is copied lies from `at` on in x, and from `to` on in y.
+  Shape dims = x, copied = x, at(x.size(), 0), to(x.size(), 0);
+  for (size_t i = 0; i < axes.size(); ++i) {
+    const auto d = size_t(axisOf(axes[i], x.size()));
+    const int64_t before = pads[i], after = pads[i + axes.size()];
+    dims[d] = x[d] + before + after;
+    check(dims[d] >= 0, "pads: a dimension of ", dims[d]);
+    at[d] = std::min(x[d], std::max<int64_t>(0, -before));
+    to[d] = std::max<int64_t>(0, before);
+    copied[d] = std::max<int64_t>(0, std::min(x[d] - std::max<int64_t>(0, -after), x[d]) - at[d]);
+  }
+  const Shape own = stridesOf(x), strides = stridesOf(dims);
+  CopyCall inner;
+  CopyCall fill;
+  if (!plan(inner, type, copied, own, strides) ||
+      !plan(fill, type, dims, Shape(dims.size(), 0), strides))
+    return false;
+  int64_t first = 0, target = 0;
+  for (size_t d = 0; d < x.size(); ++d) {
+    first += at[d] * own[d];
+    target += to[d] * strides[d];
+  }
+  Tensor value;
+  if (call.has(2)) {
+    value = call.in(2);
+  } else {
+    if (!call.state.has_value()) {
+      Tensor zero(type, {});
+      std::fill_n(static_cast<char *>(zero.raw()), zero.bytes(), '\0');
+      call.state = call.upload(zero);
+    }
+    value = std::any_cast<Tensor>(call.state);
+  }
+  const Tensor in = call.in(0);
+  Tensor y = call.out(0, type, dims);
+  fill.from = value.raw();
+  fill.to = y.raw();
+  call.each("copy", fill.loops.count, fill);
+  inner.from = offsetBy(in, first);
+  inner.to = const_cast<void *>(offsetBy(y, target));
+  call.each("copy", inner.loops.count, inner);
+  return true;
+}
+
 bool tile(Call &call) {
   if (!movable(call.type(0)) || !call.has(1))
     return false;
@@ -363,6 +423,7 @@ void addCopies(DeviceKernels &table) {
   auto add = [&](const char *op, DeviceKernel kernel) { table[{"", op}] = kernel; };
   add("Transpose", transpose);
   add("Expand", expand);
+  add("Pad", pad);
   add("Tile", tile);
   add("ConstantOfShape", constantOfShape);
   add("Slice", slice);

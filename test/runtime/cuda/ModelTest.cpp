@@ -241,6 +241,23 @@ TEST_P(ModelTest, Copies) {
   check({"", "ConstantOfShape", {{"value", makeInts({7})}}, {makeInts({5})}});
 }
 
+TEST_P(ModelTest, Pads) {
+  for (DType type : {DType::F32, DType::I64, DType::Bool}) {
+    const Tensor x = random(type, {2, 3, 4}, -9, 9), value = random(type, {}, -9, 9);
+    check({"", "Pad", {}, {x, makeInts({1, 0, 2, 0, 3, 1}), value}});
+    check({"", "Pad", {}, {x, makeInts({0, 0, 0, 0, 2, 0})}});
+    check({"", "Pad", {}, {x, makeInts({0, -1, 2, 1, 0, -3}), value}});
+    check({"", "Pad", {}, {x, makeInts({1, 2}), value, makeInts({-1})}});
+    check({"", "Pad", {}, {random(type, {2, 0}), makeInts({1, 1, 0, 2}), value}});
+  }
+  Case edge{"",
+            "Pad",
+            {{"mode", std::string("edge")}},
+            {random(DType::F32, {2, 3}), makeInts({1, 1, 1, 1})}};
+  edge.onDevice = false;
+  check(edge);
+}
+
 TEST_P(ModelTest, TilesAndRunningSums) {
   for (DType type : {DType::F32, DType::I64, DType::F16}) {
     const Tensor x = random(type, {2, 3, 4}, -9, 9);
