@@ -17,7 +17,8 @@ sys.path.insert(0, str(SYSTEMS))
 import check  # noqa: E402
 
 # What a case, or a file, leaves to the CPU.
-LEFT = {"mixtral/mixtral": "ScatterElements", "mixtral/olmoe": "ScatterElements", "mixtral/qwen_moe": "ScatterElements",
+LEFT = {"deepseek/mixture": "ScatterElements", "gpt-oss/mixture": "ScatterElements", "gpt-oss/mixture_as_experts": "experts with a limit",
+        "mixtral/mixtral": "ScatterElements", "mixtral/olmoe": "ScatterElements", "mixtral/qwen_moe": "ScatterElements",
         "moe-plus-plus": "uoe.Rows, uoe.AddRows", "moeut/switch_head": "uoe.Products", "moeut/two_heads": "uoe.Products",
         "moeut/two_heads_cached": "uoe.Products", "top-any": "uoe.Cosine", "x-moe": "uoe.Cosine",
         "union-of-experts/uome_takers": "a capacity by takers with padding", "union-of-experts/uome_least": "the same",
