@@ -32,7 +32,7 @@ void uoe::resolvePaths(Operation *root, llvm::StringRef folder) {
 void uoe::relatePaths(Operation *root, llvm::StringRef folder) {
   auto absolute = [](llvm::StringRef name) {
     SmallString<256> result(name);
-    llvm::sys::fs::make_absolute(result);
+    (void)llvm::sys::fs::make_absolute(result);
     path::remove_dots(result, /*remove_dot_dot=*/true);
     return result;
   };
