@@ -150,25 +150,13 @@ LogicalResult MoeOp::verify() {
     return emitOpError("needs groups and group_k together");
   int64_t most = experts;
   if (std::optional<ArrayRef<int64_t>> groups = getGroups()) {
-    if (!agree(static_cast<int64_t>(groups->size()), experts))
-      return emitOpError("needs a group for each of ")
-             << experts << " experts, found " << groups->size() << " groups given";
-    SmallVector<int64_t> members;
-    for (int64_t group : *groups) {
-      if (group < 0 || group >= static_cast<int64_t>(groups->size()))
-        return emitOpError("needs groups numbered from 0 without gaps, found ") << group;
-      members.resize(std::max(members.size(), static_cast<size_t>(group) + 1));
-      ++members[group];
-    }
-    if (llvm::is_contained(members, 0))
-      return emitOpError("has a group without experts; number the groups without gaps");
-    if (*getGroupK() < 1 || *getGroupK() > members.size())
+    FailureOr<SmallVector<int64_t>> members = groupSizes(*this, *groups, experts);
+    if (failed(members))
+      return failure();
+    if (*getGroupK() < 1 || *getGroupK() > members->size())
       return emitOpError("needs group_k from 1 to ")
-             << members.size() << ", found " << static_cast<int64_t>(*getGroupK());
-    llvm::sort(members);
-    most = 0;
-    for (uint64_t i = 0; i < *getGroupK(); ++i)
-      most += members[i];
+             << members->size() << ", found " << static_cast<int64_t>(*getGroupK());
+    most = smallestGroups(*members, *getGroupK());
   }
   // (C5)
   if (static_cast<int64_t>(getK()) < 1 ||

@@ -193,26 +193,17 @@ bool SelectOp::isCausal() {
 
 LogicalResult SelectOp::verify() {
   auto s = ranked(getScores());
-  int64_t experts = numExperts(), groups = numGroups();
+  int64_t experts = numExperts();
   // (C1)
   if (s.getRank() == 0 || !agree(s.getShape().back(), experts))
     return emitOpError("needs scores for ") << experts << " experts, found " << s;
   // (C8)
-  SmallVector<int64_t> members(groups);
-  if (std::optional<ArrayRef<int64_t>> map = getGroups()) {
-    if (static_cast<int64_t>(map->size()) != experts)
-      return emitOpError("needs a group for each of ")
-             << experts << " experts, found " << map->size() << " groups given";
-    for (int64_t group : *map) {
-      if (group < 0)
-        return emitOpError("needs groups numbered from 0, found ") << group;
-      ++members[group];
-    }
-    for (auto [group, count] : llvm::enumerate(members))
-      if (count == 0)
-        return emitOpError("has no expert in group ")
-               << group << "; number the groups without gaps";
-  }
+  FailureOr<SmallVector<int64_t>> members = SmallVector<int64_t>();
+  if (std::optional<ArrayRef<int64_t>> map = getGroups())
+    members = groupSizes(*this, *map, experts);
+  if (failed(members))
+    return failure();
+  const auto groups = static_cast<int64_t>(members->size());
   // (C9)
   if ((getGroupK() || getGroupScores()) && !getGroups())
     return emitOpError(
@@ -227,13 +218,7 @@ LogicalResult SelectOp::verify() {
   }
   // (C2)
   if (getRule() == Rule::token_topk) {
-    int64_t most = experts;
-    if (getGroupK()) {
-      llvm::sort(members);
-      most = 0;
-      for (uint64_t i = 0; i < *getGroupK(); ++i)
-        most += members[i];
-    }
+    int64_t most = getGroupK() ? smallestGroups(*members, *getGroupK()) : experts;
     if (!getK() || *getK() < 1 || *getK() > static_cast<uint64_t>(most))
       return emitOpError("needs k from 1 to ") << most << " for token_topk";
   } else if (getK()) {

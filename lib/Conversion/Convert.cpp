@@ -5,6 +5,7 @@
 #include "lib/Evaluation/Statistics.h"
 #include "mlir/Pass/PassManager.h"
 #include "passes/Passes.h"
+#include "passes/decompose/Decompose.h"
 #include "llvm/Support/FileSystem.h"
 #include <chrono>
 
@@ -69,13 +70,10 @@ LogicalResult uoe::convert(ModuleOp raised, const ConvertOptions &options,
   if (options.mergeMoe < 0 || options.pruneMoe < 0)
     return raised.emitError("the experts to keep are a number of 1 or more, found ")
            << std::min(options.mergeMoe, options.pruneMoe);
-  if (routed) {
-    int64_t dense = 0, moe = 0;
-    raised.walk([&](Operation *op) {
-      dense += isa<FfnOp>(op);
-      moe += isa<MoeOp>(op);
-    });
-    if (dense == 0 && moe > 0)
+  if (routed && denseBlocks(raised).empty()) {
+    int64_t moe = 0;
+    raised.walk([&](MoeOp) { ++moe; });
+    if (moe > 0)
       raised.emitWarning("has no dense feed-forward block to route: its ")
           << moe << " mixtures of experts stay as they are; --prune-moe and --merge-moe make those "
           << "smaller";

@@ -52,12 +52,12 @@ static SmallVector<int64_t> balance(ArrayRef<double> loads, ArrayRef<int64_t> si
 }
 
 // The rows of the profile that chose each expert; or why that is not known.
-static std::string measure(ExpertsOp op, const Profile &profile, SmallVectorImpl<double> &rows) {
+static std::string measure(ExpertsOp op, const Profile &profile, WeightReader &reader,
+                           SmallVectorImpl<double> &rows) {
   auto select = op.getRouting().getDefiningOp<SelectOp>();
   if (!select)
     return "its routing is no uoe.select";
   calibration::Selection selection;
-  WeightReader reader;
   if (std::string why = selectionOf(select, reader, selection); !why.empty())
     return why;
   std::string probe = scoresProbe(blockName(op, "moe"));
@@ -103,19 +103,21 @@ struct ShardExpertsPass : uoe::impl::ShardExpertsPassBase<ShardExpertsPass> {
       getOperation().emitError("shard-experts: ") << error;
       return signalPassFailure();
     }
+    WeightReader reader;
     SmallVector<int64_t> neurons(ranks);
     WalkResult result = getOperation().walk([&](ExpertsOp op) {
       if (!op.getRouting() || op.getCombine() != Combine::sum || op.getGathered() ||
           classify(op) != ExpertBody::Ffn)
         return WalkResult::advance();
-      return failed(place(op, measured.get(), neurons)) ? WalkResult::interrupt()
-                                                        : WalkResult::advance();
+      return failed(place(op, measured.get(), reader, neurons)) ? WalkResult::interrupt()
+                                                                : WalkResult::advance();
     });
     if (result.wasInterrupted())
       signalPassFailure();
   }
 
-  LogicalResult place(ExpertsOp op, const Profile *measured, MutableArrayRef<int64_t> neurons) {
+  LogicalResult place(ExpertsOp op, const Profile *measured, WeightReader &reader,
+                      MutableArrayRef<int64_t> neurons) {
     SmallVector<double> rows;
     if (auto given = op->getAttrOfType<DenseF64ArrayAttr>("uoe.load")) {
       rows.assign(given.asArrayRef().begin(), given.asArrayRef().end());
@@ -128,7 +130,7 @@ struct ShardExpertsPass : uoe::impl::ShardExpertsPassBase<ShardExpertsPass> {
                      "shard-experts: expected finite loads of 0 or more in uoe.load, found ")
                  << load;
     } else if (measured) {
-      if (std::string why = measure(op, *measured, rows); !why.empty()) {
+      if (std::string why = measure(op, *measured, reader, rows); !why.empty()) {
         op.emitRemark(blockName(op, "moe")) << " is balanced by size: " << why;
         rows.clear();
       } else {

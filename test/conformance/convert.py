@@ -14,26 +14,12 @@ import tempfile
 import numpy as np
 import onnx
 import onnxruntime
-from onnx import numpy_helper
 
-from folders import check_all, run
+from folders import check_all, recorded_inputs, run
 
 # Largest difference to the results' largest magnitude. ONNX Runtime rounds half precision after every operator, and a value near a threshold or
 # between two steps of a quantised output may then fall to the other side.
 TOLERANCE = {"*-fp16": 2e-2, "*-int8dyn": 2e-2, "*": 1e-4}
-
-
-def recorded_inputs(folder):
-    """The inputs of test_data_set_0 by their names."""
-    graph = onnx.load(folder / "model.onnx", load_external_data=False).graph
-    weights = {tensor.name for tensor in graph.initializer}
-    names = [value.name for value in graph.input if value.name not in weights]
-    arrays = {}
-    for i, name in enumerate(names):
-        path = folder / "test_data_set_0" / f"input_{i}.pb"
-        if path.exists():
-            arrays[name] = numpy_helper.to_array(onnx.TensorProto.FromString(path.read_bytes()))
-    return arrays
 
 
 def samples_for(inputs):
@@ -65,7 +51,7 @@ OPTIONS = {"experts": ("--recipe", "experts", "--budget", "0.7", "--expert-size"
 
 def problem_of(folder, how, tools, scratch):
     """What is wrong with one conversion, or nothing."""
-    inputs = recorded_inputs(folder)
+    inputs = recorded_inputs(folder, onnx.load(folder / "model.onnx", load_external_data=False).graph)
     np.save(scratch / "samples.npy", samples_for(inputs))
     converted, exported = scratch / "converted.mlir", scratch / "converted.onnx"
     result = run(tools / "uoe-opt", folder / "model.onnx", *OPTIONS[how], "--calibrate", scratch / "samples.npy", "--calibration-window", "8",

@@ -2,6 +2,9 @@
 import pathlib
 import subprocess
 
+import onnx
+from onnx import numpy_helper
+
 
 def run(*command, **options):
     """Runs a command with its output captured."""
@@ -11,6 +14,16 @@ def run(*command, **options):
 def model_folders(paths):
     """All folders with model.onnx in or below the paths, sorted."""
     return sorted({model.parent for path in paths for model in pathlib.Path(path).rglob("model.onnx")})
+
+
+def recorded_inputs(folder, graph):
+    """The recorded tensors of test_data_set_0 for a graph's inputs, by name."""
+    arrays = {}
+    for i, value in enumerate(graph.input):
+        path = folder / "test_data_set_0" / f"input_{i}.pb"
+        if path.exists():
+            arrays[value.name] = numpy_helper.to_array(onnx.TensorProto.FromString(path.read_bytes()))
+    return arrays
 
 
 def check_all(paths, cases, problem_of):

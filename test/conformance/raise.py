@@ -21,7 +21,8 @@ import tempfile
 
 import numpy as np
 import onnx
-from onnx import numpy_helper
+
+from folders import recorded_inputs
 
 # Layers, attentions per layer, kind of the other block. From the architectures' configurations.
 EXPECTED = {
@@ -77,18 +78,8 @@ def check_counts(name, report, known, per_layer):
 
 def inputs_of(folder, model):
     """The first recorded inputs, or none."""
-    data = folder / "test_data_set_0"
-    if not data.is_dir():
-        return None
-    feeds = {}
-    for i, value in enumerate(model.graph.input):
-        path = data / f"input_{i}.pb"
-        if not path.exists():
-            return None
-        tensor = onnx.TensorProto()
-        tensor.ParseFromString(path.read_bytes())
-        feeds[value.name] = numpy_helper.to_array(tensor)
-    return feeds
+    feeds = recorded_inputs(folder, model.graph)
+    return feeds if len(feeds) == len(model.graph.input) else None
 
 
 def outputs(path, feeds):

@@ -2,18 +2,12 @@
 #include "runtime/cuda/ops/Copy.h"
 #include "Call.h"
 #include "runtime/cpu/ops/Broadcast.h"
+#include "runtime/cpu/ops/Dispatch.h"
 #include "runtime/cpu/ops/StridedCopy.h"
 #include <algorithm>
 
 namespace uoe::rt::cuda {
 namespace {
-
-int64_t product(const Shape &dims, size_t begin, size_t end) {
-  int64_t result = 1;
-  for (size_t d = begin; d < end; ++d)
-    result *= dims[d];
-  return result;
-}
 
 /// Elements of 1, 2, 4 or 8 bytes.
 bool movable(DType type) {
@@ -55,21 +49,18 @@ const void *offsetBy(const Tensor &tensor, int64_t elements) {
   return static_cast<const char *>(tensor.raw()) + elements * (bitsOf(tensor.dtype()) / 8);
 }
 
-/// The one result, of shape `dims`: input 0 from element `offset` on, read by the strides `from`.
-bool copyInput(Call &call, const Shape &dims, const Shape &from, int64_t offset = 0) {
+/// The one result, of shape `dims`: input 0 from element `offset` on, written in order by `loops`,
+/// which read it by the strides `from`.
+bool copyInput(Call &call, const Shape &dims, const Shape &loops, const Shape &from,
+               int64_t offset = 0) {
   CopyCall work;
-  if (!plan(work, call.type(0), dims, from, stridesOf(dims)))
+  if (!plan(work, call.type(0), loops, from, stridesOf(loops)))
     return false;
   const Tensor in = call.in(0);
   work.from = offsetBy(in, offset);
   work.to = call.out(0, in.dtype(), dims).raw();
   call.each("copy", work.loops.count, work);
   return true;
-}
-
-int64_t axisOf(int64_t axis, size_t rank) {
-  check(axis >= -int64_t(rank) && axis < int64_t(rank), "axis ", axis, " of ", rank, " dimensions");
-  return axis < 0 ? axis + int64_t(rank) : axis;
 }
 
 bool transpose(Call &call) {
@@ -82,11 +73,11 @@ bool transpose(Call &call) {
     return false;
   const Shape strides = stridesOf(x);
   for (int64_t axis : order) {
-    axis = axisOf(axis, x.size());
+    axis = axisIn(axis, int64_t(x.size()));
     dims.push_back(x[size_t(axis)]);
     from.push_back(strides[size_t(axis)]);
   }
-  return copyInput(call, dims, from);
+  return copyInput(call, dims, dims, from);
 }
 
 bool expand(Call &call) {
@@ -98,7 +89,7 @@ bool expand(Call &call) {
   for (size_t i = 0; i < x.size(); ++i)
     if (x[x.size() - 1 - i] != 1)
       from[dims.size() - 1 - i] = own[x.size() - 1 - i];
-  return copyInput(call, dims, from);
+  return copyInput(call, dims, dims, from);
 }
 
 // With a constant around, or elements taken off where a pad is negative.
@@ -120,7 +111,7 @@ bool pad(Call &call) {
   // What is copied lies from `at` on in x, and from `to` on in y.
   Shape dims = x, copied = x, at(x.size(), 0), to(x.size(), 0);
   for (size_t i = 0; i < axes.size(); ++i) {
-    const auto d = size_t(axisOf(axes[i], x.size()));
+    const auto d = size_t(axisIn(axes[i], int64_t(x.size())));
     const int64_t before = pads[i], after = pads[i + axes.size()];
     dims[d] = x[d] + before + after;
     check(dims[d] >= 0, "pads: a dimension of ", dims[d]);
@@ -175,14 +166,7 @@ bool tile(Call &call) {
     from.insert(from.end(), {0, own[d]});
     dims.push_back(repeats[d] * x[d]);
   }
-  CopyCall work;
-  if (!plan(work, call.type(0), loops, from, stridesOf(loops)))
-    return false;
-  const Tensor in = call.in(0);
-  work.from = in.raw();
-  work.to = call.out(0, in.dtype(), dims).raw();
-  call.each("copy", work.loops.count, work);
-  return true;
+  return copyInput(call, dims, loops, from);
 }
 
 bool constantOfShape(Call &call) {
@@ -225,7 +209,7 @@ bool slice(Call &call) {
   Shape dims = x, from = stridesOf(x);
   int64_t offset = 0;
   for (size_t i = 0; i < starts.size(); ++i) {
-    const auto axis = static_cast<size_t>(axisOf(axes[i], x.size()));
+    const auto axis = static_cast<size_t>(axisIn(axes[i], int64_t(x.size())));
     const int64_t dim = x[axis], step = steps[i];
     if (step == 0 || step > (int64_t(1) << 31) || step < -(int64_t(1) << 31))
       return false;
@@ -244,14 +228,14 @@ bool slice(Call &call) {
     call.set(0, call.in(0));
     return true;
   }
-  return copyInput(call, dims, from, offset);
+  return copyInput(call, dims, dims, from, offset);
 }
 
 bool concat(Call &call) {
   if (!movable(call.type(0)) || call.shape(0).empty())
     return false;
   Shape dims = call.shape(0);
-  const auto axis = static_cast<size_t>(axisOf(call.node.integer("axis", 0), dims.size()));
+  const auto axis = static_cast<size_t>(axisIn(call.node.integer("axis", 0), int64_t(dims.size())));
   dims[axis] = 0;
   for (size_t i = 0; i < call.count(); ++i) {
     if (!call.has(i) || call.type(i) != call.type(0) || call.shape(i).size() != dims.size())
@@ -268,9 +252,10 @@ bool concat(Call &call) {
     const Tensor in = call.in(i);
     CopyCall work;
     // Joined loops are at most three: in front of the axis, the axis, behind it.
-    const int64_t outer = product(in.shape(), 0, axis),
-                  inner = product(in.shape(), axis, dims.size());
-    if (!plan(work, in.dtype(), {outer, inner}, {inner, 1}, {product(dims, axis, dims.size()), 1}))
+    const int64_t outer = productOf(in.shape(), 0, axis),
+                  inner = productOf(in.shape(), axis, dims.size());
+    if (!plan(work, in.dtype(), {outer, inner}, {inner, 1},
+              {productOf(dims, axis, dims.size()), 1}))
       return false;
     work.from = in.raw();
     work.to = const_cast<void *>(offsetBy(out, offset));
@@ -284,7 +269,7 @@ bool split(Call &call) {
   const Shape x = call.shape(0);
   if (!movable(call.type(0)) || x.empty())
     return false;
-  const auto axis = static_cast<size_t>(axisOf(call.node.integer("axis", 0), x.size()));
+  const auto axis = static_cast<size_t>(axisIn(call.node.integer("axis", 0), int64_t(x.size())));
   const auto parts = static_cast<int64_t>(call.outputs.size());
   Shape lengths;
   if (call.has(1))
@@ -304,13 +289,13 @@ bool split(Call &call) {
     return false;
   const Tensor in = call.in(0);
   int64_t offset = 0;
-  const int64_t step = product(x, axis + 1, x.size());
+  const int64_t step = productOf(x, axis + 1, x.size());
   for (size_t i = 0; i < lengths.size(); ++i) {
     if (call.wants(i)) {
       Shape dims = x;
       dims[axis] = lengths[i];
       CopyCall work;
-      plan(work, in.dtype(), {product(x, 0, axis), lengths[i] * step}, {x[axis] * step, 1},
+      plan(work, in.dtype(), {productOf(x, 0, axis), lengths[i] * step}, {x[axis] * step, 1},
            {lengths[i] * step, 1});
       work.from = offsetBy(in, offset * step);
       work.to = call.out(i, in.dtype(), dims).raw();
@@ -342,12 +327,12 @@ bool gather(Call &call) {
   if (!movable(call.type(0)) || !isIndex(call.type(1)) || call.shape(0).empty())
     return false;
   const Shape x = call.shape(0), at = call.shape(1);
-  const auto axis = static_cast<size_t>(axisOf(call.node.integer("axis", 0), x.size()));
+  const auto axis = static_cast<size_t>(axisIn(call.node.integer("axis", 0), int64_t(x.size())));
   GatherCall work;
-  work.outer = product(x, 0, axis);
-  work.inner = product(x, axis + 1, x.size());
+  work.outer = productOf(x, 0, axis);
+  work.inner = productOf(x, axis + 1, x.size());
   work.n = elementCount(at);
-  work.stride = product(x, axis, x.size());
+  work.stride = productOf(x, axis, x.size());
   work.dims[0] = x[axis];
   work.strides[0] = work.inner;
   Shape dims(x.begin(), x.begin() + int64_t(axis));
@@ -370,10 +355,10 @@ bool gatherND(Call &call) {
       return false;
   GatherCall work;
   work.depth = static_cast<int32_t>(depth);
-  work.outer = product(x, 0, size_t(batch));
-  work.stride = product(x, size_t(batch), x.size());
-  work.n = product(at, size_t(batch), at.size() - 1);
-  work.inner = product(x, size_t(batch + depth), x.size());
+  work.outer = productOf(x, 0, size_t(batch));
+  work.stride = productOf(x, size_t(batch), x.size());
+  work.n = productOf(at, size_t(batch), at.size() - 1);
+  work.inner = productOf(x, size_t(batch + depth), x.size());
   work.sameIndices = false;
   const Shape strides = stridesOf(x);
   for (int64_t d = 0; d < depth; ++d) {
@@ -390,7 +375,7 @@ bool gatherElements(Call &call) {
   if (!movable(call.type(0)) || !isIndex(call.type(1)) || x.size() != at.size() || x.empty() ||
       x.size() > size_t(kMostDims))
     return false;
-  const auto axis = static_cast<size_t>(axisOf(call.node.integer("axis", 0), x.size()));
+  const auto axis = static_cast<size_t>(axisIn(call.node.integer("axis", 0), int64_t(x.size())));
   GatherElementsCall work;
   const Shape strides = stridesOf(x);
   work.loops.rank = static_cast<int32_t>(x.size());

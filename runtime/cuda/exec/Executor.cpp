@@ -130,6 +130,23 @@ struct ModelExecutor::Impl {
     return onDevice(slot) ? there[size_t(slot)] : frame.slots[size_t(slot)].tensor;
   }
 
+  void copyIn(const Tensor &to, const Tensor &from) {
+    if (from.bytes() > 0)
+      device.require(device.driver().call.cuMemcpyHtoDAsync_v2(addressOf(to), from.raw(),
+                                                               from.bytes(), device.stream()),
+                     "copying a value to the device");
+  }
+  /// A copy on the host, complete once the device is waited for.
+  Tensor copyOut(const Tensor &from) {
+    Tensor copy(from.dtype(), from.shape());
+    if (from.bytes() > 0)
+      device.require(device.driver().call.cuMemcpyDtoHAsync_v2(copy.raw(), addressOf(from),
+                                                               from.bytes(), device.stream()),
+                     "copying a value from the device");
+    counted.downloaded += from.bytes();
+    return copy;
+  }
+
   const Tensor &toDevice(int slot) {
     Tensor &tensor = there[size_t(slot)];
     if (onDevice(slot))
@@ -145,10 +162,7 @@ struct ModelExecutor::Impl {
     Tensor copy = constant[size_t(slot)]
                       ? arena.keep(from.dtype(), from.shape(), "a weight")
                       : arena.allocate(from.dtype(), from.shape(), "a value of the host");
-    if (from.bytes() > 0)
-      device.require(device.driver().call.cuMemcpyHtoDAsync_v2(addressOf(copy), from.raw(),
-                                                               from.bytes(), device.stream()),
-                     "copying a value to the device");
+    copyIn(copy, from);
     if (!constant[size_t(slot)])
       counted.uploaded += from.bytes();
     tensor = std::move(copy);
@@ -163,17 +177,11 @@ struct ModelExecutor::Impl {
       return value.tensor;
     }
     check(!device.capturing(), "a recorded run cannot read a value of the device");
-    const Tensor &from = there[size_t(slot)];
-    Tensor copy(from.dtype(), from.shape());
-    if (from.bytes() > 0)
-      device.require(device.driver().call.cuMemcpyDtoHAsync_v2(copy.raw(), addressOf(from),
-                                                               from.bytes(), device.stream()),
-                     "copying a value from the device");
+    Tensor copy = copyOut(there[size_t(slot)]);
     if (wait) {
       device.synchronize("copying a value from the device");
       ++counted.waits;
     }
-    counted.downloaded += from.bytes();
     value = Value(std::move(copy));
     return value.tensor;
   }
@@ -191,17 +199,17 @@ struct ModelExecutor::Impl {
     for (size_t k = 1; k < step.inputs.size(); ++k)
       if (step.inputs[k] >= 0)
         toHost(step.inputs[k]);
-    Value &there = frame.slots[size_t(input)];
+    Value &value = frame.slots[size_t(input)];
     struct Restore {
       Value &slot, before;
       ~Restore() { slot = std::move(before); }
-    } restore{there, std::move(there)};
-    there = Value(this->there[size_t(input)]);
+    } restore{value, std::move(value)};
+    value = Value(there[size_t(input)]);
     frame.runStep(index);
     if (const int output = step.outputs[0]; output >= 0 && steps[index].view) {
-      Value &value = frame.slots[size_t(output)];
-      this->there[size_t(output)] = std::move(value.tensor);
-      value = Value();
+      Value &made = frame.slots[size_t(output)];
+      there[size_t(output)] = std::move(made.tensor);
+      made = Value();
     }
     return true;
   }
@@ -402,14 +410,6 @@ struct ModelExecutor::Impl {
     return &known.front();
   }
 
-  void copyIn(const Tensor &to, const Tensor &from) {
-    if (from.bytes() > 0)
-      device.require(device.driver().call.cuMemcpyHtoDAsync_v2(addressOf(to), from.raw(),
-                                                               from.bytes(), device.stream()),
-                     "copying a value to the device");
-    counted.uploaded += from.bytes();
-  }
-
   /// Records a run. Null if that cannot be done: nothing has happened then.
   std::unique_ptr<Graph> record(const std::vector<Value> &inputs) {
     auto graph = std::make_unique<Graph>();
@@ -445,6 +445,7 @@ struct ModelExecutor::Impl {
         graph->hostValues.push_back(hostRead[i] ? inputs[i].tensor : Tensor());
       for (auto &[to, from] : pending) {
         copyIn(to, from);
+        counted.uploaded += from.bytes();
         graph->held.push_back(std::move(to));
       }
       graph->launches = launcher.launches - before;
@@ -486,21 +487,17 @@ struct ModelExecutor::Impl {
   std::vector<Value> replay(Graph &graph, const std::vector<Value> &inputs) {
     device.clear(flag);
     for (size_t i = 0; i < inputs.size(); ++i)
-      if (program.inputSlots[i] >= 0)
+      if (program.inputSlots[i] >= 0) {
         copyIn(graph.inputs[i], inputs[i].tensor);
+        counted.uploaded += inputs[i].tensor.bytes();
+      }
     graph.recording.replay();
     std::vector<Value> results;
     for (const auto &output : graph.outputs) {
       if (output.input >= 0) {
         results.push_back(inputs[size_t(output.input)]);
       } else if (output.there.dtype() != DType::None) {
-        Tensor copy(output.there.dtype(), output.there.shape());
-        if (copy.bytes() > 0)
-          device.require(device.driver().call.cuMemcpyDtoHAsync_v2(
-                             copy.raw(), addressOf(output.there), copy.bytes(), device.stream()),
-                         "copying a value from the device");
-        counted.downloaded += copy.bytes();
-        results.emplace_back(std::move(copy));
+        results.emplace_back(copyOut(output.there));
       } else {
         results.push_back(output.onHost);
       }

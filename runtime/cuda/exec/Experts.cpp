@@ -139,14 +139,32 @@ bool isChoice(Call &call, size_t first) {
   return call.has(first) && call.has(first + 1) && call.type(first + 1) == DType::F32;
 }
 
+/// What nodes alone say of a uoe.Route.
+struct RouteState {
+  bool covered = false;
+  Decisions decisions;
+  Tensor groups; // on the device
+};
+
 // Masks, columns and gates of `rows` rows of scores.
 bool route(Call &call) {
   if (!call.has(0) || call.type(0) != DType::F32 || call.shape(0).empty() ||
-      (call.has(kWithinOffsets) && !isChoice(call, kWithinOffsets)) ||
-      !coversRoute(call, call.node))
+      (call.has(kWithinOffsets) && !isChoice(call, kWithinOffsets)))
     return false;
-  Decisions decisions;
-  decisionsOf(call.node, decisions);
+  if (!call.state.has_value()) {
+    RouteState state;
+    state.covered = coversRoute(call, call.node) && decisionsOf(call.node, state.decisions);
+    if (const auto &of = state.decisions.groups; state.covered && !of.empty()) {
+      Tensor groups(DType::I32, {int64_t(of.size())});
+      std::copy(of.begin(), of.end(), groups.data<int32_t>());
+      state.groups = call.upload(groups);
+    }
+    call.state = std::move(state);
+  }
+  const auto &state = std::any_cast<const RouteState &>(call.state);
+  if (!state.covered)
+    return false;
+  const Decisions &decisions = state.decisions;
   const Shape shape = call.shape(0);
   const auto rank = shape.size();
   const int64_t experts = shape.back(), rows = rank >= 2 ? shape[rank - 2] : 1;
@@ -155,7 +173,7 @@ bool route(Call &call) {
     samples *= shape[axis];
   check(experts >= 1 && experts <= (int64_t(1) << 20), "scores: ", experts, " experts");
   check(samples * rows < (int64_t(1) << 31), "scores: ", samples * rows, " rows for one run");
-  SelectRule &rule = decisions.rule;
+  SelectRule rule = decisions.rule;
   check(rule.rule != Rule::TopK || (rule.k >= 1 && rule.k <= experts), "k is ", rule.k, " for ",
         experts, " experts");
   rule.groupK = std::min(rule.groupK, rule.groupCount);
@@ -192,12 +210,7 @@ bool route(Call &call) {
   if (call.has(kSelectionBias))
     rule.bias = static_cast<const float *>(input(kSelectionBias));
   if (!decisions.groups.empty()) {
-    if (!call.state.has_value()) {
-      Tensor groups(DType::I32, {experts});
-      std::copy(decisions.groups.begin(), decisions.groups.end(), groups.data<int32_t>());
-      call.state = call.upload(groups);
-    }
-    rule.groups = std::any_cast<const Tensor &>(call.state).data<int32_t>();
+    rule.groups = state.groups.data<int32_t>();
     d.groupScratch = static_cast<float *>(
         scratch(DType::F32, samples * rows * 3 * rule.groupCount, "the groups' scores"));
   }
@@ -269,10 +282,15 @@ bool route(Call &call) {
   return true;
 }
 
-std::shared_ptr<ExpertLayer> build(Call &call, const Node &choice) {
+struct ExpertsState {
+  std::shared_ptr<ExpertLayer> layer;
+  Decisions decisions; // of the choice
+};
+
+ExpertsState build(Call &call, const Node &choice) {
   const Node &node = call.node;
-  Decisions decisions;
-  check(decisionsOf(choice, decisions), "the choice cannot be made on the device");
+  ExpertsState state;
+  check(decisionsOf(choice, state.decisions), "the choice cannot be made on the device");
   const int64_t bits = node.integer("transposed", 0);
   const Tensor &up = *call.constant(kUp), &down = *call.constant(kDown);
   const Tensor *gate = call.constant(kGate);
@@ -308,7 +326,9 @@ std::shared_ptr<ExpertLayer> build(Call &call, const Node &choice) {
     source.skip = skip->data<float>();
   for (int64_t slot : node.integers("slots"))
     source.slots.push_back(static_cast<int32_t>(slot));
-  return std::make_shared<ExpertLayer>(call.device, source, decisions.rule, 0, false, *call.images);
+  state.layer = std::make_shared<ExpertLayer>(call.device, source, state.decisions.rule, 0, false,
+                                              *call.images);
+  return state;
 }
 
 bool experts(Call &call) {
@@ -340,14 +360,12 @@ bool experts(Call &call) {
   dims.back() = out;
   if (!call.state.has_value())
     call.state = build(call, *(*call.producers)[1]);
-  auto &layer = *std::any_cast<std::shared_ptr<ExpertLayer> &>(call.state);
+  const auto &[layer, decisions] = std::any_cast<const ExpertsState &>(call.state);
   check(!call.has(kResidual) ||
             (call.shape(kResidual) == dims && call.type(kResidual) == DType::F32),
         "residual: expected shape ", toString(dims));
   const Tensor in = call.in(0), masks = call.in(1), gates = call.in(2);
   Tensor y = call.out(0, DType::F32, dims);
-  Decisions decisions;
-  decisionsOf(*(*call.producers)[1], decisions);
   GivenChoice choice;
   choice.masks = addressOf(masks);
   choice.gates = addressOf(gates);
@@ -360,11 +378,11 @@ bool experts(Call &call) {
     rows = scores[scores.size() - 2];
   }
   Tensor scratch;
-  layer.run(static_cast<int32_t>(samples), static_cast<int32_t>(rows), addressOf(in), addressOf(y),
-            choice, static_cast<int32_t>(patch), [&](size_t bytes) {
-              scratch = call.arena.allocate(DType::U8, {static_cast<int64_t>(bytes)}, "experts");
-              return addressOf(scratch);
-            });
+  layer->run(static_cast<int32_t>(samples), static_cast<int32_t>(rows), addressOf(in), addressOf(y),
+             choice, static_cast<int32_t>(patch), [&](size_t bytes) {
+               scratch = call.arena.allocate(DType::U8, {static_cast<int64_t>(bytes)}, "experts");
+               return addressOf(scratch);
+             });
   if (call.has(kResidual)) {
     const Tensor residual = call.in(kResidual);
     PointwiseCall add;

@@ -1,6 +1,7 @@
 // Normalisations, softmax and reductions on a device.
 #include "runtime/cuda/ops/Rows.h"
 #include "Call.h"
+#include "runtime/cpu/ops/Dispatch.h"
 #include <algorithm>
 
 namespace uoe::rt::cuda {
@@ -166,10 +167,7 @@ bool cumSum(Call &call) {
   if ((!real && type != DType::I64 && type != DType::I32) || !call.has(1) || call.shape(0).empty())
     return false;
   const Shape x = call.shape(0);
-  int64_t axis = toInt(call.host(1), "the axis");
-  check(axis >= -int64_t(x.size()) && axis < int64_t(x.size()), "axis ", axis, " of ", x.size(),
-        " dimensions");
-  axis += axis < 0 ? int64_t(x.size()) : 0;
+  const int64_t axis = axisIn(toInt(call.host(1), "the axis"), int64_t(x.size()));
   CumulativeCall work;
   work.type = type;
   work.outer = elementCount(Shape(x.begin(), x.begin() + axis));

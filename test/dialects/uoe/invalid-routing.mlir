@@ -274,7 +274,7 @@ func.func @f(%s: tensor<?x4xf32>) {
 
 // uoe.select (C8)
 func.func @f(%s: tensor<?x4xf32>) {
-  // expected-error @below {{needs groups numbered from 0, found -1}}
+  // expected-error @below {{needs groups numbered from 0 without gaps, found -1}}
   %0 = uoe.select %s all {groups = array<i64: 0, 0, -1, 1>} : tensor<?x4xf32> -> <4>
   return
 }

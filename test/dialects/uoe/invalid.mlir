@@ -518,7 +518,7 @@ func.func @f(%x: tensor<?x8xf32>, %s: tensor<?x4xf32>, %u: tensor<4x8x16xf32>, %
 
 // uoe.moe (C7)
 func.func @f(%x: tensor<?x8xf32>, %s: tensor<?x4xf32>, %u: tensor<4x8x16xf32>, %d: tensor<4x16x8xf32>) {
-  // expected-error @below {{has a group without experts}}
+  // expected-error @below {{has no expert in group 1; number the groups without gaps}}
   %0 = uoe.moe silu top 2 scoring sigmoid input(%x : tensor<?x8xf32>) scores(%s : tensor<?x4xf32>) up(%u : tensor<4x8x16xf32>) gate(%u : tensor<4x8x16xf32>) down(%d : tensor<4x16x8xf32>) attributes {groups = array<i64: 0, 0, 2, 2>, group_k = 1 : i64} -> tensor<?x8xf32>
   return
 }
