@@ -7,8 +7,9 @@
 namespace uoe::calibration {
 namespace {
 
-/// The value below or at which a share `dropped` of |values| · scale lies, so that "> threshold"
-/// keeps the rest. Scratch is one float a value.
+/// A value that a share `dropped` of |values| · scale does not exceed, so that "> threshold" keeps
+/// the rest. It lies between two of the values: one on a value would leave that value, when it
+/// comes again, to the rounding of whoever computes it. Scratch is one float a value.
 float quantile(const Matrix &values, const std::vector<float> &scale, double dropped) {
   if (dropped <= 0 || values.values.empty())
     return 0; // drops zeros alone, which add nothing
@@ -20,7 +21,15 @@ float quantile(const Matrix &values, const std::vector<float> &scale, double dro
   auto rank = static_cast<int64_t>(std::ceil(dropped * static_cast<double>(scores.size()))) - 1;
   rank = std::clamp<int64_t>(rank, 0, static_cast<int64_t>(scores.size()) - 1);
   std::nth_element(scores.begin(), scores.begin() + rank, scores.end());
-  return scores[rank];
+  const float below = scores[rank];
+  float above = std::numeric_limits<float>::infinity();
+  for (auto at = scores.begin() + rank + 1; at != scores.end(); ++at)
+    if (*at > below)
+      above = std::min(above, *at);
+  if (std::isinf(above))
+    return below;
+  const float middle = 0.5f * below + 0.5f * above;
+  return middle < above ? middle : below;
 }
 
 /// Zeroes values whose score does not exceed the threshold; returns the share that is kept.

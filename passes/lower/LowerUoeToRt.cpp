@@ -7,6 +7,7 @@
 #include "passes/lower/AttentionExperts.h"
 #include "passes/lower/Heads.h"
 #include "passes/lower/Reference.h"
+#include "passes/raise/Scalar.h"
 #include <map>
 
 namespace uoe {
@@ -20,6 +21,9 @@ using namespace uoe;
 static bool isF32(Value value) {
   return !value || elementTypeOf(value).isF32();
 }
+
+// Nodes on the way from a product to its activated value: the longest spelling of GELU has 8.
+static constexpr size_t kActivationNodes = 16;
 
 static Value noneIfNull(OpBuilder &builder, Location loc, Value value) {
   return value ? value : Value(onnx::NoneOp::create(builder, loc, builder.getNoneType()));
@@ -663,23 +667,25 @@ struct LowerUoeToRtPass : uoe::impl::LowerUoeToRtPassBase<LowerUoeToRtPass> {
       return {};
     return {by, rows.getSliced()[1], add.getInputs()[1]};
   }
-  static std::optional<std::pair<Activation, Value>> matchActivation(Value value) {
-    auto node = value.getDefiningOp<onnx::NodeOp>();
-    if (!node)
-      return std::nullopt;
-    Value x = node.getInputs()[0];
-    if (node.is("Relu"))
-      return std::pair(Activation::relu, x);
-    if (node.is("Tanh"))
-      return std::pair(Activation::tanh, x);
-    if (node.is("Gelu"))
-      return std::pair(node.string("approximate", "none") == "tanh" ? Activation::gelu_tanh
-                                                                    : Activation::gelu,
-                       x);
-    if (node.is("Mul")) {
-      auto sigmoid = node.getInputs()[1].getDefiningOp<onnx::NodeOp>();
-      if (sigmoid && sigmoid.is("Sigmoid") && sigmoid.getInputs()[0] == x)
-        return std::pair(Activation::silu, x);
+  // act(product): elementwise nodes, however they are spelled, over one product.
+  struct Activated {
+    Activation activation;
+    Product product;
+  };
+  static std::optional<Activated> matchActivation(Value value) {
+    SmallVector<Value> open{value};
+    for (size_t i = 0; i < open.size() && i < kActivationNodes; ++i) {
+      if (Product product = matchProduct(open[i])) {
+        auto activation = raise::recogniseActivation(value, open[i]);
+        if (!activation || activation->factor != 1.0)
+          return std::nullopt;
+        return Activated{activation->activation, product};
+      }
+      auto node = open[i].getDefiningOp<onnx::NodeOp>();
+      if (node && raise::isElementwise(node))
+        for (Value operand : raise::elementwiseOperands(node))
+          if (!llvm::is_contained(open, operand))
+            open.push_back(operand);
     }
     return std::nullopt;
   }
@@ -704,8 +710,8 @@ struct LowerUoeToRtPass : uoe::impl::LowerUoeToRtPassBase<LowerUoeToRtPass> {
     auto activation = matchActivation(g);
     if (!activation)
       return;
-    Product first = matchProduct(activation->second), up = u ? matchProduct(u) : Product();
-    if (!first || (u && (!up || up.by.x != first.by.x)))
+    Product first = activation->product, up = u ? matchProduct(u) : Product();
+    if (u && (!up || up.by.x != first.by.x))
       return;
     auto centred = first.by.x.getDefiningOp<onnx::NodeOp>();
     if (!centred || !centred.is("Sub"))
@@ -729,12 +735,13 @@ struct LowerUoeToRtPass : uoe::impl::LowerUoeToRtPassBase<LowerUoeToRtPass> {
     auto real = [&](StringRef name, float value) {
       return builder.getNamedAttr(name, builder.getF32FloatAttr(value));
     };
-    SmallVector<NamedAttribute> params{named("activation", static_cast<int64_t>(activation->first)),
-                                       real("gate_threshold", first.by.tau),
-                                       real("active_threshold", active.tau),
-                                       real("up_threshold", up.by.tau),
-                                       real("down_threshold", last.tau),
-                                       peelWeights(operands)};
+    SmallVector<NamedAttribute> params{
+        named("activation", static_cast<int64_t>(activation->activation)),
+        real("gate_threshold", first.by.tau),
+        real("active_threshold", active.tau),
+        real("up_threshold", up.by.tau),
+        real("down_threshold", last.tau),
+        peelWeights(operands)};
     replace(op, call(builder, op.getLoc(), "Cascade", operands, params, op->getResultTypes()));
   }
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """The main job on real exports: each is converted by both recipes, or its mixtures of experts are pruned and merged, and is written as ONNX; ONNX Runtime's
-results on that are compared with uoe-run's on the converted model.
+results on that are compared with uoe-run's on the converted model. Each converted block must be executed by its recipe's fused entry.
 
     convert.py --build build FOLDER...     folders with model.onnx and test_data_set_0; a folder may hold folders
 
@@ -49,6 +49,17 @@ OPTIONS = {"experts": ("--recipe", "experts", "--budget", "0.7", "--expert-size"
            "prune": ("--prune-moe", "3"), "merge": ("--merge-moe", "3")}
 
 
+# Calls of the runtime that execute what a recipe made of a block; anything else is its spelling in operators, right but slow.
+ENTRIES = {"experts": "Experts", "cascade": "Cascade"}
+
+
+def unfused(converted, how, tools):
+    """How many converted blocks are not executed by the recipe's fused entry."""
+    blocks = converted.read_text().count(f'uoe.recipe = "{how}"')
+    result = run(tools / "uoe-opt", converted, "--pass-pipeline=builtin.module(execute)")
+    return blocks - result.stdout.count(f'rt.call "uoe" "{ENTRIES[how]}"') if blocks else 0
+
+
 def problem_of(folder, how, tools, scratch):
     """What is wrong with one conversion, or nothing."""
     inputs = recorded_inputs(folder, onnx.load(folder / "model.onnx", load_external_data=False).graph)
@@ -60,6 +71,8 @@ def problem_of(folder, how, tools, scratch):
         return f"conversion: {result.stderr.strip()[-300:]}"
     if "uoe.experts" not in converted.read_text():
         return "" if "left dense: it quantises its activations" in result.stderr else "nothing was routed"
+    if how in ENTRIES and (missed := unfused(converted, how, tools)) > 0:
+        return f"{missed} blocks have no fused entry"
     result = run(tools / "uoe-opt", converted, "-o", exported)
     if result.returncode:
         return f"export: {result.stderr.strip()[-300:]}"

@@ -32,6 +32,12 @@
 // PLAIN-COUNT-4: uoe.experts() sliced({{.*}}) axes [2, 0] sizes
 // PLAIN-NOT: uoe.experts(
 
+// Both are executed by one call a block, also after activations took their canonical spelling (Swish).
+// RUN: uoe-opt %t/a/routed.mlir --pass-pipeline="builtin.module(execute)" | FileCheck %s --check-prefix=FUSED
+// RUN: uoe-opt %t/plain/routed.mlir --pass-pipeline="builtin.module(execute)" | FileCheck %s --check-prefix=FUSED
+// FUSED-COUNT-2: rt.call "uoe" "Cascade"
+// FUSED-NOT: onnx.node
+
 // The same inputs give the same bytes; what is routed already stays.
 // RUN: uoe-opt %t/block.mlir --route-cascade="profile=%t/profile budget=0.6" -o %t/b/routed.mlir
 // RUN: sed 's,%t/a,%t/b,' %t/a/routed.mlir | diff - %t/b/routed.mlir
