@@ -73,16 +73,20 @@ class Engine:
 
 def uoe_command(args, case: Case, model):
     command = [args.uoe_run, "bench", model, "--serve", "-o", "json", "--threads", str(args.threads)]
+    if text := getattr(args, case.model + "_tokens"):
+        command += ["--tokens", text]
     if case.decode:
         return command + ["--past", str(case.sequence), "--decode", str(case.decode)]
     return command + ["--batch", str(case.batch), "--seq", str(case.sequence)]
 
 
 def peer_command(args, case: Case, engine, model):
+    text = getattr(args, case.model + "_tokens")
     return [
         sys.executable, os.path.join(HERE, "peers_worker.py"), engine, model,
         "--threads", str(args.threads), "--batch", str(case.batch),
         "--sequence", str(case.sequence), "--decode", str(case.decode),
+        *(["--tokens", text] if text else []),
     ]
 
 
@@ -256,6 +260,9 @@ def parse():
     parser.add_argument("--minilm-converted", action="append", default=[], metavar="MODEL")
     parser.add_argument("--smollm2", help="dense decoder (SmolLM2) with past and present keys and values")
     parser.add_argument("--smollm2-converted", action="append", default=[], metavar="MODEL")
+    for model in ("minilm", "smollm2"):
+        parser.add_argument(f"--{model}-tokens", metavar="TEXT",
+                            help="its text for all engines (.npy): a stream of ids, or sentences padded with 0; without, ids are random")
     parser.add_argument("--case", action="append", choices=[case.name for case in CASES], help="only these")
     parser.add_argument("--without", action="append", default=[], choices=["onnxruntime", "openvino"])
     parser.add_argument("--peers-converted", action="store_true", help="ONNX Runtime on the converted models too")

@@ -111,8 +111,8 @@ class OpenVino:
         return np.array(value)  # the request writes its next result to the same place
 
 
-def timed_decode(engine, ids, steps):
-    """Seconds of the prefill and of each greedy step after it."""
+def timed_decode(engine, ids, steps, text=None):
+    """Seconds of the prefill and of each step after it: with the tokens that follow in `text`, or greedy."""
     names = engine.ports.past_names()
     if not names:
         raise ValueError("the model has no inputs for past keys and values")
@@ -125,9 +125,16 @@ def timed_decode(engine, ids, steps):
         cache = {name: engine.keep(result[present_of(name)]) for name in names}
         logits = engine.array(result["logits"])
         past += ids.shape[1]
-        ids = np.array([[int(logits[0, -1].argmax())]])
+        following = int(logits[0, -1].argmax())
+        ids = np.array([[following if text is None else int(text[past % len(text)])]])
         seconds.append(time.perf_counter() - begin)
     return seconds[0], seconds[1:]
+
+
+def text_of(path):
+    """The ids of a token file one after the other, without padding, as uoe-run takes them."""
+    tokens = np.load(path).astype(np.int64)
+    return tokens if tokens.ndim == 1 else np.concatenate([np.trim_zeros(row, "b") for row in tokens])
 
 
 def main():
@@ -138,6 +145,7 @@ def main():
     parser.add_argument("--batch", type=int, required=True)
     parser.add_argument("--sequence", type=int, required=True)
     parser.add_argument("--decode", type=int, default=0)
+    parser.add_argument("--tokens", help="text for the token ids (.npy): a stream, or sentences padded with 0")
     args = parser.parse_args()
 
     def reply(message):
@@ -147,7 +155,12 @@ def main():
         begin = time.perf_counter()
         engine = {"onnxruntime": OnnxRuntime, "openvino": OpenVino}[args.engine](args.model, args.threads)
         load = time.perf_counter() - begin
-        ids = np.random.default_rng(0).integers(3, 20000, (args.batch, args.sequence))
+        text = None
+        if args.tokens:
+            text = text_of(args.tokens)
+            ids = np.resize(text, (args.batch, args.sequence))
+        else:
+            ids = np.random.default_rng(0).integers(3, 20000, (args.batch, args.sequence))
         feed = {name: engine.value(array) for name, array in engine.ports.feed(ids, 0).items()}
     except Exception as error:  # whatever a peer raises is its answer
         reply({"error": f"{type(error).__name__}: {error}"})
@@ -166,7 +179,7 @@ def main():
                     seconds.append(time.perf_counter() - begin)
                 reply({"latency": seconds})
             elif request == "decode":
-                prefill, seconds = timed_decode(engine, ids, args.decode)
+                prefill, seconds = timed_decode(engine, ids, args.decode, text)
                 reply({"prefill": prefill, "latency": seconds})
             else:
                 reply({"error": f"unknown request '{request}'"})

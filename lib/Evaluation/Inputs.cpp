@@ -1,6 +1,8 @@
 #include "Inputs.h"
 #include "Dimensions.h"
 #include "Metrics.h"
+#include "Ports.h"
+#include "Tokens.h"
 #include <algorithm>
 #include <cmath>
 
@@ -29,14 +31,14 @@ template <typename T> void store(rt::Tensor &tensor, const std::vector<int64_t> 
 struct Generator {
   const Session &session;
   Dimensions &dimensions;
-  uint64_t seed;
+  const InputOptions &options;
 
   rt::Tensor make(size_t index) {
     const PortInfo &port = session.inputs()[index];
     rt::check(port.dtype != DType::None && port.ranked, "input '", port.name,
               "' has no declared type or rank, so it must be given");
     rt::Shape shape = dimensions.shape(index);
-    std::mt19937_64 random(mix(seed, port.name));
+    std::mt19937_64 random(mix(options.seed, port.name));
     Role role = roleOf(port);
     bool additive = role == Role::Mask && shape.size() > 2;
     if (isFloat(port.dtype)) {
@@ -85,6 +87,12 @@ struct Generator {
         values[i] = past + static_cast<int64_t>(i) % row;
       return values;
     }
+    case Role::Ids:
+      if (options.tokens.empty())
+        break;
+      for (size_t i = 0; i < values.size(); ++i)
+        values[i] = options.tokens[i % options.tokens.size()];
+      return values;
     default:
       break;
     }
@@ -102,6 +110,19 @@ struct Generator {
   }
 };
 } // namespace
+
+std::vector<int64_t> textOf(const std::string &path, const Session &session) {
+  int port = inputOf(session, Role::Ids);
+  rt::check(port >= 0, "'", path, "' holds token ids, for which the model has no input");
+  const rt::Program &program = session.program();
+  TokenFile tokens = readTokens(path);
+  checkTokens(tokens, path, vocabularyOf(program, program.inputSlots[static_cast<size_t>(port)]));
+  std::vector<int64_t> text;
+  for (const std::vector<int64_t> &sentence : tokens.sentences)
+    text.insert(text.end(), sentence.begin(), sentence.end());
+  rt::check(!text.empty(), "'", path, "' holds no tokens");
+  return text;
+}
 
 rt::Tensor normalTensor(DType type, const rt::Shape &shape, std::mt19937_64 &random) {
   rt::Tensor tensor(type, shape);
@@ -172,7 +193,7 @@ BoundInputs bindInputs(const Session &session, const InputOptions &options) {
               "the model has no input '", name, "'; it has ", known.empty() ? "none" : known);
 
   Dimensions dimensions(session, options);
-  Generator generator{session, dimensions, options.seed};
+  Generator generator{session, dimensions, options};
   BoundInputs result;
   for (size_t i = 0; i < inputs.size(); ++i) {
     auto given = options.given.find(inputs[i].name);

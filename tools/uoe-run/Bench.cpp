@@ -21,6 +21,7 @@ struct Arguments {
   std::string model;
   int64_t decode = 0;
   bool serve = false;
+  std::string tokens;
 };
 
 /// A series of latencies; `tokens` are those of one run, 0 if the model takes none.
@@ -114,21 +115,23 @@ int decode(const Arguments &arguments, Session &session, const InputOptions &opt
   int64_t past = std::max<int64_t>(options.past, 1);
   std::vector<double> prefills, steps;
   const Repetition &wanted = arguments.repetition;
-  timeDecoding(decoder, past, std::min<int64_t>(arguments.decode, 4), options.seed);
+  timeDecoding(decoder, past, std::min<int64_t>(arguments.decode, 4), options.seed, options.tokens);
   // A decoding run is long: fewer of them suffice, and each gives many steps.
   for (int turn = 0; turn < std::min(wanted.runs, 3); ++turn) {
-    DecodeTiming timing = timeDecoding(decoder, past, arguments.decode, options.seed + turn);
+    DecodeTiming timing =
+        timeDecoding(decoder, past, arguments.decode, options.seed + turn, options.tokens);
     prefills.push_back(timing.prefill);
     steps.insert(steps.end(), timing.steps.begin(), timing.steps.end());
   }
   const auto device = deviceOf(session);
   session.setProfiling(true);
-  timeDecoding(decoder, past, 0, options.seed);
+  timeDecoding(decoder, past, 0, options.seed, options.tokens);
   session.setProfiling(true); // counts from here: the steps alone
   int profiled = static_cast<int>(std::min<int64_t>(arguments.decode, 8));
   // Continues the past that the prefill has just left.
-  for (int i = 0; i < profiled; ++i)
-    decoder.run({0});
+  const std::vector<int64_t> &text = options.tokens;
+  for (int64_t i = 0; i < profiled; ++i)
+    decoder.run({text.empty() ? 0 : text[static_cast<size_t>(past + i) % text.size()]});
   report::Json kinds = kindsJson(session.profile(), profiled);
   session.setProfiling(false);
   Sample prefill(prefills), step(steps);
@@ -176,7 +179,7 @@ int serve(const Arguments &arguments, Session &session, const InputOptions &opti
       if (!decoder)
         decoder = std::make_unique<Decoder>(session, options);
       DecodeTiming timing = timeDecoding(*decoder, std::max<int64_t>(options.past, 1),
-                                         arguments.decode, options.seed);
+                                         arguments.decode, options.seed, options.tokens);
       print({{"prefill", timing.prefill}, {"latency", timing.steps}});
     } else if (request == "memory") {
       report::Json json = report::Json::object();
@@ -193,6 +196,8 @@ int serve(const Arguments &arguments, Session &session, const InputOptions &opti
 int execute(const Arguments &arguments) {
   InputOptions options = arguments.inputs.read();
   auto session = load(arguments.model, arguments.common);
+  if (!arguments.tokens.empty())
+    options.tokens = textOf(arguments.tokens, *session);
   if (arguments.serve)
     return serve(arguments, *session, options);
   if (arguments.decode > 0)
@@ -241,6 +246,9 @@ void run::addBench(CLI::App &program, int &status) {
       "bench", "Latency, throughput, compile time, memory, and time per kind of operation");
   command->add_option("model", arguments->model, "model file")->required();
   addInputs(*command, arguments->inputs);
+  command->add_option("--tokens", arguments->tokens,
+                      "text for the token ids, as .npy: a stream, or sentences padded with 0; "
+                      "without, ids are random (what a routed model skips depends on them)");
   command->add_option("--warmup", arguments->repetition.warmup, "runs before counting")
       ->check(CLI::Range(0, 1000000))
       ->capture_default_str();
@@ -259,6 +267,6 @@ void run::addBench(CLI::App &program, int &status) {
                     "answer lines on stdin, each with a line of JSON: run N, decode, memory, quit");
   addCommon(*command, arguments->common);
   command->footer("Example: uoe-run bench model.onnx --batch 8 --seq 128\n"
-                  "         uoe-run bench decoder.onnx --past 128 --decode 64");
+                  "         uoe-run bench decoder.onnx --past 128 --decode 64 --tokens text.npy");
   command->callback([arguments, &status] { status = execute(*arguments); });
 }

@@ -70,6 +70,21 @@ TEST(Decoder, TimesPrefillAndSteps) {
   EXPECT_EQ(decoder.past(), 12);
 }
 
+TEST(Decoder, TimesAGivenText) {
+  FakeSession session;
+  addCounter(session, 3);
+  auto model = session.model;
+  std::vector<int64_t> seen;
+  session.model = [&](const std::vector<rt::Value> &in) {
+    std::vector<int64_t> ids = integersOf(in[0].tensor);
+    seen.insert(seen.end(), ids.begin(), ids.end());
+    return model(in);
+  };
+  Decoder decoder(session);
+  timeDecoding(decoder, 2, 2, 0, {5, 9, 7});
+  EXPECT_EQ(seen, (std::vector<int64_t>{5, 9, 7, 5}));
+}
+
 TEST(Decoder, RefusesWhatIsNone) {
   FakeSession session;
   session.input("pixel_values", DType::F32, {"batch", "3"});

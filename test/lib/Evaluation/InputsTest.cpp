@@ -118,6 +118,16 @@ TEST(Inputs, IdsStayInTheVocabulary) {
   EXPECT_EQ(vocabularyOf(session.program(), session.program().inputSlots[1]), -1);
 }
 
+TEST(Inputs, ATextGivesIdsAndBeginsAgain) {
+  FakeSession session;
+  addDecoder(session, "t");
+  InputOptions options;
+  options.sequence = 5;
+  options.tokens = {7, 8, 9};
+  EXPECT_EQ(integersOf(bindInputs(session, options).values[0].tensor),
+            (std::vector<int64_t>{7, 8, 9, 7, 8}));
+}
+
 TEST(Inputs, SeedAndNameDecide) {
   FakeSession session;
   session.input("x", DType::F32, {"n", "64"});
