@@ -60,6 +60,14 @@ Value NodeBuilder::reshapeTo(Value value, Value shape) {
   return node("Reshape", {value, shape}, {attr("allowzero", 1)});
 }
 
+bool uoe::choosesPlainly(SelectOp select) {
+  return select.getScoring() == Scoring::raw && !select.getSelectionBias() && !select.getGroups() &&
+         !select.getWithin() && select.getTemperature().convertToFloat() == 1 &&
+         select.getNormalize() == NormalizeAxis::none && !select.hasCapacity() &&
+         select.getWeight() == WeightRule::unit && select.getFactor().convertToFloat() == 1 &&
+         select.getScaling() == Scaling::none && select.getRouting().getType().getTokens() == 1;
+}
+
 bool uoe::swapsHeads(onnx::NodeOp node) {
   auto perm = dyn_cast_or_null<DenseI64ArrayAttr>(node.attribute("perm"));
   return node.is("Transpose") && perm && perm.asArrayRef() == ArrayRef<int64_t>{0, 2, 1, 3};

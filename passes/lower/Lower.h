@@ -56,6 +56,9 @@ mlir::Type elementTypeOf(mlir::Value value);
 /// Gives a new select of the mixture's scores the mixture's choice.
 void setChoice(SelectOp select, MoeOp moe);
 
+/// True for a choice by the scores themselves with weight 1, row by row.
+bool choosesPlainly(SelectOp select);
+
 /// True for Transpose by [0, 2, 1, 3]: tokens and heads change places.
 bool swapsHeads(onnx::NodeOp node);
 /// The matrix m where `value` is Transpose(m), else null.

@@ -5,9 +5,9 @@
 #include "mlir/IR/IRMapping.h"
 #include "passes/Passes.h"
 #include "passes/lower/AttentionExperts.h"
+#include "passes/lower/CascadeBlock.h"
 #include "passes/lower/Heads.h"
 #include "passes/lower/Reference.h"
-#include "passes/raise/Scalar.h"
 #include <map>
 
 namespace uoe {
@@ -21,9 +21,6 @@ using namespace uoe;
 static bool isF32(Value value) {
   return !value || elementTypeOf(value).isF32();
 }
-
-// Nodes on the way from a product to its activated value: the longest spelling of GELU has 8.
-static constexpr size_t kActivationNodes = 16;
 
 static Value noneIfNull(OpBuilder &builder, Location loc, Value value) {
   return value ? value : Value(onnx::NoneOp::create(builder, loc, builder.getNoneType()));
@@ -174,23 +171,13 @@ struct LowerUoeToRtPass : uoe::impl::LowerUoeToRtPassBase<LowerUoeToRtPass> {
     op->erase();
   }
 
-  // A choice by the scores themselves with weight 1, row by row.
-  static bool isPlain(SelectOp select) {
-    return select && select.getScoring() == Scoring::raw && !select.getSelectionBias() &&
-           !select.getGroups() && !select.getWithin() &&
-           select.getTemperature().convertToFloat() == 1 &&
-           select.getNormalize() == NormalizeAxis::none && !select.hasCapacity() &&
-           select.getWeight() == WeightRule::unit && select.getFactor().convertToFloat() == 1 &&
-           select.getScaling() == Scaling::none && select.getRouting().getType().getTokens() == 1;
-  }
-
   void lower(ExpertsOp op) {
     if (!op.getRouting())
       return;
     if (AttentionExperts heads = matchAttentionExperts(op))
       return lower(op, heads);
-    if (classify(op) == ExpertBody::Rows)
-      return lowerCascade(op);
+    if (CascadeBlock block = matchCascade(op))
+      return lower(op, block);
     if (classify(op) == ExpertBody::Product)
       return lowerProducts(op);
     if (classify(op) == ExpertBody::Other)
@@ -615,7 +602,8 @@ struct LowerUoeToRtPass : uoe::impl::LowerUoeToRtPassBase<LowerUoeToRtPass> {
     for (SelectOp op : selects) {
       bool read =
           llvm::any_of(op->getUsers(), [](Operation *user) { return isa<ExpertsOp>(user); });
-      bool simple = isPlain(op) && op.getRule() != Rule::token_topk && op.getRule() != Rule::top_p;
+      bool simple =
+          choosesPlainly(op) && op.getRule() != Rule::token_topk && op.getRule() != Rule::top_p;
       const Lists *lists = read && !simple ? routeOf(op) : nullptr;
       if (!lists)
         continue;
@@ -627,121 +615,21 @@ struct LowerUoeToRtPass : uoe::impl::LowerUoeToRtPassBase<LowerUoeToRtPass> {
     }
   }
 
-  // Experts of single channels: rows of `weight` chosen by |x_i|·norm_i > tau.
-  struct Channels {
-    Value x, norms;
-    float tau = 0;
-    explicit operator bool() const { return static_cast<bool>(x); }
-  };
-  static Channels matchMagnitude(Value routing) {
-    auto select = routing ? routing.getDefiningOp<SelectOp>() : SelectOp();
-    if (!isPlain(select) || select.getRule() != Rule::threshold || !select.getTau() ||
-        select.getEmpty() != EmptyChoice::none)
-      return {};
-    auto score = select.getScores().getDefiningOp<ScoreOp>();
-    if (!score || score.getKind() != ScoreKind::magnitude)
-      return {};
-    // Below 0 nothing is dropped; at 0 zeros are, which add nothing.
-    return {score.getInput(), score.getWeights()[0],
-            std::max(select.getTau()->convertToFloat(), 0.0f)};
-  }
-  static bool singles(ExpertsOp op) {
-    return op && op.getRouting() &&
-           llvm::all_of(op.getSizes(), [](int64_t size) { return size == 1; });
-  }
-  // Rows(x, w) + offset, chosen by x's own magnitudes.
-  struct Product {
-    Channels by;
-    Value weight, offset;
-    explicit operator bool() const { return static_cast<bool>(weight); }
-  };
-  static Product matchProduct(Value value) {
-    auto add = value.getDefiningOp<onnx::NodeOp>();
-    if (!add || !add.is("Add"))
-      return {};
-    auto rows = add.getInputs()[0].getDefiningOp<ExpertsOp>();
-    if (!singles(rows) || classify(rows) != ExpertBody::Rows)
-      return {};
-    Channels by = matchMagnitude(rows.getRouting());
-    if (!by || by.x != rows.getSliced()[0])
-      return {};
-    return {by, rows.getSliced()[1], add.getInputs()[1]};
-  }
-  // act(product): elementwise nodes, however they are spelled, over one product.
-  struct Activated {
-    Activation activation;
-    Product product;
-  };
-  static std::optional<Activated> matchActivation(Value value) {
-    SmallVector<Value> open{value};
-    for (size_t i = 0; i < open.size() && i < kActivationNodes; ++i) {
-      if (Product product = matchProduct(open[i])) {
-        auto activation = raise::recogniseActivation(value, open[i]);
-        if (!activation || activation->factor != 1.0)
-          return std::nullopt;
-        return Activated{activation->activation, product};
-      }
-      auto node = open[i].getDefiningOp<onnx::NodeOp>();
-      if (node && raise::isElementwise(node))
-        for (Value operand : raise::elementwiseOperands(node))
-          if (!llvm::is_contained(open, operand))
-            open.push_back(operand);
-    }
-    return std::nullopt;
-  }
-
-  // The four stages that route-cascade writes, from the last back to the input.
-  void lowerCascade(ExpertsOp op) {
-    Channels last = matchMagnitude(op.getRouting());
-    if (!singles(op) || !last || last.x != op.getSliced()[0])
-      return;
-    Value g = last.x, u;
-    Channels active;
-    if (auto product = last.x.getDefiningOp<ExpertsOp>()) {
-      auto mul = dyn_cast<onnx::NodeOp>(product.getBody().front().front());
-      active = matchMagnitude(product.getRouting());
-      if (!singles(product) || classify(product) != ExpertBody::Elementwise || !mul ||
-          !mul.is("Mul") || product.getSliced().size() != 2 || !active ||
-          active.x != product.getSliced()[0])
-        return;
-      g = product.getSliced()[0];
-      u = product.getSliced()[1];
-    }
-    auto activation = matchActivation(g);
-    if (!activation)
-      return;
-    Product first = activation->product, up = u ? matchProduct(u) : Product();
-    if (u && (!up || up.by.x != first.by.x))
-      return;
-    auto centred = first.by.x.getDefiningOp<onnx::NodeOp>();
-    if (!centred || !centred.is("Sub"))
-      return;
-    Value x = centred.getInputs()[0];
-    SmallVector<Value> operands{x,
-                                centred.getInputs()[1],
-                                first.weight,
-                                first.offset,
-                                first.by.norms,
-                                up.weight,
-                                up.offset,
-                                up.by.norms,
-                                active.norms,
-                                op.getSliced()[1],
-                                last.norms};
+  void lower(ExpertsOp op, const CascadeBlock &block) {
+    SmallVector<Value> operands = block.operands();
     for (Value operand : operands)
-      if (!isF32(operand) || (operand && operand != x && !isWeight(operand)))
+      if (!isF32(operand) || (operand && operand != block.x && !isWeight(operand)))
         return;
     OpBuilder builder(op);
     auto real = [&](StringRef name, float value) {
       return builder.getNamedAttr(name, builder.getF32FloatAttr(value));
     };
-    SmallVector<NamedAttribute> params{
-        named("activation", static_cast<int64_t>(activation->activation)),
-        real("gate_threshold", first.by.tau),
-        real("active_threshold", active.tau),
-        real("up_threshold", up.by.tau),
-        real("down_threshold", last.tau),
-        peelWeights(operands)};
+    SmallVector<NamedAttribute> params{named("activation", static_cast<int64_t>(block.activation)),
+                                       real("gate_threshold", block.gate.by.tau),
+                                       real("active_threshold", block.active.tau),
+                                       real("up_threshold", block.up.by.tau),
+                                       real("down_threshold", block.last.tau),
+                                       peelWeights(operands)};
     replace(op, call(builder, op.getLoc(), "Cascade", operands, params, op->getResultTypes()));
   }
 
