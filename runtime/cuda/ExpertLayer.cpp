@@ -62,6 +62,7 @@ ExpertLayer::ExpertLayer(Device &device, const ExpertLayerSource &source, const 
   layer.out = source.out;
   layer.gated = source.gated;
   layer.act = source.act;
+  layer.cut = source.cut;
   check(rule.rule != Rule::TopK || (rule.k >= 1 && rule.k <= rule.experts), "select: k is ", rule.k,
         " for ", rule.experts, " experts");
   const size_t width = bytesOf(type, 1);
@@ -217,6 +218,7 @@ void ExpertLayer::runAs(int32_t samples, int32_t rows, Pointer x, Pointer y, Poi
   call.layer.skip = layer.skip;
   call.layer.gated = layer.gated;
   call.layer.act = layer.act;
+  call.layer.cut = layer.cut;
   call.layer.inner = reinterpret_cast<const T *>(layer.inner);
   call.layer.outer = reinterpret_cast<const T *>(layer.outer);
   call.layer.innerBias = layer.innerBias;

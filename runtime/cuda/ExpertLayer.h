@@ -14,6 +14,7 @@ struct ExpertLayerSource {
   std::vector<int32_t> sizes; // neurons of each expert, at least 1
   bool gated = false;
   Activation act = Activation::Identity;
+  Cut cut;                           // of gated units
   const void *router = nullptr;      // [experts, in], or null: scores are given to each run
   const float *routerBias = nullptr; // [experts] or null
   const void *inner = nullptr;       // [neurons, in], or [neurons, 2, in]: gate before up

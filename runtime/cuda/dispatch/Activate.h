@@ -18,6 +18,11 @@ enum class Activation : int32_t {
   Erf,
 };
 
+/// As fast::Cut: act(min(gate, limit)) * (clip(up, -limit, limit) + upOffset).
+struct Cut {
+  float limit = INFINITY, upOffset = 0;
+};
+
 UOE_HOST_DEVICE inline float activate(Activation act, float x) {
   switch (act) {
   case Activation::Identity:
@@ -44,6 +49,13 @@ UOE_HOST_DEVICE inline float activate(Activation act, float x) {
     return erff(x);
   }
   return x;
+}
+
+/// A gated unit; NaN goes through.
+UOE_HOST_DEVICE inline float gatedUnit(Activation act, const Cut &cut, float gate, float up) {
+  gate = gate > cut.limit ? cut.limit : gate;
+  up = up < -cut.limit ? -cut.limit : up > cut.limit ? cut.limit : up;
+  return activate(act, gate) * (up + cut.upOffset);
 }
 
 } // namespace uoe::rt::cuda

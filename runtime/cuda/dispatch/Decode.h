@@ -124,7 +124,8 @@ UOE_HOST_DEVICE void decodeHidden(Team &team, const Layer<T> &layer, int32_t i, 
         a += layer.innerBias[row];
         b += layer.gated ? layer.innerBias[row + 1] : 0;
       }
-      value = activate(layer.act, a) * b * weight(thread, e);
+      value = (layer.gated ? gatedUnit(layer.act, layer.cut, a, b) : activate(layer.act, a)) *
+              weight(thread, e);
     }
     h[int64_t(i) * kDecodeRows + thread] = value;
   });

@@ -16,6 +16,7 @@ template <typename T> struct Layer {
   const int32_t *sizes = nullptr;  // [experts] or null
   bool gated = false;
   Activation act = Activation::Identity;
+  Cut cut; // of gated units
   /// [neurons, in]; gated: [neurons, 2, in], the gate's row before the up row.
   const T *inner = nullptr;
   const float *innerBias = nullptr; // [neurons] or [neurons, 2], or null
@@ -194,8 +195,8 @@ UOE_HOST_DEVICE void innerTile(Team &team, typename ProductTile<T>::Shared &shar
                    const float second = next + (bias && both ? bias[column + 1] : 0.0f);
                    T *to = h + row * ldh;
                    if (layer.gated) {
-                     to[column / 2] =
-                         fromFloat<T>(activate(layer.act, first) * second * weights[row]);
+                     to[column / 2] = fromFloat<T>(gatedUnit(layer.act, layer.cut, first, second) *
+                                                   weights[row]);
                    } else {
                      to[column] = fromFloat<T>(activate(layer.act, first) * weights[row]);
                      if (both)

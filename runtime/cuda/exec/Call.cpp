@@ -38,6 +38,14 @@ Tensor Call::upload(const Tensor &tensor) {
   return copy;
 }
 
+void Call::copy(const Tensor &from, void *to) {
+  if (from.bytes() > 0)
+    device.require(device.driver().call.cuMemcpyDtoDAsync_v2(reinterpret_cast<Pointer>(to),
+                                                             addressOf(from), from.bytes(),
+                                                             device.stream()),
+                   "copying a value within the device");
+}
+
 DeviceKernel findDeviceKernel(const std::string &domain, const std::string &op) {
   static const DeviceKernels table = [] {
     DeviceKernels kernels;
@@ -48,6 +56,8 @@ DeviceKernel findDeviceKernel(const std::string &domain, const std::string &op) 
     addPointwise(kernels);
     addProducts(kernels);
     addRows(kernels);
+    addScatters(kernels);
+    addWindows(kernels);
     return kernels;
   }();
   auto found = table.find({domain == "ai.onnx" ? "" : domain, op});

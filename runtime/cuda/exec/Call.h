@@ -75,6 +75,8 @@ public:
   void set(size_t i, Tensor tensor) { outputs[i] = std::move(tensor); }
   /// A copy of host data on the device.
   Tensor upload(const Tensor &tensor);
+  /// All bytes of a tensor to another place on the device.
+  void copy(const Tensor &from, void *to);
 
   template <typename Argument>
   void launch(const char *name, Grid grid, unsigned threads, const Argument &argument,
@@ -111,5 +113,7 @@ void addExperts(DeviceKernels &table);
 void addPointwise(DeviceKernels &table);
 void addProducts(DeviceKernels &table);
 void addRows(DeviceKernels &table);
+void addScatters(DeviceKernels &table);
+void addWindows(DeviceKernels &table);
 
 } // namespace uoe::rt::cuda

@@ -84,8 +84,8 @@ bool decisionsOf(const Node &route, Decisions &d) {
 bool covers(const Node &experts) {
   const std::vector<int64_t> sizes = experts.integers("sizes"), slots = experts.integers("slots");
   const auto count = static_cast<int64_t>(sizes.size());
-  if (sizes.empty() || experts.has("limit") || experts.has("up_offset") ||
-      experts.integer("tokens", 1) < 0)
+  if (sizes.empty() || experts.integer("tokens", 1) < 0 ||
+      ((experts.has("limit") || experts.has("up_offset")) && !experts.constant(kGate)))
     return false;
   int64_t hidden = 0;
   for (int64_t size : sizes) {
@@ -303,6 +303,7 @@ ExpertsState build(Call &call, const Node &choice) {
   source.out = static_cast<int32_t>(out);
   source.gated = gate != nullptr;
   source.act = deviceActivation(node);
+  source.cut = deviceCut(node);
   const Tensor inner = innerRows(up, upTurned, gate, gateTurned);
   std::vector<float> outer;
   int64_t first = 0;

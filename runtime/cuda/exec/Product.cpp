@@ -1,6 +1,5 @@
 // Matrix products, linear layers and feed-forward blocks on a device.
-#include "runtime/cuda/ops/Product.h"
-#include "Call.h"
+#include "Product.h"
 #include "Weights.h"
 #include "runtime/cpu/ops/Broadcast.h"
 #include "runtime/cuda/ops/Bits.h"
@@ -8,20 +7,6 @@
 
 namespace uoe::rt::cuda {
 namespace {
-
-constexpr int64_t kMost = int64_t(1) << 30;
-
-/// One product as the operators need it: x [.., m, k] in rows, w [.., n, k].
-struct Product {
-  Tensor a, b, bias, residual, y;
-  int64_t m = 0, n = 0, k = 0;
-  bool gated = false;
-  Activation act = Activation::Identity;
-  float scale = 1;
-  StridedLoops<2> batches;
-
-  Product() { batches.count = batches.dims[0] = 1; }
-};
 
 template <typename T> void launchAs(Call &call, const Product &product, const char *suffix) {
   using P = ProductTile<T>;
@@ -33,12 +18,15 @@ template <typename T> void launchAs(Call &call, const Product &product, const ch
   work.b = pointer(product.b);
   work.bias = pointer(product.bias);
   work.residual = pointer(product.residual);
+  work.rowBias = pointer(product.rowBias);
+  work.rowBatches = product.rowBatches;
   work.y = const_cast<T *>(pointer(product.y));
   work.m = static_cast<int32_t>(product.m);
   work.n = static_cast<int32_t>(product.n);
   work.k = static_cast<int32_t>(product.k);
   work.gated = product.gated;
   work.act = product.act;
+  work.cut = product.cut;
   work.scale = product.scale;
   work.batches = product.batches;
   // Buffers begin at multiples of 256 bytes, and matrices within one are whole rows apart.
@@ -58,6 +46,8 @@ template <typename T> void launchAs(Call &call, const Product &product, const ch
               P::threads, work, sizeof(typename P::Shared));
 }
 
+} // namespace
+
 void launch(Call &call, const Product &product) {
   switch (product.a.dtype()) {
   case DType::F32:
@@ -68,6 +58,8 @@ void launch(Call &call, const Product &product) {
     return launchAs<BF16>(call, product, "bf16");
   }
 }
+
+namespace {
 
 /// A weight as a kernel takes it, uploaded once.
 Tensor weightRows(Call &call, size_t i, bool transposed) {
@@ -294,8 +286,8 @@ bool ffn(Call &call) {
   for (size_t i = 1; i < call.count(); ++i)
     if (call.has(i) && (!call.constant(i) || call.type(i) != DType::F32))
       return false;
-  if (!up || !down || up->rank() != 2 || down->rank() != 2 || call.node.has("limit") ||
-      call.node.has("up_offset"))
+  if (!up || !down || up->rank() != 2 || down->rank() != 2 ||
+      ((call.node.has("limit") || call.node.has("up_offset")) && !gate))
     return false;
   const int64_t bits = call.node.integer("transposed", 0);
   auto transposed = [&](int i) { return ((bits >> i) & 1) != 0; };
@@ -332,6 +324,7 @@ bool ffn(Call &call) {
   first.k = in;
   first.gated = gate != nullptr;
   first.act = deviceActivation(call.node);
+  first.cut = deviceCut(call.node);
   first.y = call.arena.allocate(DType::F32, {rows, hidden}, "the hidden units");
   second.a = first.y;
   second.b = weights.outer;

@@ -1,6 +1,7 @@
 #include "Weights.h"
 #include "runtime/cpu/fast/Activation.h"
 #include "runtime/cpu/fused/Weights.h"
+#include <cmath>
 #include <cstring>
 
 namespace uoe::rt::cuda {
@@ -50,6 +51,10 @@ Activation deviceActivation(const Node &node) {
                     int(Activation::Erf) == int(fast::Activation::Erf),
                 "the device's activations have the CPU's numbers");
   return static_cast<Activation>(activationOf(node));
+}
+
+Cut deviceCut(const Node &node) {
+  return {node.real("limit", INFINITY), node.real("up_offset", 0)};
 }
 
 } // namespace uoe::rt::cuda

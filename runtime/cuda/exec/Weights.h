@@ -17,5 +17,7 @@ Tensor innerBias(const Tensor *up, const Tensor *gate, bool gated, int64_t hidde
 
 /// The attribute "activation"; raises Error for an unknown one.
 Activation deviceActivation(const Node &node);
+/// The attributes "limit" and "up_offset".
+Cut deviceCut(const Node &node);
 
 } // namespace uoe::rt::cuda

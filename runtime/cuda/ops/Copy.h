@@ -31,6 +31,23 @@ UOE_HOST_DEVICE inline void copyElement(int32_t bytes, const void *from, int64_t
   }
 }
 
+UOE_HOST_DEVICE inline void clearElement(int32_t bytes, void *to, int64_t i) {
+  switch (bytes) {
+  case 1:
+    static_cast<uint8_t *>(to)[i] = 0;
+    return;
+  case 2:
+    static_cast<uint16_t *>(to)[i] = 0;
+    return;
+  case 4:
+    static_cast<uint32_t *>(to)[i] = 0;
+    return;
+  default:
+    static_cast<uint64_t *>(to)[i] = 0;
+    return;
+  }
+}
+
 template <typename Grid> UOE_HOST_DEVICE void copyKernel(const Grid &grid, const CopyCall &call) {
   grid.eachThread([&](int64_t i) {
     if (i >= call.loops.count)

@@ -8,6 +8,8 @@
 #include "Pointwise.h"
 #include "Product.h"
 #include "Rows.h"
+#include "Scatter.h"
+#include "Window.h"
 #include "runtime/cuda/dispatch/Kernels.h"
 
 /// X(name, function, argument, threads that a block may have).
@@ -39,4 +41,7 @@
   X(rotary, rotaryKernel, RotaryCall, 256)                                                         \
   X(round_blocks, roundBlocksKernel, BitsCall, 256)                                                \
   X(rows, rowsKernel, RowCall, 256)                                                                \
-  X(top_k, topKKernel, TopKCall, 256)
+  X(scatter, scatterKernel, ScatterCall, 256)                                                      \
+  X(scatter_tuples, scatterTuplesKernel, ScatterTuplesCall, 256)                                   \
+  X(top_k, topKKernel, TopKCall, 256)                                                              \
+  X(window, windowKernel, WindowCall, 256)

@@ -11,10 +11,13 @@ namespace uoe::rt::cuda {
 /// 1 is b.
 template <typename T> struct ProductCall {
   const T *a = nullptr, *b = nullptr, *bias = nullptr, *residual = nullptr;
+  const T *rowBias = nullptr; // [rowBatches, m]: of rows, again after so many batches
   T *y = nullptr;
+  int32_t rowBatches = 1;
   int32_t m = 0, n = 0, k = 0; // n counts rows of b: twice the columns of y where it is gated
   bool gated = false, copies = false; // copies: all rows begin at multiples of 16 bytes
   Activation act = Activation::Identity;
+  Cut cut;
   float scale = 1; // of the product, before the bias
   StridedLoops<2> batches;
 
@@ -26,15 +29,17 @@ template <typename T>
 UOE_HOST_DEVICE void storeProduct(const ProductCall<T> &call, int64_t batch, int64_t row,
                                   int32_t column, float c, float next) {
   const bool both = column + 1 < call.n;
-  const float first = c * call.scale + (call.bias ? toFloat(call.bias[column]) : 0.0f);
+  const float ofRow =
+      call.rowBias ? toFloat(call.rowBias[batch % call.rowBatches * call.m + row]) : 0.0f;
+  const float first = c * call.scale + ofRow + (call.bias ? toFloat(call.bias[column]) : 0.0f);
   const float second =
-      next * call.scale + (call.bias && both ? toFloat(call.bias[column + 1]) : 0.0f);
+      next * call.scale + ofRow + (call.bias && both ? toFloat(call.bias[column + 1]) : 0.0f);
   const int64_t line = (batch * call.m + row) * call.columns();
   auto put = [&](int64_t at, float value) {
     call.y[at] = fromFloat<T>(value + (call.residual ? toFloat(call.residual[at]) : 0.0f));
   };
   if (call.gated) {
-    put(line + column / 2, activate(call.act, first) * second);
+    put(line + column / 2, gatedUnit(call.act, call.cut, first, second));
   } else {
     put(line + column, activate(call.act, first));
     if (both)

@@ -1,175 +1,10 @@
 // The executor of whole models: every device kernel gives what the CPU's entry of the same operator
 // gives, on random inputs. It runs on the tests' driver, which executes the kernels' own source on
 // simulated threads, and on a CUDA device where there is one.
-#include "runtime/cuda/exec/Executor.h"
+#include "ModelFixture.h"
 #include <array>
-#include <cmath>
-#include <cstdlib>
-#include <dlfcn.h>
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-#include <random>
-
-using namespace uoe::rt;
-using namespace uoe::rt::cuda;
-using testing::HasSubstr;
 
 namespace {
-
-enum class Backend { Simulated, Cuda };
-
-class ModelTest : public testing::TestWithParam<Backend> {
-protected:
-  void SetUp() override {
-    unsetenv("UOE_FAKE_CUDA");
-    if (GetParam() == Backend::Simulated) {
-      static void *library = dlopen(UOE_FAKE_DRIVER, RTLD_NOW | RTLD_LOCAL);
-      ASSERT_TRUE(library);
-      reinterpret_cast<void (*)()>(dlsym(library, "fakeCudaReset"))();
-      device = std::make_unique<Device>(Driver::load(UOE_FAKE_DRIVER));
-      images.model = images.experts = images.dispatch = "simulated";
-      return;
-    }
-    try {
-      device = std::make_unique<Device>(Driver::load());
-      images = compiledKernels();
-      if (!images.model)
-        GTEST_SKIP() << "not run: built without nvcc";
-    } catch (const Error &error) {
-      GTEST_SKIP() << "not run: " << error.what();
-    }
-  }
-  void TearDown() override { unsetenv("UOE_FAKE_CUDA"); }
-
-  Tensor random(DType type, Shape shape, double low = -1, double high = 1) {
-    Tensor tensor(type, std::move(shape));
-    std::uniform_real_distribution<double> real(low, high);
-    for (int64_t i = 0; i < tensor.size(); ++i) {
-      const double x = real(generator);
-      if (type == DType::F32)
-        tensor.data<float>()[i] = float(x);
-      else if (type == DType::F16)
-        tensor.data<Half>()[i] = float(x);
-      else if (type == DType::BF16)
-        tensor.data<BFloat16>()[i] = float(x);
-      else if (type == DType::I64)
-        tensor.data<int64_t>()[i] = int64_t(std::floor(x));
-      else if (type == DType::I32)
-        tensor.data<int32_t>()[i] = int32_t(std::floor(x));
-      else
-        tensor.data<uint8_t>()[i] = x > 0;
-    }
-    return tensor;
-  }
-
-  struct Case {
-    std::string domain, op;
-    std::map<std::string, Attribute> attributes = {};
-    std::vector<Tensor> inputs = {}; // None where absent
-    std::vector<int> constant = {};  // which of them are weights
-    int outputs = 1, version = 23;
-    double tolerance = 2e-5;
-    bool onDevice = true; // else it is expected to fall back
-  };
-
-  static Program programOf(const Case &c) {
-    Program program;
-    Program::Step step;
-    step.node.name = "n";
-    step.node.domain = c.domain;
-    step.node.op = c.op;
-    step.node.version = c.version;
-    step.node.outputs = c.outputs;
-    step.node.attributes = c.attributes;
-    for (size_t i = 0; i < c.inputs.size(); ++i) {
-      if (c.inputs[i].dtype() == DType::None) {
-        step.inputs.push_back(-1);
-        continue;
-      }
-      const int slot = program.slots++;
-      step.inputs.push_back(slot);
-      if (std::count(c.constant.begin(), c.constant.end(), int(i))) {
-        program.constants.emplace_back(slot, c.inputs[i]);
-      } else {
-        program.inputSlots.push_back(slot);
-        program.inputNames.push_back("x" + std::to_string(i));
-      }
-    }
-    for (int k = 0; k < c.outputs; ++k) {
-      step.outputs.push_back(program.slots++);
-      program.outputSlots.push_back(step.outputs.back());
-      program.outputNames.push_back("y" + std::to_string(k));
-    }
-    program.steps.push_back(std::move(step));
-    return program;
-  }
-
-  void expectClose(const Tensor &found, const Tensor &expected, double tolerance) {
-    ASSERT_EQ(describe(found), describe(expected));
-    double largest = 1;
-    auto at = [](const Tensor &t, int64_t i) -> double {
-      switch (t.dtype()) {
-      case DType::F32:
-        return t.data<float>()[i];
-      case DType::F16:
-        return t.data<Half>()[i];
-      case DType::BF16:
-        return t.data<BFloat16>()[i];
-      case DType::I64:
-        return double(t.data<int64_t>()[i]);
-      case DType::I32:
-        return t.data<int32_t>()[i];
-      default:
-        return t.data<uint8_t>()[i];
-      }
-    };
-    for (int64_t i = 0; i < expected.size(); ++i)
-      if (std::isfinite(at(expected, i)))
-        largest = std::max(largest, std::fabs(at(expected, i)));
-    if (found.dtype() == DType::F16)
-      tolerance = std::max(tolerance, 2e-3);
-    if (found.dtype() == DType::BF16)
-      tolerance = std::max(tolerance, 1e-2);
-    for (int64_t i = 0; i < expected.size(); ++i) {
-      const double a = at(found, i), b = at(expected, i);
-      if (std::isnan(b) || std::isinf(b)) {
-        ASSERT_TRUE(std::isnan(b) ? std::isnan(a) : a == b) << "element " << i << ": " << a;
-        continue;
-      }
-      ASSERT_LE(std::fabs(a - b), tolerance * largest)
-          << "element " << i << " of " << describe(expected) << ": " << a << ", expected " << b;
-    }
-  }
-
-  /// Twice, so that what is kept from run to run is used as well.
-  void check(const Case &c) {
-    SCOPED_TRACE(c.op + (c.inputs.empty() ? "" : " of " + describe(c.inputs[0])));
-    std::vector<Value> inputs;
-    for (size_t i = 0; i < c.inputs.size(); ++i)
-      if (c.inputs[i].dtype() != DType::None &&
-          !std::count(c.constant.begin(), c.constant.end(), int(i)))
-        inputs.push_back(Value(c.inputs[i]));
-    Program reference = programOf(c), program = programOf(c);
-    const KernelTable &cpu = KernelTable::builtin();
-    reference.finish(cpu);
-    program.finish(tableForDevice(cpu), &cpu);
-    Executor expected(reference);
-    ModelExecutor found(*device, program, cpu, images);
-    for (int turn = 0; turn < 2; ++turn) {
-      std::vector<Value> want = expected.run(inputs), have = found.run(inputs);
-      ASSERT_EQ(have.size(), want.size());
-      for (size_t k = 0; k < want.size(); ++k)
-        expectClose(have[k].tensor, want[k].tensor, c.tolerance);
-    }
-    EXPECT_EQ(found.report().fallbacks.empty(), c.onDevice);
-  }
-
-  std::unique_ptr<Device> device;
-  KernelImages images;
-  std::mt19937 generator{7};
-};
-
-const Tensor absent;
 
 TEST_P(ModelTest, PointwiseOfOne) {
   for (DType type : {DType::F32, DType::F16, DType::BF16})
@@ -457,6 +292,12 @@ TEST_P(ModelTest, LinearAndFfn) {
         std::map<std::string, Attribute> attributes = {{"activation", act},
                                                        {"transposed", int64_t(4)}};
         check({"uoe", "Ffn", attributes, {x, up, gated ? gate : absent, down}, {1, 2, 3}});
+        if (gated) {
+          auto cut = attributes;
+          cut["limit"] = 0.5f;
+          cut["up_offset"] = 1.0f;
+          check({"uoe", "Ffn", cut, {x, up, gate, down, inner, inner, outer}, {1, 2, 3, 4, 5, 6}});
+        }
         check({"uoe",
                "Ffn",
                attributes,
@@ -602,35 +443,6 @@ TEST_P(ModelTest, Rotary) {
     }
 }
 
-/// Appends steps to a program, each value by its slot.
-struct Builder {
-  Program program;
-
-  int input(const char *name) {
-    program.inputSlots.push_back(program.slots);
-    program.inputNames.push_back(name);
-    return program.slots++;
-  }
-  int weight(Tensor tensor) {
-    program.constants.emplace_back(program.slots, std::move(tensor));
-    return program.slots++;
-  }
-  int step(const char *domain, const char *op, std::vector<int> inputs,
-           std::map<std::string, Attribute> attributes = {}) {
-    Program::Step step;
-    step.node.name = op + std::to_string(program.steps.size());
-    step.node.domain = domain;
-    step.node.op = op;
-    step.node.version = *domain ? 1 : 23;
-    step.node.outputs = 1;
-    step.node.attributes = std::move(attributes);
-    step.inputs = std::move(inputs);
-    step.outputs = {program.slots++};
-    program.steps.push_back(std::move(step));
-    return program.steps.back().outputs[0];
-  }
-};
-
 /// Experts behind a choice of their own: steps uoe.Route and uoe.Experts.
 Program routed(const std::map<std::string, Attribute> &rule, bool gated, const Tensor &up,
                const Tensor &gate, const Tensor &down, const Tensor &bias, bool showIds) {
@@ -719,7 +531,7 @@ struct Routing {
   int64_t patch = 1; // tokens of a row of scores; 0: a sample
   std::vector<int64_t> slots = {};
   bool skip = false, thresholds = false, bias = false, groupScores = false, within = false,
-       dense = false;
+       dense = false, cut = false;
   int choices() const { return slots.empty() ? 5 : int(slots.size()); }
 
   Program program(const std::function<Tensor(Shape)> &random) const {
@@ -750,15 +562,20 @@ struct Routing {
     }
     const bool weighted = rule.count("weight") || rule.count("factor") || rule.count("scaling");
     const std::vector<int> lists = route(own, inputs, weighted, dense);
+    std::map<std::string, Attribute> block = {{"sizes", std::vector<int64_t>{3, 16, 1, 20, 8}},
+                                              {"activation", int64_t(6)},
+                                              {"tokens", patch},
+                                              {"slots", slots}};
+    if (cut) {
+      block["limit"] = 0.5f;
+      block["up_offset"] = 1.0f;
+    }
     const int y =
         b.step("uoe", "Experts",
                {x, lists[0], lists[1], lists[2], b.weight(random({24, 48})),
                 b.weight(random({24, 48})), b.weight(random({48, 12})), b.weight(random({48})), -1,
                 b.weight(random({12})), skip ? b.weight(random({5, 12})) : -1},
-               {{"sizes", std::vector<int64_t>{3, 16, 1, 20, 8}},
-                {"activation", int64_t(6)},
-                {"tokens", patch},
-                {"slots", slots}});
+               block);
     b.program.outputSlots = {y};
     b.program.outputNames = {"y"};
     for (size_t k : {3, 4})
@@ -824,6 +641,7 @@ TEST_P(ModelTest, RoutingHasAllThatTheCpusHas) {
     aliased.patch = patch;
     aliased.slots = aliases;
   }
+  add(top2).cut = true;
   add(top2).within = true;
   Routing &inner = add({{"rule", one}, {"tau", -0.2f}});
   inner.within = inner.dense = true;
