@@ -62,7 +62,8 @@ void checkSlots(const Program &program) {
 using Known = std::vector<std::unique_ptr<Tensor>>;
 
 /// Finishes the subgraphs of a step; captured values that are constant become constants there.
-void finishSubprograms(Program::Step &step, const Known &known, const KernelTable &table) {
+void finishSubprograms(Program::Step &step, const Known &known, const KernelTable &table,
+                       const KernelTable &subprograms) {
   for (auto &entry : step.node.attributes) {
     auto *program = std::get_if<std::shared_ptr<const Program>>(&entry.second);
     if (!program || !*program)
@@ -76,7 +77,7 @@ void finishSubprograms(Program::Step &step, const Known &known, const KernelTabl
         captures.push_back(capture);
     }
     inner->captures = std::move(captures);
-    inner->finish(table);
+    inner->finish(table, &subprograms);
     *program = std::move(inner);
   }
 }
@@ -163,8 +164,10 @@ public:
     for (size_t i = 0; i < program.steps.size(); ++i) {
       Program::Step &step = program.steps[i];
       std::vector<int> captured = capturedSlots(step.node);
-      finishSubprograms(step, known, subprograms);
-      bool folded = canFold(step) && fold(frame, i);
+      // Branches run where the program does.
+      const bool inPlace = step.node.op == "If" && step.node.domain.empty();
+      finishSubprograms(step, known, inPlace ? table : subprograms, subprograms);
+      bool folded = canFold(step) && !(inPlace && &table != &subprograms) && fold(frame, i);
       if (!folded)
         prepare(frame, step);
       for (int slot : captured)

@@ -1,9 +1,15 @@
 // uoe.Attention and RotaryEmbedding on a device.
-#include "runtime/cuda/ops/Attention.h"
-#include "Call.h"
+#include "Attention.h"
 #include <cmath>
 
 namespace uoe::rt::cuda {
+void launchAttention(Call &call, const AttentionCall &work) {
+  const int64_t blocks = int64_t(work.batch) * work.heads * ceilDiv(work.queries, kQueries);
+  if (blocks > 0 && work.valueSize > 0)
+    call.launch("attention", {static_cast<unsigned>(blocks)}, kAttentionThreads, work,
+                static_cast<unsigned>(work.sharedFloats()) * sizeof(float));
+}
+
 namespace {
 
 struct Layout {
@@ -17,13 +23,6 @@ Layout layoutOf(const Shape &x, bool bshd) {
   layout.strides.head = bshd ? x[3] : x[2] * x[3];
   layout.strides.position = bshd ? x[2] * x[3] : x[3];
   return layout;
-}
-
-void launchAttention(Call &call, const AttentionCall &work) {
-  const int64_t blocks = int64_t(work.batch) * work.heads * ceilDiv(work.queries, kQueries);
-  if (blocks > 0 && work.valueSize > 0)
-    call.launch("attention", {static_cast<unsigned>(blocks)}, kAttentionThreads, work,
-                static_cast<unsigned>(work.sharedFloats()) * sizeof(float));
 }
 
 bool attention(Call &call) {

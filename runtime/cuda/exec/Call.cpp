@@ -51,10 +51,12 @@ DeviceKernel findDeviceKernel(const std::string &domain, const std::string &op) 
     DeviceKernels kernels;
     addAttention(kernels);
     addCascade(kernels);
+    addContribAttention(kernels);
     addCopies(kernels);
     addExperts(kernels);
     addPointwise(kernels);
     addProducts(kernels);
+    addQuantized(kernels);
     addRows(kernels);
     addScatters(kernels);
     addWindows(kernels);

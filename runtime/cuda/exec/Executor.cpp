@@ -43,16 +43,33 @@ std::string kindOf(const Node &node) {
 } // namespace
 
 /// The frame holds what lies on the host, `there` what lies on the device; a value may lie on both.
+/// The branches of an If have one each, which uses what the program around it has.
 struct ModelExecutor::Impl {
   Impl(ModelExecutor &owner, const Program &program, const KernelTable &cpu,
        const KernelImages &images)
-      : owner(owner), device(owner.device), arena(owner.arena), counted(owner.counted),
-        launcher(owner.device, images), images(images), cpu(cpu), program(program), frame(program),
-        flag(owner.device, sizeof(int32_t), "a flag"), there(size_t(program.slots)),
-        inputOf(size_t(program.slots), -1), constant(size_t(program.slots)),
-        steps(program.steps.size()) {
-    frame.observe = &owner.observe;
+      : Impl(owner, program, cpu, std::make_shared<Shared>(owner.device, images)) {
     arena.reclaim = [this] { forgetGraphs(); };
+  }
+
+  /// What a program and its branches have together.
+  struct Shared {
+    Shared(Device &device, const KernelImages &images)
+        : launcher(device, images), images(images), flag(device, sizeof(int32_t), "a flag") {}
+    Launcher launcher;
+    const KernelImages images;
+    Buffer flag; // the step that met a bad index, plus 1
+    // While a run is recorded: inputs that the host reads, and values to be copied to the device.
+    std::vector<bool> hostRead;
+    std::vector<std::pair<Tensor, Tensor>> pending;
+  };
+
+  Impl(ModelExecutor &owner, const Program &program, const KernelTable &cpu,
+       const std::shared_ptr<Shared> &common)
+      : owner(owner), device(owner.device), arena(owner.arena), counted(owner.counted),
+        common(common), launcher(common->launcher), cpu(cpu), program(program), frame(program),
+        there(size_t(program.slots)), inputOf(size_t(program.slots), -1),
+        constant(size_t(program.slots)), steps(program.steps.size()) {
+    frame.observe = &owner.observe;
     for (size_t i = 0; i < program.inputSlots.size(); ++i)
       if (program.inputSlots[i] >= 0)
         inputOf[size_t(program.inputSlots[i])] = static_cast<int>(i);
@@ -64,6 +81,7 @@ struct ModelExecutor::Impl {
       steps[i].kernel = findDeviceKernel(step.node.domain, step.node.op);
       steps[i].view = isView(step.node);
       steps[i].meta = steps[i].view || readsShapesOnly(step.node);
+      steps[i].branch = step.node.domain.empty() && step.node.op == "If";
       for (int slot : slotsRead(step))
         last[size_t(slot)] = static_cast<int>(i);
       for (int slot : step.outputs)
@@ -156,7 +174,7 @@ struct ModelExecutor::Impl {
       // The same in every replay: copied once, before the first, into memory that no step writes.
       check(!constant[size_t(slot)], "a recorded run cannot copy weights");
       tensor = arena.keep(from.dtype(), from.shape(), "a value of the host");
-      pending.emplace_back(tensor, from);
+      common->pending.emplace_back(tensor, from);
       return tensor;
     }
     Tensor copy = constant[size_t(slot)]
@@ -173,7 +191,7 @@ struct ModelExecutor::Impl {
     Value &value = frame.slots[size_t(slot)];
     if (value) {
       if (device.capturing() && inputOf[size_t(slot)] >= 0)
-        hostRead[size_t(inputOf[size_t(slot)])] = true;
+        common->hostRead[size_t(inputOf[size_t(slot)])] = true;
       return value.tensor;
     }
     check(!device.capturing(), "a recorded run cannot read a value of the device");
@@ -226,9 +244,9 @@ struct ModelExecutor::Impl {
               arena,
               launcher,
               steps[index].state,
-              reinterpret_cast<int32_t *>(flag.pointer()),
-              static_cast<int32_t>(index) + 1,
-              &images,
+              reinterpret_cast<int32_t *>(common->flag.pointer()),
+              mark > 0 ? mark : static_cast<int32_t>(index) + 1,
+              &common->images,
               &steps[index].producers,
               &steps[index].readers,
               &allReaders,
@@ -308,10 +326,52 @@ struct ModelExecutor::Impl {
     return subprogramsOf(step.node).empty() && isShapeArithmetic(step.node, operands);
   }
 
+  /// An If's condition is read on the host; the branch runs here as any step does.
+  void runBranch(size_t index) {
+    const Program::Step &step = program.steps[index];
+    check(!step.inputs.empty() && step.inputs[0] >= 0, "If: the condition is missing");
+    const Tensor &condition = toHost(step.inputs[0]);
+    check(condition.dtype() == DType::Bool && condition.size() == 1,
+          "If: the condition must be one bool");
+    const char *key = *condition.data<bool>() ? "then_branch" : "else_branch";
+    const std::shared_ptr<const Program> branch = step.node.program(key);
+    check(branch != nullptr, "If: the graph '", key, "' is missing");
+    check(branch->outputSlots.size() == step.outputs.size(), "If: the results of a branch must be ",
+          step.outputs.size(), ", found ", branch->outputSlots.size());
+    std::unique_ptr<Impl> &inner = branches[branch.get()];
+    if (!inner) {
+      inner.reset(new Impl(owner, *branch, cpu, common));
+      inner->mark = mark > 0 ? mark : static_cast<int32_t>(index) + 1;
+    }
+    try {
+      for (const auto &[to, from] : branch->captures)
+        if (from >= 0) {
+          inner->frame.slots[size_t(to)] = frame.slots[size_t(from)];
+          inner->there[size_t(to)] = there[size_t(from)];
+          inner->inputOf[size_t(to)] = inputOf[size_t(from)];
+        }
+      for (size_t i = 0; i < inner->steps.size(); ++i)
+        inner->runStep(i);
+      for (size_t k = 0; k < step.outputs.size(); ++k) {
+        const int from = branch->outputSlots[k], to = step.outputs[k];
+        if (to < 0 || from < 0)
+          continue;
+        frame.slots[size_t(to)] = inner->frame.slots[size_t(from)];
+        there[size_t(to)] = inner->there[size_t(from)];
+      }
+    } catch (...) {
+      inner->clear();
+      throw;
+    }
+    inner->clear();
+  }
+
   void runStep(size_t index) {
     const Program::Step &step = program.steps[index];
     const bool meta = steps[index].meta;
-    if (!(meta && runOnMeta(index))) {
+    if (steps[index].branch) {
+      runBranch(index);
+    } else if (!(meta && runOnMeta(index))) {
       if (meta || isHostStep(step)) {
         runOnCpu(index);
       } else {
@@ -414,7 +474,7 @@ struct ModelExecutor::Impl {
   std::unique_ptr<Graph> record(const std::vector<Value> &inputs) {
     auto graph = std::make_unique<Graph>();
     const int64_t before = launcher.launches;
-    hostRead.assign(inputs.size(), false);
+    common->hostRead.assign(inputs.size(), false);
     try {
       for (size_t i = 0; i < inputs.size(); ++i) {
         const Tensor &from = inputs[i].tensor;
@@ -442,8 +502,8 @@ struct ModelExecutor::Impl {
         graph->outputs.push_back(std::move(output));
       }
       for (size_t i = 0; i < inputs.size(); ++i)
-        graph->hostValues.push_back(hostRead[i] ? inputs[i].tensor : Tensor());
-      for (auto &[to, from] : pending) {
+        graph->hostValues.push_back(common->hostRead[i] ? inputs[i].tensor : Tensor());
+      for (auto &[to, from] : common->pending) {
         copyIn(to, from);
         counted.uploaded += from.bytes();
         graph->held.push_back(std::move(to));
@@ -452,7 +512,7 @@ struct ModelExecutor::Impl {
     } catch (const std::exception &) {
       launcher.launches = before;
       arena.endReserve();
-      pending.clear();
+      common->pending.clear();
       clear();
       forget(graph);
       if (device.lost())
@@ -461,7 +521,7 @@ struct ModelExecutor::Impl {
     }
     launcher.launches = before;
     arena.endReserve();
-    pending.clear();
+    common->pending.clear();
     clear();
     return graph;
   }
@@ -477,7 +537,7 @@ struct ModelExecutor::Impl {
   /// Reads the step that met a bad index, once all is done.
   void finish() {
     int32_t mark = 0;
-    device.download(&mark, flag, sizeof mark, "the results");
+    device.download(&mark, common->flag, sizeof mark, "the results");
     if (mark > 0 && size_t(mark) <= steps.size()) {
       const Node &node = program.steps[size_t(mark) - 1].node;
       fail("node '", node.name, "' (", kindOf(node), ") on the device: an index is out of range");
@@ -485,7 +545,7 @@ struct ModelExecutor::Impl {
   }
 
   std::vector<Value> replay(Graph &graph, const std::vector<Value> &inputs) {
-    device.clear(flag);
+    device.clear(common->flag);
     for (size_t i = 0; i < inputs.size(); ++i)
       if (program.inputSlots[i] >= 0) {
         copyIn(graph.inputs[i], inputs[i].tensor);
@@ -536,7 +596,7 @@ struct ModelExecutor::Impl {
     const int64_t before = launcher.launches;
     std::vector<Value> results;
     try {
-      device.clear(flag);
+      device.clear(common->flag);
       for (size_t i = 0; i < inputs.size(); ++i)
         if (program.inputSlots[i] >= 0)
           frame.slots[size_t(program.inputSlots[i])] = inputs[i];
@@ -569,8 +629,9 @@ struct ModelExecutor::Impl {
 
   struct StepState {
     DeviceKernel kernel = nullptr;
-    bool view = false; // isView
-    bool meta = false; // that, or readsShapesOnly
+    bool view = false;   // isView
+    bool meta = false;   // that, or readsShapesOnly
+    bool branch = false; // an If
     std::any state;
     bool prepared = false;
     std::vector<bool> consumed;
@@ -582,21 +643,19 @@ struct ModelExecutor::Impl {
   Device &device;
   Arena &arena;
   DeviceReport &counted;
-  Launcher launcher;
-  const KernelImages images;
+  std::shared_ptr<Shared> common;
+  Launcher &launcher;
   const KernelTable &cpu;
   const Program &program;
   Frame frame;
-  Buffer flag; // the step that met a bad index, plus 1
+  int32_t mark = 0; // of a branch: the step around it, plus 1
   std::vector<Tensor> there;
   std::vector<int> inputOf; // per slot the input that it is, or -1
   std::vector<bool> constant;
   std::vector<StepState> steps;
   std::map<const Node *, const Call::Readers *> allReaders;
+  std::map<const Program *, std::unique_ptr<Impl>> branches; // that have run
   std::list<Shapes> known;
-  // While a run is recorded: inputs that the host reads, and values to be copied to the device.
-  std::vector<bool> hostRead;
-  std::vector<std::pair<Tensor, Tensor>> pending;
 };
 
 ModelExecutor::ModelExecutor(Device &device, const Program &program, const KernelTable &cpu,

@@ -108,9 +108,11 @@ bool gelu(Call &call) {
   const bool byTanh = call.node.string("approximate", "none") == "tanh";
   return byTanh ? unary<Point::GeluTanh>(call) : unary<Point::Gelu>(call);
 }
-bool swish(Call &call) {
+/// Of one operand and one or two numbers of the node.
+template <Point point> bool parametric(Call &call, float alpha, float beta = 0) {
   return call.has(0) && isDeviceFloat(call.type(0)) &&
-         run(call, Point::Swish, 1, call.type(0), call.node.real("alpha", 1));
+         run(call, point, 1, call.type(0), call.node.real("alpha", alpha),
+             call.node.real("beta", beta));
 }
 bool clip(Call &call) {
   const DType type = call.has(0) ? call.type(0) : DType::None;
@@ -144,8 +146,15 @@ void addPointwise(DeviceKernels &table) {
   add("Cos", unary<Point::Cos>);
   add("Floor", unary<Point::Floor>);
   add("Ceil", unary<Point::Ceil>);
+  add("Round", unary<Point::Round>);
+  add("Sign", unary<Point::Sign>);
+  add("Softplus", unary<Point::Softplus>);
+  add("HardSwish", unary<Point::HardSwish>);
+  add("LeakyRelu", [](Call &call) { return parametric<Point::LeakyRelu>(call, 0.01f); });
+  add("Elu", [](Call &call) { return parametric<Point::Elu>(call, 1); });
+  add("HardSigmoid", [](Call &call) { return parametric<Point::HardSigmoid>(call, 0.2f, 0.5f); });
   add("Gelu", gelu);
-  add("Swish", swish);
+  add("Swish", [](Call &call) { return parametric<Point::Swish>(call, 1); });
   add("Clip", clip);
   add("IsNaN", isNaN);
   add("Not", invert);

@@ -59,9 +59,6 @@ void launch(Call &call, const Product &product) {
   }
 }
 
-namespace {
-
-/// A weight as a kernel takes it, uploaded once.
 Tensor weightRows(Call &call, size_t i, bool transposed) {
   if (!call.state.has_value()) {
     const Tensor &matrix = *call.constant(i);
@@ -71,6 +68,8 @@ Tensor weightRows(Call &call, size_t i, bool transposed) {
   }
   return std::any_cast<Tensor>(call.state);
 }
+
+namespace {
 
 bool matMul(Call &call) {
   const Shape a = call.shape(0), b = call.shape(1);

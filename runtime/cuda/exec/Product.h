@@ -26,4 +26,8 @@ struct Product {
 /// y = act(scale a bᵀ + bias) + residual, or act(gate) * up of pairs of columns, in a's type.
 void launch(Call &call, const Product &product);
 
+/// The constant matrix of input i [k, n], or [n, k] where it is `transposed`, as rows [n, k] on the
+/// device: kept in the call's state.
+Tensor weightRows(Call &call, size_t i, bool transposed);
+
 } // namespace uoe::rt::cuda

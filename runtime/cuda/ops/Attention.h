@@ -267,4 +267,49 @@ UOE_HOST_DEVICE void rotaryKernel(const Grid &grid, const RotaryCall &call) {
   });
 }
 
+/// What is added to the scores for padding, and an operator's own bias: to [batch, heads, queries,
+/// keys] = filter where masked, else 0, plus `own`. A thread an element.
+struct PaddingCall {
+  const int32_t *mask = nullptr;
+  const float *own = nullptr; // or null
+  float *to = nullptr;
+  enum Form : int32_t {
+    Ends,       // mask [batch]: keys from there on are padding
+    EndsStarts, // [2 batch]: and those before
+    Keys,       // [batch, keys]: 0 where masked
+    Pairs,      // [batch, queries, keys]
+  } form = Ends;
+  float filter = 0;
+  int64_t batch = 0, heads = 1, queries = 1, keys = 0;
+  HeadStrides strides; // of own; position: of a query
+};
+
+template <typename Grid>
+UOE_HOST_DEVICE void paddingKernel(const Grid &grid, const PaddingCall &call) {
+  grid.eachThread([&](int64_t i) {
+    if (i >= call.batch * call.heads * call.queries * call.keys)
+      return;
+    const int64_t key = i % call.keys, q = i / call.keys % call.queries;
+    const int64_t bh = i / call.keys / call.queries, h = bh % call.heads, b = bh / call.heads;
+    bool seen;
+    switch (call.form) {
+    case PaddingCall::Ends:
+      seen = key < call.mask[b];
+      break;
+    case PaddingCall::EndsStarts:
+      seen = key < call.mask[b] && key >= call.mask[b + call.batch];
+      break;
+    case PaddingCall::Keys:
+      seen = call.mask[b * call.keys + key] > 0;
+      break;
+    default:
+      seen = call.mask[(b * call.queries + q) * call.keys + key] > 0;
+    }
+    const float own = call.own ? call.own[b * call.strides.batch + h * call.strides.head +
+                                          q * call.strides.position + key]
+                               : 0.0f;
+    call.to[i] = (seen ? 0.0f : call.filter) + own;
+  });
+}
+
 } // namespace uoe::rt::cuda

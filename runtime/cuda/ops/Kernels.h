@@ -5,8 +5,10 @@
 #include "Bits.h"
 #include "Cascade.h"
 #include "Copy.h"
+#include "Embed.h"
 #include "Pointwise.h"
 #include "Product.h"
+#include "Quantize.h"
 #include "Rows.h"
 #include "Scatter.h"
 #include "Window.h"
@@ -27,17 +29,25 @@
   X(copy, copyKernel, CopyCall, 256)                                                               \
   X(cumulative_integer, cumulativeKernel<int64_t>, CumulativeCall, 256)                            \
   X(cumulative_real, cumulativeKernel<float>, CumulativeCall, 256)                                 \
+  X(dequantize, dequantizeKernel, QuantizeCall, 256)                                               \
+  X(embed, embedKernel, EmbedCall, 256)                                                            \
   X(few_rows_bf16, fewRowsKernel<BF16>, ProductCall<BF16>, 256)                                    \
   X(few_rows_f16, fewRowsKernel<F16>, ProductCall<F16>, 256)                                       \
   X(few_rows_f32, fewRowsKernel<float>, ProductCall<float>, 256)                                   \
   X(gather, gatherKernel, GatherCall, 256)                                                         \
   X(gather_elements, gatherElementsKernel, GatherElementsCall, 256)                                \
+  X(integer_product, integerProductKernel, IntegerProductCall, 256)                                \
   X(integer_rows, integerRowsKernel, RowCall, 256)                                                 \
+  X(ones, onesKernel, OnesCall, 256)                                                               \
+  X(padding, paddingKernel, PaddingCall, 256)                                                      \
   X(pointwise_integer, pointwiseKernel<int64_t>, PointwiseCall, 256)                               \
   X(pointwise_real, pointwiseKernel<float>, PointwiseCall, 256)                                    \
   X(product_bf16, productKernel<BF16>, ProductCall<BF16>, 256)                                     \
   X(product_f16, productKernel<F16>, ProductCall<F16>, 256)                                        \
   X(product_f32, productKernel<float>, ProductCall<float>, 256)                                    \
+  X(quantize, quantizeKernel, QuantizeCall, 256)                                                   \
+  X(range_parts, rangePartsKernel, RangeCall, 256)                                                 \
+  X(range_scale, rangeScaleKernel, RangeCall, 256)                                                 \
   X(rotary, rotaryKernel, RotaryCall, 256)                                                         \
   X(round_blocks, roundBlocksKernel, BitsCall, 256)                                                \
   X(rows, rowsKernel, RowCall, 256)                                                                \

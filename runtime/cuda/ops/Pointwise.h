@@ -25,8 +25,15 @@ enum class Point : int32_t {
   Ceil,
   Gelu,
   GeluTanh,
-  Swish, // x sigmoid(alpha x)
-  Clip,  // to alpha .. beta
+  Swish,       // x sigmoid(alpha x)
+  Clip,        // to alpha .. beta
+  LeakyRelu,   // alpha x below 0
+  Elu,         // alpha (e^x - 1) below 0
+  HardSigmoid, // alpha x + beta, to 0 .. 1
+  HardSwish,   // x times that with 1/6 and 1/2
+  Softplus,
+  Sign,
+  Round, // to nearest, ties to even
   IsNaN,
   Add,
   Sub,
@@ -82,6 +89,11 @@ UOE_HOST_DEVICE inline float sine(float x, bool cosine) {
   return quadrant >= 2 ? -value : value;
 }
 
+UOE_HOST_DEVICE inline float hardSigmoid(float x, float alpha, float beta) {
+  const float y = alpha * x + beta;
+  return y < 0 ? 0.0f : y > 1 ? 1.0f : y;
+}
+
 UOE_HOST_DEVICE inline float pointOfOne(Point op, float x, float alpha, float beta) {
   switch (op) {
   case Point::Abs:
@@ -124,6 +136,20 @@ UOE_HOST_DEVICE inline float pointOfOne(Point op, float x, float alpha, float be
     return x != x ? x : x < alpha ? alpha : x > beta ? beta : x;
   case Point::IsNaN:
     return x != x;
+  case Point::LeakyRelu:
+    return x < 0 ? alpha * x : x;
+  case Point::Elu:
+    return x < 0 ? alpha * (expf(x) - 1) : x;
+  case Point::HardSigmoid:
+    return hardSigmoid(x, alpha, beta);
+  case Point::HardSwish:
+    return x * hardSigmoid(x, 1.0f / 6, 0.5f);
+  case Point::Softplus:
+    return greater(x, 0.0f) + logf(1 + expf(-fabsf(x)));
+  case Point::Sign:
+    return x > 0 ? 1.0f : x < 0 ? -1.0f : x;
+  case Point::Round:
+    return rintf(x);
   default:
     return x;
   }

@@ -116,6 +116,8 @@ protected:
         return double(t.data<int64_t>()[i]);
       case DType::I32:
         return t.data<int32_t>()[i];
+      case DType::I8:
+        return t.data<int8_t>()[i];
       default:
         return t.data<uint8_t>()[i];
       }
