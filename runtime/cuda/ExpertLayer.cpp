@@ -23,17 +23,6 @@ private:
   Pointer base;
 };
 
-/// The most pairs that a rule can choose; an expert keeps `capacity` rows of a sample, 0 for any.
-int64_t mostPairs(const SelectRule &rule, int64_t capacity, bool pad, int64_t samples,
-                  int64_t rows) {
-  const int64_t each = rule.rule == Rule::TopK && rule.empty != Empty::All && !pad
-                           ? std::min(rule.k, rule.experts)
-                           : rule.experts;
-  const int64_t all = samples * rows * each;
-  return capacity > 0 ? std::min(all, samples * std::min<int64_t>(capacity, rows) * rule.experts)
-                      : all;
-}
-
 constexpr int kSplits = 8;
 /// Shorter patches would leave most of a tile of 128 rows empty.
 constexpr int kSharedRows = 64;
@@ -43,6 +32,16 @@ unsigned blocksFor(int64_t items, int64_t perBlock) {
 }
 
 } // namespace
+
+int64_t mostPairs(const SelectRule &rule, int64_t capacity, bool pad, int64_t samples,
+                  int64_t rows) {
+  const int64_t each = rule.rule == Rule::TopK && rule.empty != Empty::All && !pad
+                           ? std::min(rule.k, rule.experts)
+                           : rule.experts;
+  const int64_t all = samples * rows * each;
+  return capacity > 0 ? std::min(all, samples * std::min<int64_t>(capacity, rows) * rule.experts)
+                      : all;
+}
 
 ExpertLayer::ExpertLayer(Device &device, const ExpertLayerSource &source, const SelectRule &given,
                          int32_t capacity, bool padWithRows, const KernelImages &images)

@@ -27,6 +27,10 @@ struct ExpertLayerSource {
   std::vector<int32_t> slots;
 };
 
+/// The most pairs that a rule can choose; an expert keeps `capacity` rows of a sample, 0 for any.
+int64_t mostPairs(const SelectRule &rule, int64_t capacity, bool pad, int64_t samples,
+                  int64_t rows);
+
 /// A choice that was made before, in device memory, by the rule that the layer was given.
 struct GivenChoice {
   Pointer masks = 0, gates = 0; // [patches of all samples, words], [patches of all samples, slots]

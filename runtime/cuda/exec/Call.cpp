@@ -8,10 +8,11 @@ Launcher::Launcher(Device &device, const KernelImages &images) : device(device),
   module = device.load(images.model, "the kernels of models");
 }
 
-void Launcher::launch(const char *name, Grid grid, unsigned threads, Dispatch argument) {
+void Launcher::launch(const char *name, Grid grid, unsigned threads, Dispatch argument,
+                      unsigned sharedBytes) {
   if (!dispatch)
     dispatch = device.load(images.dispatch, "the dispatch kernels");
-  launchFrom(dispatch, name, grid, threads, 0, &argument);
+  launchFrom(dispatch, name, grid, threads, sharedBytes, &argument);
 }
 
 void Launcher::launchFrom(Module from, const char *name, Grid grid, unsigned threads,
@@ -46,6 +47,13 @@ void Call::copy(const Tensor &from, void *to) {
                    "copying a value within the device");
 }
 
+void Call::clear(const Tensor &tensor) {
+  if (tensor.bytes() > 0)
+    device.require(
+        device.driver().call.cuMemsetD8Async(addressOf(tensor), 0, tensor.bytes(), device.stream()),
+        "clearing a value");
+}
+
 DeviceKernel findDeviceKernel(const std::string &domain, const std::string &op) {
   static const DeviceKernels table = [] {
     DeviceKernels kernels;
@@ -54,6 +62,7 @@ DeviceKernel findDeviceKernel(const std::string &domain, const std::string &op) 
     addContribAttention(kernels);
     addCopies(kernels);
     addExperts(kernels);
+    addGrouped(kernels);
     addPointwise(kernels);
     addProducts(kernels);
     addQuantized(kernels);

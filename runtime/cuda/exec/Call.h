@@ -17,7 +17,8 @@ public:
     launchFrom(module, name, grid, threads, sharedBytes, argument);
   }
   /// The same for a kernel of the dispatch.
-  void launch(const char *name, Grid grid, unsigned threads, Dispatch argument);
+  void launch(const char *name, Grid grid, unsigned threads, Dispatch argument,
+              unsigned sharedBytes = 0);
   int64_t launches = 0;
 
 private:
@@ -77,6 +78,11 @@ public:
   Tensor upload(const Tensor &tensor);
   /// All bytes of a tensor to another place on the device.
   void copy(const Tensor &from, void *to);
+  void clear(const Tensor &tensor); // to zeros
+  /// Bytes of the device, now: the host waits.
+  std::function<void(void *to, Pointer from, size_t bytes)> read;
+  /// What steps keep for each other until the run ends, by the address of what it belongs to.
+  std::map<const void *, std::any> *ofRun;
 
   template <typename Argument>
   void launch(const char *name, Grid grid, unsigned threads, const Argument &argument,
@@ -111,6 +117,7 @@ void addCascade(DeviceKernels &table);
 void addContribAttention(DeviceKernels &table);
 void addCopies(DeviceKernels &table);
 void addExperts(DeviceKernels &table);
+void addGrouped(DeviceKernels &table);
 void addPointwise(DeviceKernels &table);
 void addProducts(DeviceKernels &table);
 void addQuantized(DeviceKernels &table);

@@ -169,6 +169,24 @@ bool tile(Call &call) {
   return copyInput(call, dims, loops, from);
 }
 
+bool triangle(Call &call) {
+  const Shape x = call.shape(0);
+  if (!movable(call.type(0)) || x.size() < 2)
+    return false;
+  TriangleCall work;
+  work.upper = call.node.integer("upper", 1) != 0;
+  work.diagonal = call.has(1) ? toInt(call.host(1), "the diagonal") : 0;
+  work.count = elementCount(x);
+  work.rows = x[x.size() - 2];
+  work.columns = x.back();
+  work.bytes = bitsOf(call.type(0)) / 8;
+  const Tensor in = call.in(0);
+  work.from = in.raw();
+  work.to = call.out(0, in.dtype(), x).raw();
+  call.each("triangle", work.count, work);
+  return true;
+}
+
 bool constantOfShape(Call &call) {
   const Tensor *value = call.node.tensor("value");
   const Shape dims = toInts(call.host(0), "the shape");
@@ -410,6 +428,7 @@ void addCopies(DeviceKernels &table) {
   add("Expand", expand);
   add("Pad", pad);
   add("Tile", tile);
+  add("Trilu", triangle);
   add("ConstantOfShape", constantOfShape);
   add("Slice", slice);
   add("Concat", concat);

@@ -61,6 +61,7 @@ struct ModelExecutor::Impl {
     // While a run is recorded: inputs that the host reads, and values to be copied to the device.
     std::vector<bool> hostRead;
     std::vector<std::pair<Tensor, Tensor>> pending;
+    std::map<const void *, std::any> ofRun; // Call::ofRun
   };
 
   Impl(ModelExecutor &owner, const Program &program, const KernelTable &cpu,
@@ -251,6 +252,8 @@ struct ModelExecutor::Impl {
               &steps[index].readers,
               &allReaders,
               {},
+              &common->ofRun,
+              {},
               {},
               {},
               {},
@@ -263,6 +266,13 @@ struct ModelExecutor::Impl {
     }
     call.outputs.resize(step.outputs.size());
     call.fetchDevice = [&](size_t i) { return toDevice(step.inputs[i]); };
+    call.read = [&](void *to, Pointer from, size_t bytes) {
+      check(!device.capturing(), "a recorded run cannot read a value of the device");
+      device.require(device.driver().call.cuMemcpyDtoHAsync_v2(to, from, bytes, device.stream()),
+                     "reading a value of the device");
+      device.synchronize("reading a value of the device");
+      ++counted.waits;
+    };
     call.fetchHost = [&](size_t i) { return toHost(step.inputs[i]); };
     if (!steps[index].kernel(call))
       return false;
@@ -401,6 +411,8 @@ struct ModelExecutor::Impl {
 
   void clear() {
     frame.clear();
+    if (mark == 0)
+      common->ofRun.clear();
     for (size_t slot = 0; slot < there.size(); ++slot)
       if (!constant[slot])
         there[slot] = Tensor();

@@ -1,55 +1,34 @@
 // uoe.Route and uoe.Experts on a device. A choice stays there as masks and gates over all experts,
 // which travel in place of the lists: the host never learns how many were chosen. What reads lists
 // has them made on the CPU.
-#include "Call.h"
+#include "Choice.h"
 #include "Weights.h"
 #include "runtime/cuda/ExpertLayer.h"
+#include "runtime/cuda/ops/Grouped.h"
 #include "runtime/cuda/ops/Pointwise.h"
 
 namespace uoe::rt::cuda {
-namespace {
 
-// Inputs of uoe.Experts: x, offsets, ids, weights?, then these.
-constexpr size_t kUp = 4, kGate = 5, kDown = 6, kUpBias = 7, kGateBias = 8, kDownBias = 9,
-                 kSkip = 10, kResidual = 11;
-// Inputs of uoe.Route: scores, then these.
-constexpr size_t kThresholds = 1, kSelectionBias = 2, kGroupScores = 3, kWithinOffsets = 4;
-// Its results: the lists, then these.
-constexpr size_t kDenseWeights = 3, kDenseFlags = 4, kPlaces = 5;
+int32_t Decisions::kept(int64_t rows) const {
+  if (capacity <= 0 && capacityShare <= 0)
+    return 0;
+  int64_t most = rows;
+  if (capacity > 0)
+    most = std::min(most, capacity);
+  if (capacityShare > 0)
+    most = std::min(most, std::max<int64_t>(1, static_cast<int64_t>(std::floor(
+                                                   capacityShare * static_cast<float>(rows)))));
+  return static_cast<int32_t>(most);
+}
 
-/// The rule of a uoe.Route, without what its inputs give; what it says beside that.
-struct Decisions {
-  SelectRule rule;
-  std::vector<int32_t> groups;
-  Across across = Across::None;
-  int64_t capacity = 0;
-  float capacityShare = 0;
-  bool pad = false;
-
-  /// The patches of a sample of `rows` that an expert keeps; 0: any number.
-  int32_t kept(int64_t rows) const {
-    if (capacity <= 0 && capacityShare <= 0)
-      return 0;
-    int64_t most = rows;
-    if (capacity > 0)
-      most = std::min(most, capacity);
-    if (capacityShare > 0)
-      most = std::min(most, std::max<int64_t>(1, static_cast<int64_t>(std::floor(
-                                                     capacityShare * static_cast<float>(rows)))));
-    return static_cast<int32_t>(most);
-  }
-};
-
-/// False for what dispatch does not have: heads that choose by themselves, and an expert filled up
-/// to the most that any has.
 bool decisionsOf(const Node &route, Decisions &d) {
   const int64_t kind = route.integer("rule", 0), scoring = route.integer("scoring", 0),
                 empty = route.integer("empty", 0), scaling = route.integer("scaling", 0),
                 normalize = route.integer("normalize", 0);
   d.pad = route.integer("padding", 0) == 1;
   if (kind < 0 || kind > 3 || scoring < 0 || scoring > 2 || empty < 0 || empty > 2 || scaling < 0 ||
-      scaling > 2 || normalize < 0 || normalize > 3 || route.integer("heads", 1) != 1 ||
-      (route.integer("capacity_takers", 0) != 0 && d.pad))
+      scaling > 2 || normalize < 0 || normalize > 3 ||
+      (route.integer("capacity_takers", 0) != 0 && d.pad)) // as many as any expert has
     return false;
   SelectRule &rule = d.rule;
   rule.rule = static_cast<Rule>(kind);
@@ -77,8 +56,22 @@ bool decisionsOf(const Node &route, Decisions &d) {
     return false;
   d.capacity = route.integer("capacity", 0);
   d.capacityShare = route.real("capacity_share", 0);
-  return true;
+  const int64_t heads = route.integer("heads", 1);
+  d.heads = static_cast<int32_t>(heads);
+  // What is reckoned from all experts of a row is not reckoned for parts of it.
+  return heads == 1 || (heads > 1 && heads < (1 << 20) && scaling == 0 && normalize <= 1 &&
+                        d.groups.empty() && d.capacity == 0 && d.capacityShare == 0);
 }
+
+namespace {
+
+// Inputs of uoe.Experts: x, offsets, ids, weights?, then these.
+constexpr size_t kUp = 4, kGate = 5, kDown = 6, kUpBias = 7, kGateBias = 8, kDownBias = 9,
+                 kSkip = 10, kResidual = 11;
+// Inputs of uoe.Route: scores, then these.
+constexpr size_t kThresholds = 1, kSelectionBias = 2, kGroupScores = 3, kWithinOffsets = 4;
+// Its results: the lists, then these.
+constexpr size_t kDenseWeights = 3, kDenseFlags = 4, kPlaces = 5;
 
 /// Whether uoe.Experts of this node can run here, its choice being made here.
 bool covers(const Node &experts) {
@@ -124,19 +117,18 @@ bool coversRoute(Call &call, const Node &route) {
     for (const auto &[reader, input] : readers[k]) {
       if (!reader || reader->domain != "uoe")
         return false;
-      const bool experts = reader->op == "Experts" && input == k + 1 && covers(*reader);
+      const std::string &op = reader->op;
+      const bool own = input == k + 1;
+      const bool grouped = own && ((op == "Products" && coversProducts(*reader)) ||
+                                   (op == "Rows" && coversRows(*reader)));
+      const bool whole = own && ((op == "Experts" && covers(*reader)) ||
+                                 (op == "GatheredAttention" && coversGathered(*reader)));
       const bool within =
-          reader->op == "Route" && input == k + kWithinOffsets && coversRoute(call, *reader);
-      if (!experts && !within)
+          op == "Route" && input == k + kWithinOffsets && coversRoute(call, *reader);
+      if (!grouped && !(decisions.heads == 1 && (whole || within)))
         return false;
     }
   return true;
-}
-
-/// A choice as it travels: masks [rows, words] in place of offsets, gates [.., experts] in place of
-/// ids and weights.
-bool isChoice(Call &call, size_t first) {
-  return call.has(first) && call.has(first + 1) && call.type(first + 1) == DType::F32;
 }
 
 /// What nodes alone say of a uoe.Route.
@@ -167,7 +159,11 @@ bool route(Call &call) {
   const Decisions &decisions = state.decisions;
   const Shape shape = call.shape(0);
   const auto rank = shape.size();
-  const int64_t experts = shape.back(), rows = rank >= 2 ? shape[rank - 2] : 1;
+  const int64_t heads = decisions.heads, experts = shape.back() / heads,
+                rows = (rank >= 2 ? shape[rank - 2] : 1) * heads;
+  for (size_t i : {kThresholds, kSelectionBias, kGroupScores, kWithinOffsets})
+    check(heads == 1 || (!call.has(i) && shape.back() % heads == 0), heads,
+          " heads of scores of shape ", toString(shape), " cannot choose by themselves");
   int64_t samples = 1;
   for (size_t axis = 0; axis + 2 < rank; ++axis)
     samples *= shape[axis];
@@ -276,6 +272,19 @@ bool route(Call &call) {
     d.denseFlags = call.out(kDenseFlags, DType::Bool, shape).data<uint8_t>();
   if (d.denseWeights || d.denseFlags)
     launch("dense", count * experts, 256);
+  if (heads > 1) {
+    const int64_t own = count / heads;
+    JoinCall join;
+    join.from = d.masks;
+    join.rows = own;
+    join.heads = decisions.heads;
+    join.perHead = rule.experts;
+    const int all = maskWords(static_cast<int>(shape.back()));
+    Tensor joined = call.arena.allocate(DType::I64, {own, all}, "a choice of several heads");
+    join.to = static_cast<uint64_t *>(joined.raw());
+    call.each("join", own * all, join);
+    masks = joined;
+  }
   call.set(0, masks);
   for (size_t k = 1; k < kDenseWeights && k < call.outputs.size(); ++k)
     call.set(k, gates);
@@ -341,23 +350,8 @@ bool experts(Call &call) {
   const Shape x = call.shape(0);
   Shape dims = x;
   const int64_t n = call.shape(2).back(), choices = elementCount(call.shape(2)) / n;
-  check(!x.empty(), "tokens of no shape");
-  // Rows of a sample that share a choice; where each has its own, samples do not matter.
   const int64_t tokens = call.node.integer("tokens", 1);
-  int64_t samples = 1, rows = elementCount(x) / std::max<int64_t>(1, x.back()), patch = 1;
-  int64_t perSample = rows;
-  if (tokens != 1) {
-    const int64_t length = x.size() >= 2 ? x[x.size() - 2] : 1;
-    samples = 1;
-    for (size_t axis = 0; axis + 2 < x.size(); ++axis)
-      samples *= x[axis];
-    rows = length;
-    patch = tokens == 0 ? std::max<int64_t>(1, length) : tokens;
-    perSample = tokens == 0 ? 1 : ceilDiv(length, patch);
-  }
-  check(choices == samples * perSample, "a routing of ", choices, " rows for tokens of shape ",
-        toString(x));
-  check(samples * rows < (int64_t(1) << 31), "tokens of shape ", toString(x), " for one run");
+  Extent extent = extentOf(x, tokens, choices, /*bySample=*/false);
   dims.back() = out;
   if (!call.state.has_value())
     call.state = build(call, *(*call.producers)[1]);
@@ -375,12 +369,12 @@ bool experts(Call &call) {
   choice.pad = decisions.pad;
   if (tokens == 1 && scores.size() > 2 && choice.capacity > 0) {
     // A capacity is of a sample.
-    samples = elementCount(scores) / n / std::max<int64_t>(1, scores[scores.size() - 2]);
-    rows = scores[scores.size() - 2];
+    extent.rows = scores[scores.size() - 2];
+    extent.samples = elementCount(scores) / n / std::max<int64_t>(1, extent.rows);
   }
   Tensor scratch;
-  layer->run(static_cast<int32_t>(samples), static_cast<int32_t>(rows), addressOf(in), addressOf(y),
-             choice, static_cast<int32_t>(patch), [&](size_t bytes) {
+  layer->run(static_cast<int32_t>(extent.samples), static_cast<int32_t>(extent.rows), addressOf(in),
+             addressOf(y), choice, static_cast<int32_t>(extent.patch), [&](size_t bytes) {
                scratch = call.arena.allocate(DType::U8, {static_cast<int64_t>(bytes)}, "experts");
                return addressOf(scratch);
              });

@@ -4,6 +4,8 @@
 #include "runtime/cpu/ops/Broadcast.h"
 #include "runtime/cuda/ops/Bits.h"
 #include "runtime/cuda/ops/Copy.h"
+#include "runtime/cuda/ops/Rows.h"
+#include <cmath>
 
 namespace uoe::rt::cuda {
 namespace {
@@ -275,6 +277,78 @@ bool matMulBits(Call &call) {
   return true;
 }
 
+struct CosineWeights {
+  Tensor project, experts; // rows, on the device; the first may be None
+};
+
+// Cosines of x P, or x, with the columns of E: both made of length 1, or left zero.
+bool cosine(Call &call) {
+  const Tensor *p = call.constant(1), *e = call.constant(2);
+  if (!e || e->dtype() != DType::F32 || e->rank() != 2 ||
+      (call.has(1) && (!p || p->dtype() != DType::F32 || p->rank() != 2)))
+    return false;
+  const bool transposed = p && ((call.node.integer("transposed", 0) >> 1) & 1);
+  const int64_t depth = e->dim(0), n = e->dim(1);
+  const int64_t in = p ? p->dim(transposed ? 1 : 0) : depth;
+  const int64_t rows = rowsOfInput(call, in);
+  if (rows < 0 || n > kMost || (p && p->dim(transposed ? 0 : 1) != depth))
+    return false;
+  if (!call.state.has_value()) {
+    CosineWeights weights;
+    Tensor units(DType::F32, {n, depth});
+    placeRows(*e, false, units, 0, 1);
+    for (int64_t j = 0; j < n; ++j) {
+      float *row = units.data<float>() + j * depth;
+      double sum = 0;
+      for (int64_t i = 0; i < depth; ++i)
+        sum += double(row[i]) * double(row[i]);
+      const auto scale = static_cast<float>(sum == 0 ? 0 : 1 / std::sqrt(sum));
+      for (int64_t i = 0; i < depth; ++i)
+        row[i] *= scale;
+    }
+    Tensor project;
+    if (p) {
+      project = Tensor(DType::F32, {depth, in});
+      placeRows(*p, transposed, project, 0, 1);
+      weights.project = call.upload(project);
+    }
+    weights.experts = call.upload(units);
+    call.device.synchronize("copying weights to the device"); // their copies here go
+    call.state = weights;
+  }
+  const auto &weights = std::any_cast<const CosineWeights &>(call.state);
+  Product last;
+  last.a = call.in(0);
+  last.m = rows;
+  if (p) {
+    Product first;
+    first.a = last.a;
+    first.b = weights.project;
+    first.m = rows;
+    first.n = depth;
+    first.k = in;
+    first.y = last.a = call.arena.allocate(DType::F32, {rows, depth}, "projected rows");
+    launch(call, first);
+  }
+  RowCall unit;
+  unit.op = RowOp::Unit;
+  unit.rows = rows;
+  unit.n = depth;
+  unit.x = last.a.raw();
+  last.a = call.arena.allocate(DType::F32, {rows, depth}, "rows of length 1");
+  unit.y = const_cast<void *>(last.a.raw());
+  if (rows > 0)
+    call.launch("rows", {static_cast<unsigned>((rows + 7) / 8)}, 256, unit);
+  last.b = weights.experts;
+  last.n = n;
+  last.k = depth;
+  Shape dims = call.shape(0);
+  dims.back() = n;
+  last.y = call.out(0, DType::F32, dims);
+  launch(call, last);
+  return true;
+}
+
 struct FfnWeights {
   Tensor inner, innerBias, outer; // on the device
 };
@@ -347,6 +421,7 @@ void addProducts(DeviceKernels &table) {
   table[{"com.microsoft", "MatMulNBits"}] = matMulBits;
   table[{"uoe", "Linear"}] = linear;
   table[{"uoe", "Ffn"}] = ffn;
+  table[{"uoe", "Cosine"}] = cosine;
 }
 
 } // namespace uoe::rt::cuda

@@ -32,8 +32,19 @@ struct AttentionCall {
   const uint8_t *mask = nullptr;
   HeadStrides bs;
   int64_t biasKey = 0;
+  /// [batch + 1] or null: then positions starts[b] .. starts[b + 1] are b's queries and its keys,
+  /// b being of `samples` ones again and again, and places [positions] say where a query and a key
+  /// lie in the bias or mask.
+  const int32_t *starts = nullptr, *places = nullptr;
+  int32_t samples = 1;
 
+  UOE_HOST_DEVICE int64_t firstOf(int64_t b) const { return starts ? starts[b] : 0; }
+  UOE_HOST_DEVICE int64_t queriesOf(int64_t b) const {
+    return starts ? starts[b + 1] - starts[b] : queries;
+  }
   UOE_HOST_DEVICE int64_t keysOf(int64_t b) const {
+    if (starts)
+      return starts[b + 1] - starts[b];
     return lastKeys ? least<int64_t>(keys, int64_t(lastKeys[b]) + 1) : keys;
   }
   UOE_HOST_DEVICE int64_t offsetOf(int64_t b) const {
@@ -51,8 +62,12 @@ UOE_HOST_DEVICE inline float maskedScore(const AttentionCall &call, float dot, i
   if (call.softcap != 0)
     score = call.softcap * tanhf(score / call.softcap);
   const int64_t own = query + offset;
-  const int64_t at =
-      b * call.bs.batch + h * call.bs.head + query * call.bs.position + key * call.biasKey;
+  int64_t at = b * call.bs.batch + h * call.bs.head + query * call.bs.position + key * call.biasKey;
+  if (call.starts) {
+    const int32_t *places = call.places + call.starts[b];
+    at = b % call.samples * call.bs.batch + places[query] * call.bs.position +
+         places[key] * call.biasKey;
+  }
   if (call.bias)
     score += call.bias[at];
   const bool out = (call.causal && key > own) || (call.window > 0 && key <= own - call.window) ||
@@ -66,7 +81,11 @@ UOE_HOST_DEVICE void attentionKernel(const Grid &grid, const AttentionCall &call
   const int tile = grid.block() % tiles, bh = grid.block() / tiles;
   const int64_t b = bh / call.heads, h = bh % call.heads;
   const int64_t kv = h / (call.heads / call.kvHeads);
-  const int first = tile * kQueries, rows = least(kQueries, call.queries - first);
+  const int first = tile * kQueries,
+            rows = static_cast<int>(least<int64_t>(kQueries, call.queriesOf(b) - first));
+  if (rows <= 0)
+    return; // others have more
+  const int64_t start = call.firstOf(b), batch = call.starts ? 0 : b;
   float *q = &grid.template shared<float>();
   float *k = q + kQueries * call.size, *v = k + kKeys * call.size;
   float *p = v + kKeys * call.valueSize, *highest = p + kQueries * kKeys;
@@ -78,8 +97,8 @@ UOE_HOST_DEVICE void attentionKernel(const Grid &grid, const AttentionCall &call
   team.each([&](int thread) {
     unrolled<parts>([&](int i) { out[thread].value[i] = 0; });
     for (int i = thread; i < rows * call.size; i += kAttentionThreads)
-      q[i] = call.q[b * call.qs.batch + h * call.qs.head +
-                    (first + i / call.size) * call.qs.position + i % call.size];
+      q[i] = call.q[batch * call.qs.batch + h * call.qs.head +
+                    (start + first + i / call.size) * call.qs.position + i % call.size];
     if (thread < kQueries) {
       highest[thread] = -INFINITY;
       sum[thread] = 0;
@@ -94,11 +113,11 @@ UOE_HOST_DEVICE void attentionKernel(const Grid &grid, const AttentionCall &call
     const int count = static_cast<int>(least<int64_t>(kKeys, end - begin));
     team.each([&](int thread) {
       for (int i = thread; i < count * call.size; i += kAttentionThreads)
-        k[i] = call.k[b * call.ks.batch + kv * call.ks.head +
-                      (begin + i / call.size) * call.ks.position + i % call.size];
+        k[i] = call.k[batch * call.ks.batch + kv * call.ks.head +
+                      (start + begin + i / call.size) * call.ks.position + i % call.size];
       for (int i = thread; i < count * call.valueSize; i += kAttentionThreads)
-        v[i] = call.v[b * call.vs.batch + kv * call.vs.head +
-                      (begin + i / call.valueSize) * call.vs.position + i % call.valueSize];
+        v[i] = call.v[batch * call.vs.batch + kv * call.vs.head +
+                      (start + begin + i / call.valueSize) * call.vs.position + i % call.valueSize];
     });
     team.each([&](int thread) {
       for (int i = thread; i < rows * count; i += kAttentionThreads) {
@@ -143,7 +162,8 @@ UOE_HOST_DEVICE void attentionKernel(const Grid &grid, const AttentionCall &call
     const int row = thread / perQuery;
     if (row >= rows)
       return;
-    float *y = call.y + b * call.ys.batch + h * call.ys.head + (first + row) * call.ys.position;
+    float *y = call.y + batch * call.ys.batch + h * call.ys.head +
+               (start + first + row) * call.ys.position;
     unrolled<parts>([&](int i) {
       const int f = thread % perQuery + i * perQuery;
       if (f < call.valueSize)

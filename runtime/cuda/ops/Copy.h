@@ -58,6 +58,28 @@ template <typename Grid> UOE_HOST_DEVICE void copyKernel(const Grid &grid, const
   });
 }
 
+/// to = from [.., rows, columns] on one side of a diagonal, zeros on the other.
+struct TriangleCall {
+  const void *from = nullptr;
+  void *to = nullptr;
+  int32_t bytes = 4;
+  bool upper = true;
+  int64_t count = 0, rows = 1, columns = 1, diagonal = 0;
+};
+
+template <typename Grid>
+UOE_HOST_DEVICE void triangleKernel(const Grid &grid, const TriangleCall &call) {
+  grid.eachThread([&](int64_t i) {
+    if (i >= call.count)
+      return;
+    const int64_t right = i % call.columns - i / call.columns % call.rows - call.diagonal;
+    if (call.upper ? right >= 0 : right <= 0)
+      copyElement(call.bytes, call.from, i, call.to, i);
+    else
+      clearElement(call.bytes, call.to, i);
+  });
+}
+
 /// to [outer, n, inner] = from [outer, .., inner] at n tuples of `depth` indices into `dims`. An
 /// index counts from the end where it is negative; a bad one leaves `mark` at `flag` and reads 0.
 struct GatherCall {

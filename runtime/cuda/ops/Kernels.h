@@ -6,6 +6,7 @@
 #include "Cascade.h"
 #include "Copy.h"
 #include "Embed.h"
+#include "Grouped.h"
 #include "Pointwise.h"
 #include "Product.h"
 #include "Quantize.h"
@@ -16,6 +17,7 @@
 
 /// X(name, function, argument, threads that a block may have).
 #define UOE_MODEL_KERNELS(X)                                                                       \
+  X(add_rows, addRowsKernel, AddRowsCall, 256)                                                     \
   X(attention, attentionKernel, AttentionCall, 128)                                                \
   X(bits_rows, bitsRowsKernel, BitsCall, 256)                                                      \
   X(bits_to_floats, bitsToFloatsKernel, BitsCall, 256)                                             \
@@ -36,8 +38,11 @@
   X(few_rows_f32, fewRowsKernel<float>, ProductCall<float>, 256)                                   \
   X(gather, gatherKernel, GatherCall, 256)                                                         \
   X(gather_elements, gatherElementsKernel, GatherElementsCall, 256)                                \
+  X(grouped_product, groupedProductKernel, GroupedCall, 256)                                       \
+  X(grouped_sum, groupedSumKernel, GroupedCall, 256)                                               \
   X(integer_product, integerProductKernel, IntegerProductCall, 256)                                \
   X(integer_rows, integerRowsKernel, RowCall, 256)                                                 \
+  X(join, joinKernel, JoinCall, 256)                                                               \
   X(ones, onesKernel, OnesCall, 256)                                                               \
   X(padding, paddingKernel, PaddingCall, 256)                                                      \
   X(pointwise_integer, pointwiseKernel<int64_t>, PointwiseCall, 256)                               \
@@ -53,5 +58,8 @@
   X(rows, rowsKernel, RowCall, 256)                                                                \
   X(scatter, scatterKernel, ScatterCall, 256)                                                      \
   X(scatter_tuples, scatterTuplesKernel, ScatterTuplesCall, 256)                                   \
+  X(segment, segmentKernel, SegmentCall, 256)                                                      \
   X(top_k, topKKernel, TopKCall, 256)                                                              \
+  X(triangle, triangleKernel, TriangleCall, 256)                                                   \
+  X(turn, turnKernel, TurnCall, 256)                                                               \
   X(window, windowKernel, WindowCall, 256)

@@ -7,6 +7,7 @@ namespace uoe::rt::cuda {
 enum class RowOp : int32_t {
   LayerNorm,
   RmsNorm,
+  Unit, // of length 1, or zeros
   Softmax,
   LogSoftmax,
   Sum,
@@ -54,7 +55,10 @@ UOE_HOST_DEVICE void normRow(Warp &warp, const RowCall &call, int64_t row) {
       sum += (x(j) - mean) * (x(j) - mean);
     return sum;
   });
-  const float inverse = 1 / sqrtf(squares / static_cast<float>(n) + call.epsilon);
+  const float inverse = call.op != RowOp::Unit
+                            ? 1 / sqrtf(squares / static_cast<float>(n) + call.epsilon)
+                        : squares == 0 ? 0.0f
+                                       : 1 / sqrtf(squares);
   warp.each([&](int lane) {
     for (int64_t j = lane; j < n; j += 32) {
       const float value = x(j);
@@ -143,6 +147,7 @@ template <typename Grid> UOE_HOST_DEVICE void rowsKernel(const Grid &grid, const
     switch (call.op) {
     case RowOp::LayerNorm:
     case RowOp::RmsNorm:
+    case RowOp::Unit:
       return normRow(warp, call, row);
     case RowOp::Softmax:
     case RowOp::LogSoftmax:

@@ -57,6 +57,17 @@ TEST_P(OperatorTest, Scatters) {
             random(DType::F32, {9, 5})}});
 }
 
+TEST_P(OperatorTest, Triangles) {
+  for (DType type : {DType::F32, DType::F16, DType::I64, DType::Bool})
+    for (const Shape &shape : {Shape{2, 4, 6}, Shape{5, 3}, Shape{2, 0, 3}})
+      for (int64_t upper : {0, 1})
+        for (int64_t diagonal : {-9, -1, 0, 2, 9}) {
+          const Tensor x = random(type, shape, -9, 9);
+          check({"", "Trilu", {{"upper", upper}}, {x, makeInts({diagonal}).reshaped({})}});
+          check({"", "Trilu", {{"upper", upper}}, {x}});
+        }
+}
+
 TEST_P(OperatorTest, ABadPlaceIsAnError) {
   for (const char *op : {"ScatterElements", "ScatterND"}) {
     const Case c{"",
