@@ -17,12 +17,7 @@ sys.path.insert(0, str(SYSTEMS))
 import check  # noqa: E402
 
 # What a case, or a file, leaves to the CPU.
-LEFT = {"deepseek/mixture": "ScatterElements", "gpt-oss/mixture": "ScatterElements", "gpt-oss/mixture_as_experts": "experts with a limit",
-        "mixtral/mixtral": "ScatterElements", "mixtral/olmoe": "ScatterElements", "mixtral/qwen_moe": "ScatterElements",
-        "moe-plus-plus": "uoe.Rows, uoe.AddRows", "moeut/switch_head": "uoe.Products", "moeut/two_heads": "uoe.Products",
-        "moeut/two_heads_cached": "uoe.Products", "top-any": "uoe.Cosine", "x-moe": "uoe.Cosine",
-        "union-of-experts/uome_takers": "a capacity by takers with padding", "union-of-experts/uome_least": "the same",
-        "union-of-experts/smha_": "uoe.GatheredAttention"}
+LEFT = {"union-of-experts/uome_takers": "a capacity by takers with padding", "union-of-experts/uome_least": "the same"}
 
 
 def expected_to_leave(case):
