@@ -69,7 +69,7 @@ struct CanonicalizeOnnx : uoe::impl::CanonicalizeOnnxPassBase<CanonicalizeOnnx> 
   Simplified apply(Graph &graph, NodeOp node) {
     using Rule = Simplified (*)(Graph &, NodeOp);
     for (Rule rule : {&simplify, &recogniseLayerNorm, &recogniseRms, &recogniseActivation,
-                      &recogniseSoftmax, &canonicalLinear, &canonicalTranspose}) {
+                      &recogniseSoftmax, &canonicalLinear, &canonicalEinsum, &canonicalTranspose}) {
       Simplified result = rule(graph, node);
       if (!result.changed)
         continue;

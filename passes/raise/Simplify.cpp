@@ -34,17 +34,29 @@ static std::optional<double> single(Graph &graph, Value value) {
   return count && *count == 1 ? graph.scalarOf(value) : std::nullopt;
 }
 
-/// An operand that is repeated to the other's shape broadcasts to it as it was.
+/// What a value repeats: the operand of an Expand, the number that a ConstantOfShape of floats is
+/// full of; null if it is no such node.
+static Value repeated(Graph &graph, NodeOp user, Value value) {
+  auto node = value ? value.getDefiningOp<NodeOp>() : NodeOp();
+  if (node && node.is("Expand"))
+    return graph.rank(node.input(0)) < 0 ? Value() : node.input(0);
+  if (!node || !node.is("ConstantOfShape") || !graph.isFloat(value))
+    return {};
+  auto full = dyn_cast_or_null<DenseFPElementsAttr>(node.attribute("value"));
+  double number = full ? full.getSplatValue<APFloat>().convertToDouble() : 0.0;
+  return graph.scalar(user, graph.element(value), number);
+}
+
+/// An operand that is repeated to another's shape broadcasts to it as it was.
 static bool broadcastAnyway(Graph &graph, NodeOp node) {
-  if (node.getInputs().size() != 2)
-    return false;
-  for (unsigned i : {0, 1}) {
-    Value operand = node.input(i), other = node.input(1 - i);
-    auto expand = operand ? operand.getDefiningOp<NodeOp>() : NodeOp();
-    if (!expand || !expand.is("Expand") || !other || graph.rank(expand.input(0)) < 0 ||
-        !graph.sameShape(operand, other))
+  for (auto [i, operand] : llvm::enumerate(node.getInputs())) {
+    bool matched = false;
+    for (auto [j, other] : llvm::enumerate(node.getInputs()))
+      matched |= i != j && operand && other && graph.sameShape(operand, other);
+    Value origin = matched ? repeated(graph, node, operand) : Value();
+    if (!origin)
       continue;
-    node->setOperand(i, expand.input(0));
+    node->setOperand(static_cast<unsigned>(i), origin);
     return true;
   }
   return false;
@@ -132,6 +144,8 @@ static Simplified logical(Graph &graph, NodeOp node) {
 }
 
 static Simplified where(Graph &graph, NodeOp node) {
+  if (broadcastAnyway(graph, node))
+    return Simplified::inPlace();
   auto condition = graph.scalarOf(node.input(0));
   if (condition)
     return keep(graph, node, *condition != 0 ? 1 : 2);
@@ -173,7 +187,9 @@ Simplified raise::simplify(Graph &graph, NodeOp node) {
   if (op == "Dropout")
     return dropout(graph, node);
   if (op == "Max" || op == "Min" || op == "Sum" || op == "Mean")
-    return node.getInputs().size() == 1 ? Simplified::with(node.input(0)) : Simplified::none();
+    return node.getInputs().size() == 1   ? Simplified::with(node.input(0))
+           : broadcastAnyway(graph, node) ? Simplified::inPlace()
+                                          : Simplified::none();
   if (op == "Clip")
     return !node.input(1) && !node.input(2) && !node.attribute("min") && !node.attribute("max")
                ? Simplified::with(node.input(0))

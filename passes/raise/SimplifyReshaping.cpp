@@ -138,6 +138,34 @@ static Simplified slice(Graph &graph, NodeOp node) {
   return Simplified::none();
 }
 
+/// One entry of an axis that a Reshape cut the last one into: columns of what was cut.
+static Simplified entry(Graph &graph, NodeOp node) {
+  auto cut = node.input(0).getDefiningOp<NodeOp>();
+  auto index = node.input(1) ? graph.integersOf(node.input(1)) : std::nullopt;
+  if (!cut || !cut.is("Reshape") || !index || index->size() != 1 || graph.rank(node.input(1)) != 0)
+    return Simplified::none();
+  Value whole = cut.input(0);
+  const auto &from = graph.facts.facts(whole), &to = graph.facts.facts(node.input(0));
+  if (!from.ranked || !to.ranked || from.rank() < 1 || to.rank() != from.rank() + 1 ||
+      !llvm::equal(ArrayRef(from.dims).drop_back(), ArrayRef(to.dims).drop_back(2)))
+    return Simplified::none();
+  int64_t rank = to.rank(), axis = node.integer("axis", 0);
+  axis += axis < 0 ? rank : 0;
+  auto rows = graph.size(node.input(0), rank - 2), columns = graph.size(node.input(0), rank - 1);
+  if (axis < rank - 2 || !rows || !columns)
+    return Simplified::none();
+  bool row = axis == rank - 2;
+  int64_t i = (*index)[0];
+  i += i < 0 ? (row ? *rows : *columns) : 0;
+  auto slice = [&](int64_t start, int64_t end, int64_t step) {
+    SmallVector<Value> operands{whole};
+    for (int64_t bound : {start, end, rank - 2, step})
+      operands.push_back(graph.integers(node, {bound}));
+    return Simplified::with(graph.make(node, "Slice", operands));
+  };
+  return row ? slice(i * *columns, (i + 1) * *columns, 1) : slice(i, *rows * *columns, *columns);
+}
+
 static Simplified concat(Graph &graph, NodeOp node) {
   if (node.getInputs().size() == 1)
     return Simplified::with(node.input(0));
@@ -163,6 +191,8 @@ Simplified raise::simplifyReshaping(Graph &graph, NodeOp node) {
     return transpose(graph, node);
   if (node.is("Slice"))
     return slice(graph, node);
+  if (node.is("Gather"))
+    return entry(graph, node);
   if (node.is("Concat"))
     return concat(graph, node);
   if (node.is("Expand") || node.is("Tile") || node.is("Pad")) {

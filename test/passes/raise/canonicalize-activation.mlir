@@ -141,3 +141,20 @@ module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
     return %y : !onnx.any
   }
 }
+
+// -----
+
+// A tensor full of zeros, of the other operand's shape: one zero.
+// CHECK-LABEL: func.func @zeros_like
+// CHECK: %[[ZERO:.*]] = onnx.node "Constant"() {value = dense<0.000000e+00> : tensor<f32>}
+// CHECK: onnx.node "Max"(%arg0, %[[ZERO]])
+// CHECK: onnx.node "Where"(%arg1, %arg0, %[[ZERO]])
+module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
+  func.func @zeros_like(%x: tensor<?x4xf32>, %c: tensor<?x4xi1>) -> (!onnx.any, !onnx.any) {
+    %s = onnx.node "Shape"(%x) : (tensor<?x4xf32>) -> tensor<2xi64>
+    %z = onnx.node "ConstantOfShape"(%s) {value = dense<0.0> : tensor<1xf32>} : (tensor<2xi64>) -> tensor<?x4xf32>
+    %m = onnx.node "Max"(%x, %z) : (tensor<?x4xf32>, tensor<?x4xf32>) -> !onnx.any
+    %w = onnx.node "Where"(%c, %x, %z) : (tensor<?x4xi1>, tensor<?x4xf32>, tensor<?x4xf32>) -> !onnx.any
+    return %m, %w : !onnx.any, !onnx.any
+  }
+}

@@ -72,3 +72,22 @@ module attributes {onnx.opset_import = {ai.onnx = 24 : i64, com.microsoft = 1 : 
     return %1, %2, %3 : !onnx.any, !onnx.any, !onnx.any
   }
 }
+
+// -----
+
+// One entry of an axis that a Reshape cut the last one into is columns of what was cut: a block of them, or one in so many.
+// CHECK-LABEL: func.func @entries
+// CHECK-DAG: %[[A:.*]] = onnx.node "Slice"(%arg0, {{.*}}) {{.*}} -> tensor<?x3xf32
+// CHECK-DAG: %[[B:.*]] = onnx.node "Slice"(%arg0, {{.*}}) {{.*}} -> tensor<?x2xf32
+// CHECK-NOT: "Gather"
+// CHECK: return %[[A]], %[[B]]
+module attributes {onnx.opset_import = {ai.onnx = 17 : i64}} {
+  func.func @entries(%x: tensor<?x6xf32>) -> (tensor<?x3xf32>, tensor<?x2xf32>) {
+    %to = onnx.node "Constant"() {value = dense<[0, 2, 3]> : tensor<3xi64>} : () -> tensor<3xi64>
+    %i = onnx.node "Constant"() {value = dense<1> : tensor<i64>} : () -> tensor<i64>
+    %y = onnx.node "Reshape"(%x, %to) : (tensor<?x6xf32>, tensor<3xi64>) -> tensor<?x2x3xf32>
+    %a = onnx.node "Gather"(%y, %i) {axis = 1 : i64} : (tensor<?x2x3xf32>, tensor<i64>) -> tensor<?x3xf32>
+    %b = onnx.node "Gather"(%y, %i) {axis = -1 : i64} : (tensor<?x2x3xf32>, tensor<i64>) -> tensor<?x2xf32>
+    return %a, %b : tensor<?x3xf32>, tensor<?x2xf32>
+  }
+}
