@@ -28,7 +28,9 @@ struct Meaning {
     tokens,   ///< rows of the input at the places
     result,   ///< what `expert` makes of them
     weighted, ///< the result times the weight
-    sum       ///< weighted results of `experts`, each added to its tokens' rows
+    sum,      ///< weighted results of `experts`, each added to its tokens' rows
+    rows,     ///< rows of the sum `base` at the places
+    added     ///< the same plus the weighted results
   } kind = none;
   /// 'T', 'K' and 'E' in the order of the value's axes, '1' for one of size 1.
   llvm::SmallString<4> axes;
@@ -37,6 +39,7 @@ struct Meaning {
   /// Places of one order come from one node.
   Operation *order = nullptr;
   SmallVector<int64_t> experts;
+  Value base;
 
   bool agrees(const Meaning &other) const { return expert == other.expert && order == other.order; }
 };
@@ -97,8 +100,15 @@ struct Dispatch {
     case Meaning::slot:
     case Meaning::weight:
       return m;
+    case Meaning::choice:
     case Meaning::gates:
       if (m.axes != "TK")
+        return {};
+      if (rank == 3 && sizeOf(node.getResult(0), 2) == 1 && sizeOf(node.getResult(0), 1) == k) {
+        m.axes.push_back('1');
+        return m;
+      }
+      if (m.kind == Meaning::choice)
         return {};
       if (rank == 1 || (rank == 2 && sizeOf(node.getResult(0), 1) == 1 && k != 1))
         m.kind = Meaning::flat;
@@ -129,15 +139,33 @@ struct Dispatch {
     }
   }
 
-  // Rows of the tokens at the places.
+  // True for a Transpose of three axes that exchanges the first two, one of size 1.
+  static bool movesUnit(NodeOp node) {
+    auto perm = node && node.is("Transpose")
+                    ? dyn_cast_or_null<DenseI64ArrayAttr>(node.attribute("perm"))
+                    : DenseI64ArrayAttr();
+    return perm && perm.asArrayRef() == ArrayRef<int64_t>{1, 0, 2} &&
+           (sizeOf(node.input(0), 0) == 1 || sizeOf(node.input(0), 1) == 1);
+  }
+
+  // Rows of the tokens, or of what was summed up to now, at the places.
   Meaning lookUp(Value source, int64_t axis, const Meaning &at) {
     int64_t rank = rankOf(source);
     if (axis < 0)
       axis += rank;
-    bool rows = (rank == 2 && axis == 0) || (rank == 3 && axis == 1 && sizeOf(source, 0) == 1);
-    if (at.kind != Meaning::place || at.axes != "T" || !rows || through(source, true) != tokens)
+    if (at.kind != Meaning::place || at.axes != "T")
       return {};
     Meaning m = at;
+    if (rank == 2 && axis == 0 && (of(source).kind == Meaning::sum || isZeros(source))) {
+      m.kind = Meaning::rows;
+      m.base = source;
+      return m;
+    }
+    int64_t unit = rank == 3 && axis < 2 ? sizeOf(source, 1 - axis) : 0;
+    if (auto node = source.getDefiningOp<NodeOp>(); movesUnit(node))
+      source = node.input(0);
+    if (!((rank == 2 && axis == 0) || unit == 1) || through(source, true) != tokens)
+      return {};
     m.kind = Meaning::tokens;
     return m;
   }
@@ -146,7 +174,18 @@ struct Dispatch {
   Meaning scatter(NodeOp node, const Meaning &at, const Meaning &updates) {
     auto reduction = dyn_cast_or_null<StringAttr>(node.attribute("reduction"));
     bool adds = reduction && reduction.getValue() == "add";
-    if (updates.kind != Meaning::weighted || !at.agrees(updates) || at.axes != "T")
+    if (!at.agrees(updates) || at.axes != "T")
+      return {};
+    if (updates.kind == Meaning::added) {
+      // Rows are read, added to and put back: each is a token's, and a token has an expert once.
+      if (updates.base != node.input(0) || (reduction && reduction.getValue() != "none"))
+        return {};
+      Meaning m = of(node.input(0));
+      m.kind = Meaning::sum;
+      m.experts.push_back(updates.expert);
+      return m;
+    }
+    if (updates.kind != Meaning::weighted)
       return {};
     Meaning m = of(node.input(0));
     if (m.kind != Meaning::sum) {
@@ -211,6 +250,17 @@ struct Dispatch {
       return m;
     }
     if (node.is("Equal")) {
+      // Against the numbers of all experts: an axis of them.
+      auto all = facts.integers(node.input(1));
+      if (all && all->size() > 1 &&
+          sizeOf(node.input(1), -1) == static_cast<int64_t>(all->size())) {
+        if (m.kind != Meaning::choice || m.axes != "TK1" ||
+            !llvm::equal(*all, llvm::seq<int64_t>(0, static_cast<int64_t>(all->size()))))
+          return {};
+        m.kind = Meaning::oneHot;
+        m.axes.back() = 'E';
+        return m;
+      }
       auto c = integer(node.input(1));
       if (!c)
         return {};
@@ -231,6 +281,10 @@ struct Dispatch {
         m.turned = !m.turned;
         return !perm || perm.asArrayRef() == ArrayRef<int64_t>{1, 0} ? m : Meaning();
       }
+      bool rows =
+          m.kind == Meaning::tokens || m.kind == Meaning::result || m.kind == Meaning::weighted;
+      if (rows)
+        return movesUnit(node) ? m : Meaning();
       if (m.kind != Meaning::choice && m.kind != Meaning::oneHot && m.kind != Meaning::chosen &&
           m.kind != Meaning::gates)
         return {};
@@ -262,7 +316,7 @@ struct Dispatch {
     }
     if (node.is("GatherND") && node.integer("batch_dims", 0) == 0) {
       if (m.kind == Meaning::gates && second.kind == Meaning::places && second.turned &&
-          second.axes == m.axes) {
+          second.axes == StringRef(m.axes).rtrim('1')) {
         second.kind = Meaning::weight;
         return second;
       }
@@ -324,6 +378,10 @@ struct Dispatch {
             a.kind == Meaning::scaled || (k == 1 && a.kind == Meaning::place && a.axes == "T");
         if (scaled && b.kind == Meaning::place && b.axes == "K" && a.agrees(b)) {
           a.kind = Meaning::slot;
+          return a;
+        }
+        if (a.kind == Meaning::rows && b.kind == Meaning::weighted && a.agrees(b)) {
+          a.kind = Meaning::added;
           return a;
         }
         if (a.kind == Meaning::sum && (b.kind == Meaning::sum || isZeros(node.input(1 - i)))) {
