@@ -63,7 +63,8 @@ def Uoe_ActivationEnum : Uoe_I32Enum<"Activation", "activation function of a fee
     I32EnumAttrCase<"quick_gelu", 5>, // x · σ(1.702 x)
     I32EnumAttrCase<"relu_squared", 6>,
     I32EnumAttrCase<"tanh", 7>,
-    I32EnumAttrCase<"sigmoid", 8>]>;
+    I32EnumAttrCase<"sigmoid", 8>,
+    I32EnumAttrCase<"custom", 9>]>;   // a function that the op spells itself
 def Uoe_Activation : Uoe_EnumAttr<Uoe_ActivationEnum, "activation">;
 
 def Uoe_ScoreKindEnum : Uoe_I32Enum<"ScoreKind", "what a router scores", [

@@ -1,4 +1,5 @@
 // Verifiers of raised blocks.
+#include "dialects/uoe/Function.h"
 #include "dialects/uoe/Verify.h"
 
 using namespace mlir;
@@ -58,7 +59,16 @@ LogicalResult FfnOp::verify() {
   if (getBiasGate() && !getGate())
     return emitOpError("has a bias of a gate but no gate");
   // (C6)
-  return verifyCut(*this);
+  if (failed(verifyCut(*this)))
+    return failure();
+  // (C7)
+  if ((getActivation() == Activation::custom) != static_cast<bool>(getFunction()))
+    return emitOpError("needs a function exactly where its activation is custom");
+  // (C8)
+  std::string error;
+  if (getFunction() && !ScalarFunction::parse(*getFunction(), error))
+    return emitOpError("has a function that is none: ") << error;
+  return success();
 }
 
 //===----------------------------------------------------------------------===//
@@ -166,5 +176,10 @@ LogicalResult MoeOp::verify() {
     return emitOpError("needs k of at most the ")
            << most << " experts of its smallest group_k groups, found " << getK();
   // (C8)
-  return verifyCut(*this);
+  if (failed(verifyCut(*this)))
+    return failure();
+  // (C9)
+  if (getActivation() == Activation::custom)
+    return emitOpError("needs an activation with a name");
+  return success();
 }

@@ -13,6 +13,9 @@ def Uoe_FfnOp : Uoe_Op<"ffn", [AttrSizedOperandSegments, RecursiveMemoryEffects]
     With `limit` c, before the activation, what the gate makes is cut at c from above and what up makes to [-c, c]; `up_offset` is then added to
     the latter: y = (act(min(x·gate + bias_gate, c)) ⊙ (clip(x·up + bias_up, -c, c) + up_offset))·down + bias_down (gpt-oss: c = 7, an offset of 1, quick_gelu).
 
+    An activation without a name (Mish, leaky ReLU, xIELU) is `custom`, and `function` says it: the steps of a function of one number x in postfix
+    order, names of ONNX operators, "x" and constants.
+
     The region, if not empty, is the block as the model spelled it, moved here unchanged; it may use any value that dominates the op.
     It is what runs and what is exported where exactly the model's own arithmetic is wanted (quantised models, an
     unconverted export). The operands are the block's meaning, in one layout; ops on weights that produce them are evaluated
@@ -25,16 +28,21 @@ def Uoe_FfnOp : Uoe_Op<"ffn", [AttrSizedOperandSegments, RecursiveMemoryEffects]
     - (C4) a region that is not empty ends in uoe.yield of one value of the result's type.
     - (C5) a bias of the gate needs a gate.
     - (C6) limit and up_offset need a gate; limit is above 0 and up_offset finite.
+    - (C7) function is given where activation is custom, and nowhere else.
+    - (C8) function takes its operands from what went before, and leaves one number.
 
     Example:
     ```mlir
     %y = uoe.ffn silu %x up(%u) gate(%g) down(%d)
         : tensor<?x?x576xf32>, tensor<576x1536xf32>, tensor<576x1536xf32>, tensor<1536x576xf32> -> tensor<?x?x576xf32>
+    %z = uoe.ffn custom %x up(%u) down(%d) attributes {function = ["x", "x", "Softplus", "Tanh", "Mul"]}
+        : tensor<?x?x576xf32>, tensor<576x1536xf32> down tensor<1536x576xf32> -> tensor<?x?x576xf32>
     ```
   }];
   let arguments = (ins Uoe_Activation:$activation, AnyType:$input, AnyType:$up, Optional<AnyType>:$gate, AnyType:$down,
                        Optional<AnyType>:$bias_up, Optional<AnyType>:$bias_gate, Optional<AnyType>:$bias_down,
-                       OptionalAttr<F32Attr>:$limit, DefaultValuedAttr<F32Attr, "0.0f">:$up_offset);
+                       OptionalAttr<F32Attr>:$limit, DefaultValuedAttr<F32Attr, "0.0f">:$up_offset,
+                       OptionalAttr<ArrayAttr>:$function);
   let results = (outs AnyType:$output);
   let regions = (region AnyRegion:$spelling);
   let builders = [
@@ -42,7 +50,7 @@ def Uoe_FfnOp : Uoe_Op<"ffn", [AttrSizedOperandSegments, RecursiveMemoryEffects]
                    "::mlir::Value":$gate, "::mlir::Value":$down, "::mlir::Value":$bias_up, "::mlir::Value":$bias_gate,
                    "::mlir::Value":$bias_down), [{
       build($_builder, $_state, output, activation, input, up, gate, down, bias_up, bias_gate, bias_down, ::mlir::FloatAttr(),
-            $_builder.getF32FloatAttr(0.0f));
+            $_builder.getF32FloatAttr(0.0f), ::mlir::ArrayAttr());
     }]>,
     OpBuilder<(ins "::mlir::Type":$output, "::uoe::Activation":$activation, "::mlir::Value":$input, "::mlir::Value":$up,
                    "::mlir::Value":$gate, "::mlir::Value":$down, "::mlir::Value":$bias_up, "::mlir::Value":$bias_gate,
@@ -122,6 +130,7 @@ def Uoe_MoeOp : Uoe_Op<"moe", [AttrSizedOperandSegments, RecursiveMemoryEffects]
     - (C6) selection_bias is [E].
     - (C7) groups and group_k come together: one group for each expert, numbered from 0 without gaps; 1 <= group_k <= groups.
     - (C8) limit and up_offset, where there are operands, need a gate; limit is above 0 and up_offset finite.
+    - (C9) activation is not custom.
 
     Example:
     ```mlir

@@ -58,6 +58,8 @@ LogicalResult ScoreOp::verify() {
   bool activated = getKind() == ScoreKind::mlp || getKind() == ScoreKind::activation;
   if (getKind() == ScoreKind::mlp && !getActivation())
     return emitOpError("of kind mlp needs an activation");
+  if (getActivation() == Activation::custom)
+    return emitOpError("needs an activation with a name");
   if (!activated && getActivation())
     return emitOpError("of kind ") << stringifyScoreKind(getKind()) << " takes no activation";
   if (getKind() != ScoreKind::activation && getSizes())

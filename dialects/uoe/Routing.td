@@ -27,7 +27,7 @@ def Uoe_ScoreOp : Uoe_Op<"score", [Pure, AttrSizedOperandSegments]> {
     - (C2) magnitude: one weight [d], n = d; no bias, no previous, over tokens.
     - (C3) bias is [n].
     - (C4) cosine: E is [d, n], or P [d, e] and E [e, n]; no bias.
-    - (C5) mlp: three weights of agreeing sizes and an activation; other kinds but activation and mass take no activation.
+    - (C5) mlp: three weights of agreeing sizes and an activation with a name; other kinds but activation and mass take no activation.
     - (C6) mass: one or two weights [d, n·r].
     - (C7) activation: one or two weights [d, F]; sizes, if given, positive, n of them, adding up to F; no other kind has sizes.
     - (C8) previous and mix come together; mix is [m, n], m the last dimension of previous.

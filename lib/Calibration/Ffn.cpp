@@ -9,7 +9,7 @@ namespace uoe::calibration {
 namespace {
 
 constexpr struct {
-  Activation activation;
+  Activation::Kind activation;
   const char *name;
 } kNames[] = {{Activation::Relu, "relu"},        {Activation::ReluSquared, "relu_squared"},
               {Activation::GeluErf, "gelu"},     {Activation::GeluTanh, "gelu_tanh"},
@@ -31,11 +31,11 @@ bool allFinite(MatrixView m) {
 
 } // namespace
 
-const char *nameOf(Activation activation) {
+const char *nameOf(Activation::Kind activation) {
   for (auto &entry : kNames)
     if (entry.activation == activation)
       return entry.name;
-  return "unknown";
+  return "custom";
 }
 
 bool parseActivation(const std::string &name, Activation &activation) {
@@ -47,7 +47,7 @@ bool parseActivation(const std::string &name, Activation &activation) {
   return false;
 }
 
-float apply(Activation activation, float x) {
+float apply(const Activation &activation, float x) {
   switch (activation) {
   case Activation::Relu:
     return x > 0 ? x : 0.0f;
@@ -67,6 +67,8 @@ float apply(Activation activation, float x) {
     return std::tanh(x);
   case Activation::Identity:
     return x;
+  case Activation::Custom:
+    return static_cast<float>(activation.custom(x));
   }
   return x;
 }
@@ -119,7 +121,7 @@ void addBias(Matrix &rows, const float *bias) {
         rows(i, j) += bias[j];
 }
 
-void applyActivation(Activation activation, float *values, int64_t count) {
+void applyActivation(const Activation &activation, float *values, int64_t count) {
   for (int64_t i = 0; i < count; ++i)
     values[i] = apply(activation, values[i]);
 }

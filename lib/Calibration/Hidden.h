@@ -16,7 +16,7 @@ Hidden hidden(const FfnWeights &weights, MatrixView x, bool wantUp = false);
 
 /// rows [tokens, n] += bias.
 void addBias(Matrix &rows, const float *bias);
-void applyActivation(Activation activation, float *values, int64_t count);
+void applyActivation(const Activation &activation, float *values, int64_t count);
 
 /// ‖W_d[j,:]‖ for each neuron j.
 std::vector<float> rowNorms(MatrixView m);

@@ -5,7 +5,7 @@
 
 namespace uoe::calibration {
 
-double derivative(Activation activation, double v) {
+double derivative(const Activation &activation, double v) {
   auto sigmoid = [](double x) { return 1 / (1 + std::exp(-x)); };
   switch (activation) {
   case Activation::Relu:
@@ -37,6 +37,10 @@ double derivative(Activation activation, double v) {
   }
   case Activation::Identity:
     return 1;
+  case Activation::Custom: {
+    double step = 1e-4 * std::max(1.0, std::fabs(v));
+    return (activation.custom(v + step) - activation.custom(v - step)) / (2 * step);
+  }
   }
   return 0;
 }

@@ -111,6 +111,7 @@ public:
   Structure run() {
     auto body = cast<FfnOp>(experts.getBody().front().front());
     if (body.getActivation() != dense.getActivation() ||
+        body.getFunctionAttr() != dense.getFunctionAttr() ||
         body.getLimitAttr() != dense.getLimitAttr() || body.getUpOffset() != dense.getUpOffset())
       return fail("the experts' activation, limit or offset is not the dense block's");
     struct Role {

@@ -132,6 +132,7 @@ FailureOr<ExpertsOp> uoe::splitFfn(OpBuilder &builder, FfnOp ffn, ArrayRef<int64
                               gate, partDown, biasUp, biasGate, Value());
   expert.setLimitAttr(ffn.getLimitAttr());
   expert.setUpOffset(ffn.getUpOffset());
+  expert.setFunctionAttr(ffn.getFunctionAttr());
   YieldOp::create(inner, loc, expert.getOutput());
   return experts;
 }

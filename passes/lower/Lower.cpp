@@ -1,4 +1,5 @@
 #include "passes/lower/Lower.h"
+#include "dialects/uoe/Function.h"
 #include "llvm/ADT/StringSet.h"
 
 using namespace mlir;
@@ -88,7 +89,29 @@ Value NodeBuilder::slice(Value value, int64_t axis, int64_t begin, int64_t end) 
   return node("Slice", {value, ints({begin}), ints({end}), ints({axis})});
 }
 
-Value NodeBuilder::activation(Activation activation, Value x) {
+// The steps of a function in postfix order.
+static Value apply(NodeBuilder &b, ArrayAttr function, Value x) {
+  SmallVector<Value> stack;
+  Type condition = IntegerType::get(function.getContext(), 1);
+  for (Attribute step : function) {
+    if (auto constant = dyn_cast<FloatAttr>(step)) {
+      stack.push_back(b.scalar(constant.getValueAsDouble(), x));
+      continue;
+    }
+    StringRef name = cast<StringAttr>(step);
+    if (name == "x") {
+      stack.push_back(x);
+      continue;
+    }
+    const ScalarOperator &op = *scalarOperator(name);
+    SmallVector<Value> operands(ArrayRef(stack).take_back(op.operands));
+    stack.pop_back_n(op.operands);
+    stack.push_back(b.node(name, operands, {}, op.condition ? condition : elementTypeOf(x)));
+  }
+  return stack.back();
+}
+
+Value NodeBuilder::activation(Activation activation, Value x, ArrayAttr function) {
   switch (activation) {
   case Activation::identity:
     return x;
@@ -119,12 +142,14 @@ Value NodeBuilder::activation(Activation activation, Value x) {
     return node("Tanh", {x});
   case Activation::sigmoid:
     return node("Sigmoid", {x});
+  case Activation::custom:
+    return apply(*this, function, x);
   }
   return x;
 }
 
 Value NodeBuilder::gated(Activation act, Value gate, Value up, std::optional<APFloat> limit,
-                         const APFloat &upOffset) {
+                         const APFloat &upOffset, ArrayAttr function) {
   if (limit) {
     Value most = scalar(limit->convertToFloat(), gate);
     gate = node("Min", {gate, most});
@@ -132,7 +157,7 @@ Value NodeBuilder::gated(Activation act, Value gate, Value up, std::optional<APF
   }
   if (!upOffset.isZero())
     up = add(up, scalar(upOffset.convertToFloat(), up));
-  return mul(activation(act, gate), up);
+  return mul(activation(act, gate, function), up);
 }
 
 void uoe::setChoice(SelectOp select, MoeOp moe) {

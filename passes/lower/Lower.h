@@ -35,10 +35,12 @@ public:
   mlir::Value biased(mlir::Value value, mlir::Value bias) {
     return bias ? add(value, bias) : value;
   }
-  mlir::Value activation(Activation activation, mlir::Value value);
+  /// `function` is that of a custom activation.
+  mlir::Value activation(Activation activation, mlir::Value value, mlir::ArrayAttr function = {});
   /// The hidden values of a gated block, act(gate) · up, with the limit and offset of uoe.ffn.
   mlir::Value gated(Activation activation, mlir::Value gate, mlir::Value up,
-                    std::optional<llvm::APFloat> limit, const llvm::APFloat &upOffset);
+                    std::optional<llvm::APFloat> limit, const llvm::APFloat &upOffset,
+                    mlir::ArrayAttr function = {});
   /// `value` in a shape that run time knows, where 0 is a dimension without elements (from opset 14
   /// on; before, ONNX reads it as the input's own dimension).
   mlir::Value reshapeTo(mlir::Value value, mlir::Value shape);

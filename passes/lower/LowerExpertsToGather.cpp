@@ -84,9 +84,10 @@ struct LowerExpertsToGatherPass
       Value h = b.biased(b.matmul(rows, part(ffn.up, 1)), part(ffn.biasUp, 0));
       if (ffn.gate) {
         Value g = b.biased(b.matmul(rows, part(ffn.gate, 1)), part(ffn.biasGate, 0));
-        h = b.gated(ffn.body.getActivation(), g, h, ffn.body.getLimit(), ffn.body.getUpOffset());
+        h = b.gated(ffn.body.getActivation(), g, h, ffn.body.getLimit(), ffn.body.getUpOffset(),
+                    ffn.body.getFunctionAttr());
       } else {
-        h = b.activation(ffn.body.getActivation(), h);
+        h = b.activation(ffn.body.getActivation(), h, ffn.body.getFunctionAttr());
       }
       Value result = b.matmul(h, part(ffn.down, 0));
       if (weights) {

@@ -67,11 +67,14 @@ struct LowerUoeToOnnxPass : uoe::impl::LowerUoeToOnnxPassBase<LowerUoeToOnnxPass
   Value ffn(NodeBuilder &b, Block block, Value x, Value up, Value biasUp, Value gate,
             Value biasGate, Value mask, Value down, Value biasDown) {
     Value h = b.biased(b.matmul(x, up), biasUp);
+    ArrayAttr function;
+    if constexpr (std::is_same_v<Block, FfnOp>)
+      function = block.getFunctionAttr();
     if (gate)
       h = b.gated(block.getActivation(), b.biased(b.matmul(x, gate), biasGate), h, block.getLimit(),
-                  block.getUpOffset());
+                  block.getUpOffset(), function);
     else
-      h = b.activation(block.getActivation(), h);
+      h = b.activation(block.getActivation(), h, function);
     if (mask)
       h = b.mul(h, mask);
     return b.biased(b.matmul(h, down), biasDown);

@@ -110,6 +110,8 @@ struct LowerUoeToRtPass : uoe::impl::LowerUoeToRtPassBase<LowerUoeToRtPass> {
   }
 
   void lower(FfnOp op) {
+    if (op.getFunction())
+      return;
     for (Value operand : op->getOperands())
       if (!isF32(operand))
         return;
@@ -187,6 +189,8 @@ struct LowerUoeToRtPass : uoe::impl::LowerUoeToRtPassBase<LowerUoeToRtPass> {
     auto select = op.getRouting().getDefiningOp<SelectOp>();
     Block &body = op.getBody().front();
     auto ffn = cast<FfnOp>(body.front());
+    if (ffn.getFunction())
+      return;
     unsigned shared = op.getShared().size();
     auto outer = [&](Value inner) -> Value {
       if (!inner)

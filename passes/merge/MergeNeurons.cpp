@@ -68,6 +68,7 @@ struct MergeNeuronsPass : uoe::impl::MergeNeuronsPassBase<MergeNeuronsPass> {
                                 reorder(builder, loc, ffn.getGate(), plan.kept, 1), *down,
                                 reorder(builder, loc, ffn.getBiasUp(), plan.kept, 0),
                                 reorder(builder, loc, ffn.getBiasGate(), plan.kept, 0), bias);
+    merged.setFunctionAttr(ffn.getFunctionAttr());
     for (NamedAttribute attr : ffn->getDiscardableAttrs())
       merged->setAttr(attr.getName(), attr.getValue());
     merged->setAttr("uoe.merged",

@@ -121,7 +121,7 @@ static FailureOr<std::string> load(VisitedMixture &m, WeightReader &reader,
     expert.down = MatrixView(down->data<float>() + begin * down->dim(1), size, down->dim(1));
     if (rows)
       expert.downBias = rows->data<float>() + e * rows->dim(1);
-    expert.activation = activationOf(ffn.getActivation());
+    expert.activation = activationOf(ffn);
     if (ffn.getLimit())
       expert.limit = ffn.getLimit()->convertToFloat();
     expert.upOffset = ffn.getUpOffset().convertToFloat();

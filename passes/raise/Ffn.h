@@ -4,21 +4,26 @@
 
 namespace uoe::raise {
 
-/// One operand of the activation: columns [start, start + size) of a linear map of the block's
-/// input.
+/// One operand of the activation: `size` columns of a linear map of the block's input, from `start`
+/// on, each `step` after the one before.
 struct FfnBranch {
   mlir::Value value;
   Linear linear;
-  int64_t start = 0, size = 0;
+  int64_t start = 0, size = 0, step = 1;
   /// A bias that a fused activation adds, or null.
   mlir::Value extraBias;
 };
 
 struct FfnMatch {
   Activation activation = Activation::identity;
+  /// The function of a custom activation, as in uoe.ffn.
+  mlir::ArrayAttr function;
   /// The hidden values are `factor` times what the block's are; the down-projection makes up for
   /// it.
   double factor = 1.0;
+  /// What cuts the hidden values, as in uoe.ffn.
+  std::optional<double> limit;
+  double upOffset = 0.0;
   FfnBranch up;
   std::optional<FfnBranch> gate;
   Linear down;

@@ -100,10 +100,11 @@ std::optional<Linear> matchLinearCore(mlir::Value value, Facts &facts);
 /// vector.
 mlir::Value biasOf(onnx::NodeOp node, int64_t out, Facts &facts, mlir::Value &other);
 
-/// The bias of a linear map as one vector [size] at the builder's position (columns [start,
-/// start+size) of it), or null.
+/// The bias of a linear map as one vector [size] at the builder's position (columns from `start`
+/// on, each `step` after the one before), or null.
 mlir::Value makeBias(mlir::OpBuilder &builder, mlir::Location loc, const Linear &linear,
-                     mlir::ArrayRef<mlir::Value> more, int64_t start, int64_t size);
+                     mlir::ArrayRef<mlir::Value> more, int64_t start, int64_t size,
+                     int64_t step = 1);
 
 //===----------------------------------------------------------------------===//
 // Making nodes

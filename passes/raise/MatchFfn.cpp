@@ -11,7 +11,8 @@ using onnx::NodeOp;
 //===----------------------------------------------------------------------===//
 
 // Normalised slice bounds of the last axis, if `value` is such a slice of `source`.
-static bool lastAxisSlice(Value value, Facts &facts, Value &source, int64_t &start, int64_t &size) {
+static bool lastAxisSlice(Value value, Facts &facts, Value &source, int64_t &start, int64_t &size,
+                          int64_t &step) {
   auto node = value.getDefiningOp<NodeOp>();
   if (!node || !node.input(0))
     return false;
@@ -24,6 +25,7 @@ static bool lastAxisSlice(Value value, Facts &facts, Value &source, int64_t &sta
     if (!isLast(node.integer("axis", 0)))
       return false;
     start = 0;
+    step = 1;
     for (Value result : node->getResults()) {
       size = sizeOf(result, -1);
       if (ShapedType::isDynamic(size))
@@ -42,13 +44,14 @@ static bool lastAxisSlice(Value value, Facts &facts, Value &source, int64_t &sta
   auto steps =
       node.input(4) ? facts.integers(node.input(4)) : std::optional(SmallVector<int64_t>{1});
   if (!starts || !ends || !axes || !steps || starts->size() != 1 || ends->size() != 1 ||
-      axes->size() != 1 || steps->size() != 1 || (*steps)[0] != 1 || !isLast((*axes)[0]))
+      axes->size() != 1 || steps->size() != 1 || (*steps)[0] < 1 || !isLast((*axes)[0]))
     return false;
   auto clamp = [&](int64_t i) {
     return std::min(std::max<int64_t>(i < 0 ? i + width : i, 0), width);
   };
   start = clamp((*starts)[0]);
-  size = clamp((*ends)[0]) - start;
+  step = (*steps)[0];
+  size = llvm::divideCeil(std::max<int64_t>(clamp((*ends)[0]) - start, 0), step);
   return size > 0;
 }
 
@@ -56,14 +59,15 @@ std::optional<FfnBranch> raise::matchBranch(Value value, Facts &facts) {
   FfnBranch branch;
   branch.value = value;
   Nodes nodes;
-  // Slices may follow casts and quantisation; several slices add up.
+  // Slices may follow casts and quantisation; one may be of another.
   Value v = value;
   bool sliced = false;
   while (true) {
     Value source;
-    int64_t start, size;
-    if (lastAxisSlice(v, facts, source, start, size)) {
-      branch.start += start;
+    int64_t start, size, step;
+    if (lastAxisSlice(v, facts, source, start, size, step)) {
+      branch.start = start + step * branch.start;
+      branch.step *= step;
       if (!sliced)
         branch.size = size;
       sliced = true;
@@ -373,18 +377,28 @@ FfnOutcome raise::matchFfn(NodeOp node, Facts &facts, bool expert) {
   FfnBranch &first = trace.branches[0];
   if (trace.branches.size() == 1) {
     auto activation = recogniseActivation(hidden, first.value);
+    if (!activation && !expert)
+      activation = spellActivation(hidden, first.value);
     if (!activation)
       return miss("activation: the function between " + describe(first.linear.core) + " and " +
                       describe(node) + " is none that is known",
                   hidden.getDefiningOp());
-    if (activation->activation == Activation::identity)
+    // Two products in a row may be many things; a block of a layer widens and joins a residual.
+    if (activation->activation == Activation::identity &&
+        (expert || first.size <= first.linear.in || match.down.out != first.linear.in ||
+         !joinsResidual(node.getResult(0), facts)))
       return outcome;
     match.activation = activation->activation;
+    match.function = activation->function;
     match.factor = activation->factor;
     match.up = std::move(first);
   } else {
     FfnBranch &second = trace.branches[1];
     auto gated = recogniseGated(hidden, first.value, second.value);
+    if (!gated && !expert)
+      gated = recogniseCutGated(hidden, first.value, second.value);
+    if (!gated && !expert)
+      gated = spellGated(hidden, first.value, second.value);
     Value a = first.linear.input, b = second.linear.input;
     bool same = a == b || through(a, true) == through(b, true);
     if (!gated) {
@@ -415,7 +429,10 @@ FfnOutcome raise::matchFfn(NodeOp node, Facts &facts, bool expert) {
       first.linear.input = second.linear.input = common;
     }
     match.activation = gated->activation;
+    match.function = gated->function;
     match.factor = gated->factor;
+    match.limit = gated->limit;
+    match.upOffset = gated->upOffset;
     match.up = std::move(gated->firstIsGate ? second : first);
     match.gate = std::move(gated->firstIsGate ? first : second);
     if (match.gate->size != match.up.size)

@@ -328,12 +328,12 @@ std::optional<Linear> raise::matchLinear(Value value, Facts &facts) {
 }
 
 Value raise::makeBias(OpBuilder &builder, Location loc, const Linear &linear, ArrayRef<Value> more,
-                      int64_t start, int64_t size) {
+                      int64_t start, int64_t size, int64_t step) {
   Value sum;
   auto add = [&](Value bias, double factor) {
     if (rankOf(bias) != 1)
       bias = makeReshape(builder, loc, bias, {sizeOf(bias, -1)});
-    bias = makeScaled(builder, loc, makeSlice(builder, loc, bias, 0, start, size), factor);
+    bias = makeScaled(builder, loc, makeSlice(builder, loc, bias, 0, start, size, step), factor);
     sum = sum ? makeNode(builder, loc, "Add", {sum, makeCast(builder, loc, bias, elementOf(sum))},
                          sum.getType())
               : bias;

@@ -14,12 +14,13 @@ using onnx::NodeOp;
 
 FfnOperands raise::makeOperands(OpBuilder &builder, Location loc, const FfnMatch &match) {
   auto weight = [&](const FfnBranch &branch) {
-    return makeSlice(builder, loc, branch.linear.weight(builder), 1, branch.start, branch.size);
+    return makeSlice(builder, loc, branch.linear.weight(builder), 1, branch.start, branch.size,
+                     branch.step);
   };
   auto bias = [&](const FfnBranch &branch) {
     // The branch's own bias covers all columns of a packed product; a fused activation's only its
     // own.
-    Value own = makeBias(builder, loc, branch.linear, {}, branch.start, branch.size);
+    Value own = makeBias(builder, loc, branch.linear, {}, branch.start, branch.size, branch.step);
     if (!branch.extraBias)
       return own;
     Value extra = makeBias(builder, loc, Linear(), branch.extraBias, 0, branch.size);
@@ -48,6 +49,10 @@ static void raiseOne(FfnMatch &match) {
   auto ffn =
       FfnOp::create(builder, loc, match.root.getType(), match.activation, match.input, made.up,
                     made.gate, made.down, made.biasUp, made.biasGate, made.biasDown);
+  ffn.setFunctionAttr(match.function);
+  if (match.limit)
+    ffn.setLimitAttr(builder.getF32FloatAttr(static_cast<float>(*match.limit)));
+  ffn.setUpOffsetAttr(builder.getF32FloatAttr(static_cast<float>(match.upOffset)));
   outline(movable(match.nodes, match.root), match.root, ffn.getSpelling(), ffn->getResults());
 }
 

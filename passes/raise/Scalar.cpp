@@ -1,4 +1,5 @@
 #include "passes/raise/Scalar.h"
+#include "dialects/uoe/Function.h"
 #include "llvm/ADT/StringSwitch.h"
 #include <algorithm>
 #include <cmath>
@@ -38,6 +39,8 @@ static double apply(Activation activation, double x) {
     return std::tanh(x);
   case Activation::sigmoid:
     return sigmoid(x);
+  case Activation::custom:
+    break;
   }
   return NAN;
 }
@@ -92,6 +95,7 @@ enum class Fn {
   logicalNot,
   regroup,
   thresholded,
+  prelu,
   floor
 };
 } // namespace
@@ -137,6 +141,7 @@ static Fn function(NodeOp node) {
       .Case("Selu", Fn::selu)
       .Case("Celu", Fn::celu)
       .Case("ThresholdedRelu", Fn::thresholded)
+      .Case("PRelu", Fn::prelu)
       .Case("Softplus", Fn::softplus)
       .Case("Softsign", Fn::softsign)
       .Case("HardSigmoid", Fn::hardSigmoid)
@@ -166,6 +171,7 @@ SmallVector<Value> raise::elementwiseOperands(NodeOp node) {
   case Fn::mul:
   case Fn::div:
   case Fn::pow:
+  case Fn::prelu:
   case Fn::max:
   case Fn::min:
   case Fn::where:
@@ -334,6 +340,8 @@ struct Evaluator {
       return sigmoid(x);
     case Fn::relu:
       return std::max(x, 0.0);
+    case Fn::prelu:
+      return binary([](double p, double slope) { return p >= 0 ? p : slope * p; });
     case Fn::leaky:
       return x >= 0 ? x : node.real("alpha", 0.01) * x;
     case Fn::elu:
@@ -504,5 +512,192 @@ std::optional<Recognised> raise::recogniseCutGated(Value value, Value first, Val
       }
     }
   }
+  return std::nullopt;
+}
+
+//===----------------------------------------------------------------------===//
+// Functions without a name
+//===----------------------------------------------------------------------===//
+
+namespace {
+// Writes a function of one leaf as uoe.ffn spells it.
+struct Speller {
+  static constexpr size_t kMostSteps = 96;
+  Value leaf;
+  SmallVector<Attribute> steps{};
+  Builder builder{leaf.getContext()};
+
+  bool op(StringRef name) {
+    steps.push_back(builder.getStringAttr(name));
+    return steps.size() <= kMostSteps;
+  }
+  bool number(double value) {
+    steps.push_back(builder.getF32FloatAttr(static_cast<float>(value)));
+    return std::isfinite(value);
+  }
+  // The value of `v` and a constant, joined by the operator.
+  bool with(Value v, double constant, StringRef name) {
+    return spell(v) && number(constant) && op(name);
+  }
+  bool fill(StringRef name, std::initializer_list<Value> operands) {
+    return llvm::all_of(operands, [&](Value v) { return spell(v); }) && op(name);
+  }
+  // max(v, 0) · scale + slope · (what `below` makes of min(v, 0)).
+  bool split(Value v, double scale, double slope, llvm::function_ref<bool()> below) {
+    return with(v, 0.0, "Max") && number(scale) && op("Mul") && with(v, 0.0, "Min") && below() &&
+           number(slope) && op("Mul") && op("Add");
+  }
+  bool clip(double low, double high) {
+    return (!std::isfinite(low) || (number(low) && op("Max"))) &&
+           (!std::isfinite(high) || (number(high) && op("Min")));
+  }
+
+  bool spell(Value value) {
+    if (!value)
+      return false;
+    if (value == leaf)
+      return op("x");
+    if (TypedAttr attr = onnx::constantOf(value)) {
+      auto constant = element(attr);
+      return isFloat(value) && constant && number(*constant);
+    }
+    auto node = value.getDefiningOp<NodeOp>();
+    if (!node || node->getResult(0) != value)
+      return false;
+    Value a = node.input(0), b = node.getInputs().size() > 1 ? node.input(1) : Value();
+    Type type = elementOf(value);
+    auto isCondition = [](Value v) {
+      Type of = elementOf(v);
+      return of && of.isInteger(1);
+    };
+    auto expMinusOne = [&]() { return op("Exp") && number(1.0) && op("Sub"); };
+    bool condition = type && type.isInteger(1);
+    switch (function(node)) {
+    case Fn::none:
+      return false;
+    case Fn::cast:
+      if (isFloat(value) && isCondition(a))
+        return spell(a) && number(1.0) && number(0.0) && op("Where");
+      return (isFloat(value) && isFloat(a)) || (condition && isCondition(a)) ? spell(a) : false;
+    case Fn::identity:
+    case Fn::regroup:
+      return spell(a);
+    case Fn::dequantise: {
+      auto quantise = a.getDefiningOp<NodeOp>();
+      return quantise && quantise.getOpType() == "QuantizeLinear" && spell(quantise.input(0));
+    }
+    case Fn::max:
+    case Fn::min:
+      if (!spell(a))
+        return false;
+      for (Value other : node.getInputs().drop_front())
+        if (!spell(other) || !op(node.getOpType()))
+          return false;
+      return true;
+    case Fn::clip: {
+      Value high = node.getInputs().size() > 2 ? node.input(2) : Value();
+      return spell(a) && (!b || (spell(b) && op("Max"))) && (!high || (spell(high) && op("Min"))) &&
+             clip(node.real("min", -INFINITY), node.real("max", INFINITY));
+    }
+    case Fn::greaterEqual:
+      return fill("Less", {a, b}) && op("Not");
+    case Fn::lessEqual:
+      return fill("Greater", {a, b}) && op("Not");
+    case Fn::where:
+      return fill("Where", {a, b, node.input(2)});
+    case Fn::prelu:
+      return with(a, 0.0, "Max") && with(a, 0.0, "Min") && spell(b) && op("Mul") && op("Add");
+    case Fn::leaky:
+      return split(a, 1.0, node.real("alpha", 0.01), []() { return true; });
+    case Fn::elu:
+      return split(a, 1.0, node.real("alpha", 1.0), expMinusOne);
+    case Fn::celu: {
+      double alpha = node.real("alpha", 1.0);
+      return split(a, 1.0, alpha, [&]() { return number(alpha) && op("Div") && expMinusOne(); });
+    }
+    case Fn::selu: {
+      double gamma = node.real("gamma", 1.05070102214813232);
+      return split(a, gamma, gamma * node.real("alpha", 1.67326319217681884), expMinusOne);
+    }
+    case Fn::thresholded:
+      return with(a, node.real("alpha", 1.0), "Greater") && spell(a) && number(0.0) && op("Where");
+    case Fn::softsign:
+      return spell(a) && spell(a) && op("Abs") && number(1.0) && op("Add") && op("Div");
+    case Fn::hardSigmoid:
+      return with(a, node.real("alpha", 0.2), "Mul") && number(node.real("beta", 0.5)) &&
+             op("Add") && clip(0.0, 1.0);
+    case Fn::hardSwish:
+      return spell(a) && with(a, 6.0, "Div") && number(0.5) && op("Add") && clip(0.0, 1.0) &&
+             op("Mul");
+    case Fn::mish:
+      return spell(a) && spell(a) && op("Softplus") && op("Tanh") && op("Mul");
+    case Fn::swish:
+    case Fn::quickGelu:
+      return spell(a) && with(a, node.real("alpha", node.is("Swish") ? 1.0 : 1.702), "Mul") &&
+             op("Sigmoid") && op("Mul");
+    default: {
+      // Operators that mean the same on both sides.
+      const ScalarOperator *same = scalarOperator(node.getOpType());
+      if (!same || (!isFloat(value) && !condition) || node.getInputs().size() != same->operands)
+        return false;
+      return llvm::all_of(node.getInputs(), [&](Value v) { return spell(v); }) &&
+             op(node.getOpType());
+    }
+    }
+  }
+};
+} // namespace
+
+std::optional<Recognised> raise::spellActivation(Value value, Value leaf) {
+  Speller speller{leaf};
+  if (!speller.spell(value))
+    return std::nullopt;
+  std::string error;
+  ArrayAttr function = speller.builder.getArrayAttr(speller.steps);
+  auto spelled = ScalarFunction::parse(function, error);
+  if (!spelled)
+    return std::nullopt;
+  // It is what the graph computes, defined everywhere, and no line.
+  ArrayRef<double> points = samples();
+  double first = (*spelled)(points.front()), last = (*spelled)(points.back());
+  bool line = true;
+  for (double x : points) {
+    double y = (*spelled)(x);
+    auto meant = evaluate(value, Assignment{{leaf, x}});
+    if (!meant || !std::isfinite(y) || std::fabs(y - *meant) > 1e-5 * std::max(1.0, std::fabs(y)))
+      return std::nullopt;
+    double chord = first + (last - first) * (x - points.front()) / (points.back() - points.front());
+    line &= std::fabs(y - chord) <= 1e-5 * std::max(1.0, std::fabs(y));
+  }
+  if (line)
+    return std::nullopt;
+  Recognised result{Activation::custom};
+  result.function = function;
+  return result;
+}
+
+std::optional<Recognised> raise::spellGated(Value value, Value first, Value second) {
+  auto product = value.getDefiningOp<NodeOp>();
+  while (product && (function(product) == Fn::cast || function(product) == Fn::regroup ||
+                     function(product) == Fn::identity))
+    product = product.input(0).getDefiningOp<NodeOp>();
+  if (!product || !product.is("Mul"))
+    return std::nullopt;
+  auto isLeaf = [](Value v, Value leaf) {
+    return llvm::all_of(samples(), [&](double x) {
+      auto y = evaluate(v, Assignment{{leaf, x}});
+      return y && *y == x;
+    });
+  };
+  for (bool firstIsGate : {true, false})
+    for (unsigned i : {0, 1}) {
+      Value gate = firstIsGate ? first : second, up = firstIsGate ? second : first;
+      if (!isLeaf(product.input(1 - i), up))
+        continue;
+      if (auto result = spellActivation(product.input(i), gate)) {
+        result->firstIsGate = firstIsGate;
+        return result;
+      }
+    }
   return std::nullopt;
 }

@@ -1,4 +1,5 @@
 #include "passes/route/Route.h"
+#include "dialects/uoe/Function.h"
 #include "lib/Constants/Evaluate.h"
 #include "lib/Conversion/Calibrate.h"
 #include "lib/Conversion/EvaluateWeights.h"
@@ -37,9 +38,9 @@ static std::vector<FfnOp> routableBlocks(ModuleOp module) {
   return blocks;
 }
 
-calibration::Activation uoe::activationOf(Activation activation) {
+calibration::Activation uoe::activationOf(FfnOp ffn) {
   using C = calibration::Activation;
-  switch (activation) {
+  switch (ffn.getActivation()) {
   case Activation::relu:
     return C::Relu;
   case Activation::relu_squared:
@@ -58,6 +59,10 @@ calibration::Activation uoe::activationOf(Activation activation) {
     return C::Sigmoid;
   case Activation::identity:
     return C::Identity;
+  case Activation::custom: {
+    std::string error; // the verifier has seen to it that there is none
+    return C(C::Function(*ScalarFunction::parse(*ffn.getFunction(), error)));
+  }
   }
   llvm_unreachable("an activation of the dialect");
 }
@@ -100,7 +105,7 @@ FailureOr<BlockWeights> uoe::loadWeights(FfnOp ffn, WeightReader &reader) {
   }
   w.down = matrix(ffn.getDown());
   w.downBias = vector(ffn.getBiasDown());
-  w.activation = activationOf(ffn.getActivation());
+  w.activation = activationOf(ffn);
   if (!ok)
     return failure();
   if (calibration::Status status = calibration::check(w); !status.ok())

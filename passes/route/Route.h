@@ -15,8 +15,8 @@ struct BlockWeights {
   std::vector<rt::Tensor> owners;
 };
 
-/// An activation in calibration's terms.
-calibration::Activation activationOf(Activation activation);
+/// A block's activation in calibration's terms.
+calibration::Activation activationOf(FfnOp ffn);
 
 /// Evaluates a block's weights. Fails with a diagnostic.
 mlir::FailureOr<BlockWeights> loadWeights(FfnOp ffn, WeightReader &reader);

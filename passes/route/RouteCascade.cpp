@@ -119,7 +119,8 @@ struct RouteCascadePass : uoe::impl::RouteCascadePassBase<RouteCascadePass> {
     Value first = gated ? ffn.getGate() : ffn.getUp();
     Value g = rows(builder, loc, z, first, magnitude(builder, loc, z, gateNorm, plan.gateThreshold),
                    hType);
-    g = nodes.activation(ffn.getActivation(), binary(builder, loc, "Add", g, gateOffset));
+    g = nodes.activation(ffn.getActivation(), binary(builder, loc, "Add", g, gateOffset),
+                         ffn.getFunctionAttr());
     g.setType(hType);
     Value h = g;
     if (gated) {

@@ -69,6 +69,7 @@ struct RouteExpertsPass : uoe::impl::RouteExpertsPassBase<RouteExpertsPass> {
                                  reorder(builder, loc, ffn.getGate(), core, 1), down,
                                  reorder(builder, loc, ffn.getBiasUp(), core, 0),
                                  reorder(builder, loc, ffn.getBiasGate(), core, 0), Value());
+      dense.setFunctionAttr(ffn.getFunctionAttr());
       dense->setAttr("uoe.core", builder.getUnitAttr());
       plus(dense.getOutput());
     }

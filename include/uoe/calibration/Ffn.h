@@ -1,27 +1,47 @@
 // A dense feed-forward block, as calibration sees it.
 #pragma once
 #include "Tokens.h"
+#include <functional>
 #include <limits>
+#include <memory>
 
 namespace uoe::calibration {
 
-enum class Activation {
-  Relu,
-  ReluSquared, // max(x, 0)^2
-  GeluErf,
-  GeluTanh,
-  Silu,
-  QuickGelu,
-  Sigmoid,
-  Tanh,
-  Identity
+/// What a neuron makes of its sum: a function with a name, or any other.
+class Activation {
+public:
+  enum Kind {
+    Relu,
+    ReluSquared, // max(x, 0)^2
+    GeluErf,
+    GeluTanh,
+    Silu,
+    QuickGelu,
+    Sigmoid,
+    Tanh,
+    Identity,
+    Custom
+  };
+  using Function = std::function<double(double)>;
+
+  Activation(Kind kind) : kind(kind) {}
+  /// A function without a name; it is called from several threads at once.
+  explicit Activation(Function function)
+      : kind(Custom), function(std::make_shared<const Function>(std::move(function))) {}
+  operator Kind() const { return kind; }
+  /// The function of a custom activation.
+  double custom(double x) const { return (*function)(x); }
+
+private:
+  Kind kind;
+  std::shared_ptr<const Function> function;
 };
 
-/// ONNX-like spelling ("relu", "relu_squared", "gelu", "gelu_tanh", "silu", "quick_gelu",
-/// "sigmoid", "tanh", "identity").
-const char *nameOf(Activation activation);
+/// ONNX-like spelling of those with a name ("relu", "relu_squared", "gelu", "gelu_tanh", "silu",
+/// "quick_gelu", "sigmoid", "tanh", "identity").
+const char *nameOf(Activation::Kind activation);
 bool parseActivation(const std::string &name, Activation &activation);
-float apply(Activation activation, float value);
+float apply(const Activation &activation, float value);
 
 /// y = h W_d + b_d with h = act(x W_g + b_g) ⊙ (x W_u + b_u), or h = act(x W_g + b_g) where there
 /// is no W_u. Where there is, with a limit c and an offset o, h = act(min(x W_g + b_g, c)) ⊙

@@ -47,8 +47,8 @@ double sparsityLoss(const GatedForward &forward);
 /// Gradients of one block for x [tokens, d] and dL/dy [tokens, n].
 FfnGradients backwardFfn(const FfnWeights &weights, MatrixView x, MatrixView outputGradient);
 
-/// The derivative of an activation (0 at ReLU's kink).
-double derivative(Activation activation, double value);
+/// The derivative of an activation (0 at ReLU's kink); a central difference of a custom one.
+double derivative(const Activation &activation, double value);
 
 //===--- Load and balance ---------------------------------------------------------------------===//
 

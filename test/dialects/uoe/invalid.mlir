@@ -576,3 +576,66 @@ func.func @f(%x: tensor<?x8xf32>, %u: tensor<8x16xf32>, %d: tensor<16x8xf32>) {
   %0 = uoe.ffn silu %x up(%u) gate(%u) down(%d) attributes {up_offset = 0x7F800000 : f32} : tensor<?x8xf32>, tensor<8x16xf32> gate tensor<8x16xf32> down tensor<16x8xf32> -> tensor<?x8xf32>
   return
 }
+
+// -----
+
+// uoe.ffn (C7)
+func.func @f(%x: tensor<?x8xf32>, %u: tensor<8x16xf32>, %d: tensor<16x8xf32>) {
+  // expected-error @below {{needs a function exactly where its activation is custom}}
+  %0 = uoe.ffn custom %x up(%u) down(%d) : tensor<?x8xf32>, tensor<8x16xf32> down tensor<16x8xf32> -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// uoe.ffn (C7)
+func.func @f(%x: tensor<?x8xf32>, %u: tensor<8x16xf32>, %d: tensor<16x8xf32>) {
+  // expected-error @below {{needs a function exactly where its activation is custom}}
+  %0 = uoe.ffn relu %x up(%u) down(%d) attributes {function = ["x", "Relu"]} : tensor<?x8xf32>, tensor<8x16xf32> down tensor<16x8xf32> -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// uoe.ffn (C8)
+func.func @f(%x: tensor<?x8xf32>, %u: tensor<8x16xf32>, %d: tensor<16x8xf32>) {
+  // expected-error @below {{has a function that is none: Mul needs 2 operands, found 1}}
+  %0 = uoe.ffn custom %x up(%u) down(%d) attributes {function = ["x", "Mul"]} : tensor<?x8xf32>, tensor<8x16xf32> down tensor<16x8xf32> -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// uoe.ffn (C8)
+func.func @f(%x: tensor<?x8xf32>, %u: tensor<8x16xf32>, %d: tensor<16x8xf32>) {
+  // expected-error @below {{has a function that is none: expected an operator, "x" or a number, found "Conv"}}
+  %0 = uoe.ffn custom %x up(%u) down(%d) attributes {function = ["x", "Conv"]} : tensor<?x8xf32>, tensor<8x16xf32> down tensor<16x8xf32> -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// uoe.ffn (C8)
+func.func @f(%x: tensor<?x8xf32>, %u: tensor<8x16xf32>, %d: tensor<16x8xf32>) {
+  // expected-error @below {{has a function that is none: operand 0 of Where is a number}}
+  %0 = uoe.ffn custom %x up(%u) down(%d) attributes {function = ["x", "x", "x", "Where"]} : tensor<?x8xf32>, tensor<8x16xf32> down tensor<16x8xf32> -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// uoe.ffn (C8)
+func.func @f(%x: tensor<?x8xf32>, %u: tensor<8x16xf32>, %d: tensor<16x8xf32>) {
+  // expected-error @below {{has a function that is none: expected one number at the end, found 2 values}}
+  %0 = uoe.ffn custom %x up(%u) down(%d) attributes {function = ["x", 1.0 : f32]} : tensor<?x8xf32>, tensor<8x16xf32> down tensor<16x8xf32> -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// uoe.moe (C9)
+func.func @f(%x: tensor<?x8xf32>, %s: tensor<?x4xf32>, %u: tensor<4x8x16xf32>, %d: tensor<4x16x8xf32>) {
+  // expected-error @below {{needs an activation with a name}}
+  %0 = uoe.moe custom top 2 scoring sigmoid input(%x : tensor<?x8xf32>) scores(%s : tensor<?x4xf32>) up(%u : tensor<4x8x16xf32>) down(%d : tensor<4x16x8xf32>) -> tensor<?x8xf32>
+  return
+}

@@ -81,6 +81,14 @@ TEST(Training, derivativesOfActivations) {
     }
 }
 
+TEST(Training, aFunctionWithoutANameIsDifferentiatedNumerically) {
+  Activation silu([](double x) { return x / (1 + std::exp(-x)); });
+  for (float v : {-3.1f, -0.7f, 0.3f, 2.2f}) {
+    EXPECT_NEAR(apply(silu, v), apply(Activation::Silu, v), 1e-6) << v;
+    EXPECT_NEAR(derivative(silu, v), derivative(Activation::Silu, v), 1e-6) << v;
+  }
+}
+
 TEST(Training, gatesAtOneAreTheDenseSum) {
   Gated g(true);
   GatedForward f;

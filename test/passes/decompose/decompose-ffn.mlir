@@ -162,3 +162,14 @@ func.func @unknown(%x: tensor<?x4xf32>, %u: tensor<4x?xf32>, %d: tensor<?x4xf32>
   %y = uoe.ffn relu %x up(%u) down(%d) : tensor<?x4xf32>, tensor<4x?xf32> down tensor<?x4xf32> -> tensor<?x4xf32>
   return %y : tensor<?x4xf32>
 }
+
+// -----
+
+// A function without a name is every expert's.
+// CHECK-LABEL: func.func @custom
+// CHECK: uoe.experts
+// CHECK: uoe.ffn custom %{{.*}} attributes {function = ["x", "x", "Softplus", "Tanh", "Mul"]}
+func.func @custom(%x: tensor<?x4xf32>, %u: tensor<4x6xf32>, %d: tensor<6x4xf32>) -> tensor<?x4xf32> {
+  %y = uoe.ffn custom %x up(%u) down(%d) attributes {function = ["x", "x", "Softplus", "Tanh", "Mul"]} : tensor<?x4xf32>, tensor<4x6xf32> down tensor<6x4xf32> -> tensor<?x4xf32>
+  return %y : tensor<?x4xf32>
+}

@@ -82,4 +82,19 @@ module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
     } : sliced tensor<?x8xf32> routing !uoe.routing<4> -> tensor<?x8xf32>
     return %y : tensor<?x8xf32>
   }
+
+  // A function without a name, step by step: max(x, 0) where x is above 2, else tanh.
+  // CHECK-LABEL: func.func @custom
+  // CHECK: %[[H:.*]] = onnx.node "MatMul"
+  // CHECK: %[[TWO:.*]] = onnx.node "Constant"() {value = dense<2.000000e+00> : tensor<f32>}
+  // CHECK: %[[C:.*]] = onnx.node "Greater"(%[[H]], %[[TWO]]) {{.*}} -> tensor<*xi1>
+  // CHECK: %[[R:.*]] = onnx.node "Relu"(%[[H]])
+  // CHECK: %[[T:.*]] = onnx.node "Tanh"(%[[H]])
+  // CHECK: %[[W:.*]] = onnx.node "Where"(%[[C]], %[[R]], %[[T]]) {{.*}} -> tensor<*xf32>
+  // CHECK: onnx.node "MatMul"(%[[W]]
+  func.func @custom(%x: tensor<?x8xf32>, %u: tensor<8x16xf32>, %d: tensor<16x8xf32>) -> tensor<?x8xf32> {
+    %y = uoe.ffn custom %x up(%u) down(%d) attributes {function = ["x", 2.0 : f32, "Greater", "x", "Relu", "x", "Tanh", "Where"]}
+        : tensor<?x8xf32>, tensor<8x16xf32> down tensor<16x8xf32> -> tensor<?x8xf32>
+    return %y : tensor<?x8xf32>
+  }
 }

@@ -163,16 +163,17 @@ module attributes {onnx.opset_import = {ai.onnx = 24 : i64, com.microsoft = 1 : 
 
 // -----
 
-// An activation that the dialect does not have.
-// CHECK-LABEL: func.func @hard_swish
+// An activation that has no name, nor steps that a function's spelling has: x · gelu(x).
+// CHECK-LABEL: func.func @no_name
 // CHECK-NOT: uoe.ffn
-// REASON: missed ffn at MatMul: activation: the function between MatMul and MatMul is none that is known (at HardSwish)
+// REASON: missed ffn at MatMul: activation: the function between MatMul and MatMul is none that is known (at Mul)
 module attributes {onnx.opset_import = {ai.onnx = 24 : i64, com.microsoft = 1 : i64}} {
-  func.func @hard_swish(%x: tensor<?x?x8xf32>) -> tensor<?x?x8xf32> {
+  func.func @no_name(%x: tensor<?x?x8xf32>) -> tensor<?x?x8xf32> {
     %u = onnx.node "Constant"() {value = dense<0.5> : tensor<8x16xf32>} : () -> tensor<8x16xf32>
     %d = onnx.node "Constant"() {value = dense<0.5> : tensor<16x8xf32>} : () -> tensor<16x8xf32>
     %h = onnx.node "MatMul"(%x, %u) : (tensor<?x?x8xf32>, tensor<8x16xf32>) -> tensor<?x?x16xf32>
-    %a = onnx.node "HardSwish"(%h) : (tensor<?x?x16xf32>) -> tensor<?x?x16xf32>
+    %g = onnx.node "Gelu"(%h) : (tensor<?x?x16xf32>) -> tensor<?x?x16xf32>
+    %a = onnx.node "Mul"(%g, %h) : (tensor<?x?x16xf32>, tensor<?x?x16xf32>) -> tensor<?x?x16xf32>
     %y = onnx.node "MatMul"(%a, %d) : (tensor<?x?x16xf32>, tensor<16x8xf32>) -> tensor<?x?x8xf32>
     return %y : tensor<?x?x8xf32>
   }
@@ -270,6 +271,37 @@ module attributes {onnx.opset_import = {ai.onnx = 24 : i64, com.microsoft = 1 : 
     %s = onnx.node "Mul"(%q#1, %us) : (tensor<f32>, tensor<16xf32>) -> tensor<16xf32>
     %h = onnx.node "Mul"(%c, %s) : (tensor<?x?x16xf32>, tensor<16xf32>) -> tensor<?x?x16xf32>
     %a = onnx.node "Relu"(%h) : (tensor<?x?x16xf32>) -> tensor<?x?x16xf32>
+    %y = onnx.node "MatMul"(%a, %d) : (tensor<?x?x16xf32>, tensor<16x8xf32>) -> tensor<?x?x8xf32>
+    return %y : tensor<?x?x8xf32>
+  }
+}
+
+// -----
+
+// Gate and up lie in turn, and are cut: columns of a step of 2, a limit and an offset.
+// CHECK-LABEL: func.func @interleaved
+// CHECK: %[[UP:.*]] = onnx.node "Slice"({{.*}}) attributes {uoe.operand}
+// CHECK: %[[GATE:.*]] = onnx.node "Slice"({{.*}}) attributes {uoe.operand}
+// CHECK: uoe.ffn sigmoid %arg0 up(%[[UP]]) gate(%[[GATE]]) down(%{{.*}}) attributes {layer = 0 : i64, limit = 7.000000e+00 : f32, name = "layer.0.ffn", up_offset = 1.000000e+00 : f32}
+module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
+  func.func @interleaved(%x: tensor<?x?x8xf32>) -> tensor<?x?x8xf32> {
+    %u = onnx.node "Constant"() {value = dense<1.0> : tensor<8x32xf32>} : () -> tensor<8x32xf32>
+    %d = onnx.node "Constant"() {value = dense<0.5> : tensor<16x8xf32>} : () -> tensor<16x8xf32>
+    %zero = onnx.node "Constant"() {value = dense<0> : tensor<1xi64>} : () -> tensor<1xi64>
+    %one = onnx.node "Constant"() {value = dense<1> : tensor<1xi64>} : () -> tensor<1xi64>
+    %two = onnx.node "Constant"() {value = dense<2> : tensor<1xi64>} : () -> tensor<1xi64>
+    %end = onnx.node "Constant"() {value = dense<9223372036854775807> : tensor<1xi64>} : () -> tensor<1xi64>
+    %c = onnx.node "Constant"() {value = dense<7.0> : tensor<f32>} : () -> tensor<f32>
+    %n = onnx.node "Constant"() {value = dense<-7.0> : tensor<f32>} : () -> tensor<f32>
+    %o = onnx.node "Constant"() {value = dense<1.0> : tensor<f32>} : () -> tensor<f32>
+    %h = onnx.node "MatMul"(%x, %u) : (tensor<?x?x8xf32>, tensor<8x32xf32>) -> tensor<?x?x32xf32>
+    %g0 = onnx.node "Slice"(%h, %zero, %end, %two, %two) : (tensor<?x?x32xf32>, tensor<1xi64>, tensor<1xi64>, tensor<1xi64>, tensor<1xi64>) -> tensor<?x?x16xf32>
+    %u0 = onnx.node "Slice"(%h, %one, %end, %two, %two) : (tensor<?x?x32xf32>, tensor<1xi64>, tensor<1xi64>, tensor<1xi64>, tensor<1xi64>) -> tensor<?x?x16xf32>
+    %g1 = onnx.node "Min"(%g0, %c) : (tensor<?x?x16xf32>, tensor<f32>) -> tensor<?x?x16xf32>
+    %u1 = onnx.node "Clip"(%u0, %n, %c) : (tensor<?x?x16xf32>, tensor<f32>, tensor<f32>) -> tensor<?x?x16xf32>
+    %s = onnx.node "Sigmoid"(%g1) : (tensor<?x?x16xf32>) -> tensor<?x?x16xf32>
+    %u2 = onnx.node "Add"(%u1, %o) : (tensor<?x?x16xf32>, tensor<f32>) -> tensor<?x?x16xf32>
+    %a = onnx.node "Mul"(%u2, %s) : (tensor<?x?x16xf32>, tensor<?x?x16xf32>) -> tensor<?x?x16xf32>
     %y = onnx.node "MatMul"(%a, %d) : (tensor<?x?x16xf32>, tensor<16x8xf32>) -> tensor<?x?x8xf32>
     return %y : tensor<?x?x8xf32>
   }
