@@ -45,14 +45,19 @@ int64_t mostPairs(const SelectRule &rule, int64_t capacity, bool pad, int64_t sa
 
 ExpertLayer::ExpertLayer(Device &device, const ExpertLayerSource &source, const SelectRule &given,
                          int32_t capacity, bool padWithRows, const KernelImages &images)
-    : device(device), type(source.type), rule(given), capacity(capacity), pad(padWithRows),
-      hasRouter(source.router) {
+    : device(device), type(source.type),
+      weightType(source.weightType == DType::None ? source.type : source.weightType), rule(given),
+      capacity(capacity), pad(padWithRows), hasRouter(source.router) {
   check(images.dispatch && images.experts,
         "this build has no CUDA kernels: nvcc was not found when "
         "it was configured; use --device cpu");
   check(type == DType::F32 || type == DType::F16 || type == DType::BF16,
         "experts on a CUDA device: expected float, float16 or bfloat16 weights, found ",
         nameOf(type));
+  check(weightType == type || (type == DType::F32 && !source.router &&
+                               (weightType == DType::F16 || weightType == DType::BF16)),
+        "experts: ", nameOf(weightType), " weights for rows of ", nameOf(type),
+        source.router ? " with a router" : "");
   check(source.in >= 1 && source.out >= 1 && !source.sizes.empty(),
         "experts: ", source.sizes.size(), " experts from ", source.in, " to ", source.out);
   layer.experts = rule.experts =
@@ -64,7 +69,7 @@ ExpertLayer::ExpertLayer(Device &device, const ExpertLayerSource &source, const 
   layer.cut = source.cut;
   check(rule.rule != Rule::TopK || (rule.k >= 1 && rule.k <= rule.experts), "select: k is ", rule.k,
         " for ", rule.experts, " experts");
-  const size_t width = bytesOf(type, 1);
+  const size_t width = bytesOf(type, 1), weightWidth = bytesOf(weightType, 1);
   std::vector<int32_t> hidden{0};
   for (int32_t size : source.sizes) {
     check(size >= 1, "experts: an expert of ", size, " neurons");
@@ -81,7 +86,8 @@ ExpertLayer::ExpertLayer(Device &device, const ExpertLayerSource &source, const 
   };
   auto matrix = [&](const void *from, int64_t count, const char *what) {
     check(from, "experts: ", what, " are missing");
-    return reinterpret_cast<const float *>(upload(from, static_cast<size_t>(count) * width, what));
+    return reinterpret_cast<const float *>(
+        upload(from, static_cast<size_t>(count) * weightWidth, what));
   };
   check(!source.skip || source.slots.empty(), "experts: rows for slots that are left out");
   // Uploads read host memory until the last of them is waited for.
@@ -140,8 +146,13 @@ Pointer ExpertLayer::upload(const void *from, size_t bytes, const std::string &w
 
 Function ExpertLayer::kernel(const char *name, bool typed) {
   std::string full = std::string("uoe_") + name;
+  auto suffix = [](DType of) {
+    return of == DType::F32 ? "_f32" : of == DType::F16 ? "_f16" : "_bf16";
+  };
   if (typed)
-    full += type == DType::F32 ? "_f32" : type == DType::F16 ? "_f16" : "_bf16";
+    full += suffix(type);
+  if (typed && weightType != type)
+    full += suffix(weightType);
   for (const auto &[known, function] : kernels)
     if (known == full)
       return function;
@@ -184,6 +195,10 @@ void ExpertLayer::runAny(int32_t samples, int32_t rows, Pointer x, Pointer y, Po
         "experts: ", samples, " samples of ", rows, " rows are too many for one run");
   if (int64_t(samples) * rows == 0)
     return;
+  if (type == DType::F32 && weightType == DType::F16)
+    return runAs<float, F16>(samples, rows, x, y, scores, given, patch, take);
+  if (type == DType::F32 && weightType == DType::BF16)
+    return runAs<float, BF16>(samples, rows, x, y, scores, given, patch, take);
   if (type == DType::F32)
     return runAs<float>(samples, rows, x, y, scores, given, patch, take);
   if (type == DType::F16)
@@ -191,7 +206,7 @@ void ExpertLayer::runAny(int32_t samples, int32_t rows, Pointer x, Pointer y, Po
   runAs<BF16>(samples, rows, x, y, scores, given, patch, take);
 }
 
-template <typename T>
+template <typename T, typename W>
 void ExpertLayer::runAs(int32_t samples, int32_t rows, Pointer x, Pointer y, Pointer scores,
                         const GivenChoice &given, int32_t patch, const Scratch &take) {
   using P = ProductTile<T>;
@@ -200,7 +215,7 @@ void ExpertLayer::runAs(int32_t samples, int32_t rows, Pointer x, Pointer y, Poi
   const int64_t pairs = mostPairs(rule, int64_t(given.capacity) * patch, given.pad, samples, rows);
   const bool chosen = given.masks != 0; // then the capacity has been seen to
   const bool decode = count <= kDecodeRows, shared = !decode && patch >= kSharedRows && !layer.skip;
-  ExpertCall<T> call;
+  ExpertCall<T, W> call;
   Dispatch &d = call.dispatch;
   d.rows = {samples, rows};
   d.rule = rule;
@@ -218,8 +233,8 @@ void ExpertLayer::runAs(int32_t samples, int32_t rows, Pointer x, Pointer y, Poi
   call.layer.gated = layer.gated;
   call.layer.act = layer.act;
   call.layer.cut = layer.cut;
-  call.layer.inner = reinterpret_cast<const T *>(layer.inner);
-  call.layer.outer = reinterpret_cast<const T *>(layer.outer);
+  call.layer.inner = reinterpret_cast<const W *>(layer.inner);
+  call.layer.outer = reinterpret_cast<const W *>(layer.outer);
   call.layer.innerBias = layer.innerBias;
   call.layer.outerBias = layer.outerBias;
   call.x = reinterpret_cast<const T *>(x);

@@ -7,9 +7,11 @@
 
 namespace uoe::rt::cuda {
 
-/// A layer in host memory, row-major; `type` is F32, F16 or BF16 for all matrices.
+/// A layer in host memory, row-major; `type` is F32, F16 or BF16 for all matrices and rows.
 struct ExpertLayerSource {
   DType type = DType::F32;
+  /// Of the experts' matrices, where F16 or BF16 ones go with rows of F32; without a router.
+  DType weightType = DType::None;
   int32_t in = 0, out = 0;
   std::vector<int32_t> sizes; // neurons of each expert, at least 1
   bool gated = false;
@@ -66,7 +68,7 @@ public:
   size_t scratchBytes() const { return scratch.bytes(); }
 
 private:
-  template <typename T>
+  template <typename T, typename W = T>
   void runAs(int32_t samples, int32_t rows, Pointer x, Pointer y, Pointer scores,
              const GivenChoice &given, int32_t patch, const Scratch &take);
   void runAny(int32_t samples, int32_t rows, Pointer x, Pointer y, Pointer scores,
@@ -75,7 +77,7 @@ private:
   Function kernel(const char *name, bool typed);
 
   Device &device;
-  DType type;
+  DType type, weightType;
   SelectRule rule;
   int32_t capacity;
   bool pad, hasRouter, evenSizes = true;

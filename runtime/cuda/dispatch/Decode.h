@@ -46,8 +46,8 @@ template <int vector, typename T> UOE_HOST_DEVICE inline void loadVector(const T
 }
 
 /// Adds w [length] times each row of x to the thread's sums: its part of the length.
-template <int vector, typename T>
-UOE_HOST_DEVICE inline void dotRows(int thread, int width, int32_t length, const T *w, const T *x,
+template <int vector, typename W, typename T>
+UOE_HOST_DEVICE inline void dotRows(int thread, int width, int32_t length, const W *w, const T *x,
                                     int64_t ldx, int rows, float *sums) {
   for (int32_t k = thread * vector; k < length; k += width * vector) {
     float own[vector], other[vector];
@@ -87,8 +87,8 @@ UOE_HOST_DEVICE void decodeScores(Team &team, int e, const T *w, int32_t in, con
 
 /// h [active neurons, kDecodeRows] of active neuron i; 0 where the row has not chosen its expert.
 /// weight(row, expert) is asked only where it has. A warp's program.
-template <int vector, typename T, typename Team, typename Weight>
-UOE_HOST_DEVICE void decodeHidden(Team &team, const Layer<T> &layer, int32_t i, int32_t active,
+template <int vector, typename W, typename T, typename Team, typename Weight>
+UOE_HOST_DEVICE void decodeHidden(Team &team, const Layer<W> &layer, int32_t i, int32_t active,
                                   const int32_t *list, const int32_t *start, const T *x,
                                   int64_t ldx, int rows, const uint64_t *masks, Weight &&weight,
                                   float *h) {
@@ -133,8 +133,8 @@ UOE_HOST_DEVICE void decodeHidden(Team &team, const Layer<T> &layer, int32_t i, 
 
 /// partial [kDecodeRows, out] of columns `first` .. of the active experts begin .. end: `lanes`
 /// threads, a power of two up to 32, share a column. A block's program.
-template <int vector, typename T, typename Team>
-UOE_HOST_DEVICE void decodeOuter(Team &team, const Layer<T> &layer, int32_t first, int lanes,
+template <int vector, typename W, typename Team>
+UOE_HOST_DEVICE void decodeOuter(Team &team, const Layer<W> &layer, int32_t first, int lanes,
                                  int32_t begin, int32_t end, const int32_t *list,
                                  const int32_t *start, const float *h, float *partial) {
   typename Team::template Registers<RowSums> sums(team);
@@ -146,7 +146,7 @@ UOE_HOST_DEVICE void decodeOuter(Team &team, const Layer<T> &layer, int32_t firs
     for (int32_t at = begin; at < end && column < layer.out; ++at) {
       const int e = list[at];
       const int32_t neurons = layer.neurons(e);
-      const T *w = layer.outer + int64_t(layer.hidden[e]) * layer.out + int64_t(column) * neurons;
+      const W *w = layer.outer + int64_t(layer.hidden[e]) * layer.out + int64_t(column) * neurons;
       const float *own = h + int64_t(start[at]) * kDecodeRows;
       for (int32_t j = thread % lanes * vector; j < neurons; j += lanes * vector) {
         float weights[vector];
@@ -171,8 +171,8 @@ UOE_HOST_DEVICE void decodeOuter(Team &team, const Layer<T> &layer, int32_t firs
 
 /// y of one element from the partials [splits, kDecodeRows, out], in their order; ids and offset
 /// tell what is added for experts left out. What one thread does.
-template <typename T>
-UOE_HOST_DEVICE void decodeSum(const Layer<T> &layer, int row, int32_t column, int splits,
+template <typename W, typename T>
+UOE_HOST_DEVICE void decodeSum(const Layer<W> &layer, int row, int32_t column, int splits,
                                const float *partial, const int32_t *offset, const int32_t *ids,
                                T *y, int64_t ldy) {
   float sum = layer.outerBias ? layer.outerBias[column] : 0.0f;

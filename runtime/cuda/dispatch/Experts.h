@@ -4,12 +4,13 @@
 #include "Activate.h"
 #include "Schedule.h"
 #include "Team.h"
+#include <type_traits>
 
 namespace uoe::rt::cuda {
 
 /// The weights of a layer, stacked by expert. Expert e owns neurons hidden[e] .. hidden[e + 1], or
 /// where `sizes` are given so many from hidden[e] on: several may own the same, or none.
-template <typename T> struct Layer {
+template <typename W> struct Layer {
   int32_t experts = 0, in = 0, out = 0;
   int32_t mostHidden = 0;          // of one expert
   const int32_t *hidden = nullptr; // [experts + 1]
@@ -18,10 +19,10 @@ template <typename T> struct Layer {
   Activation act = Activation::Identity;
   Cut cut; // of gated units
   /// [neurons, in]; gated: [neurons, 2, in], the gate's row before the up row.
-  const T *inner = nullptr;
+  const W *inner = nullptr;
   const float *innerBias = nullptr; // [neurons] or [neurons, 2], or null
   /// Expert by expert [out, its neurons].
-  const T *outer = nullptr;
+  const W *outer = nullptr;
   const float *outerBias = nullptr; // [out] or null: added once a row
   /// [experts, out] or null: what is taken off a row for each expert that it has chosen. outerBias
   /// holds the sum of all, so that what stays is added for those left out.
@@ -48,16 +49,31 @@ template <typename T> struct ProductTile {
 };
 
 /// A part of a product's depth: B's rows in it [columns, depth], `ldb` apart, and where A's begin.
-template <typename T> struct Segment {
-  const T *b = nullptr;
+template <typename W> struct Segment {
+  const W *b = nullptr;
   int64_t ldb = 0, shiftA = 0; // elements
   int32_t depth = 0;
 };
 
+/// to[i] = from[i] for i < count, else 0. `whole`: a count of n is aligned for one access.
+template <int n, typename W>
+UOE_HOST_DEVICE inline void convert(const W *from, int count, bool whole, float *to) {
+  struct alignas(n * sizeof(W)) Pack {
+    W element[n];
+  };
+  if (whole && count == n) {
+    const Pack pack = *reinterpret_cast<const Pack *>(from);
+    unrolled<n>([&](int i) { to[i] = toFloat(pack.element[i]); });
+  } else {
+    unrolled<n>([&](int i) { to[i] = i < count ? toFloat(from[i]) : 0.0f; });
+  }
+}
+
 /// One tile of a product: C [tile rows, columns] = the sum over segments of A [rows, depth]
 /// B [columns, depth]ᵀ. Row r of the pairs is row gather[r] of A, or row r. `copies`: A, B and
 /// their rows begin at multiples of 16 bytes in each segment. store(row, column, c, next) is called
-/// for each pair of adjacent columns; column is even. A block's program.
+/// for each pair of adjacent columns; column is even. B may be of a narrower type than A: it
+/// becomes A's as it is loaded. A block's program.
 template <typename T, typename Team, typename Segments, typename Store>
 UOE_HOST_DEVICE void tileProduct(Team &team, typename ProductTile<T>::Shared &shared,
                                  const Tile &tile, const T *a, int64_t lda, const int32_t *gather,
@@ -75,7 +91,7 @@ UOE_HOST_DEVICE void tileProduct(Team &team, typename ProductTile<T>::Shared &sh
   int next = 0, steps = 0;
   for (int i = 0; i < segments; ++i)
     steps += ceilDiv(segment(i).depth, P::depth);
-  Segment<T> now;
+  decltype(segment(0)) now;
   int32_t done = 0;
   auto load = [&](int step) {
     while (done >= now.depth) {
@@ -94,7 +110,15 @@ UOE_HOST_DEVICE void tileProduct(Team &team, typename ProductTile<T>::Shared &sh
                                                            : -1;
         const int count = from < 0 ? 0 : most(0, least(P::perCopy, now.depth - k));
         T *to = (isA ? toA : toB) + row * P::stride + at;
-        const T *source = isA ? a : now.b;
+        if constexpr (!std::is_same_v<std::decay_t<decltype(*now.b)>, T>) {
+          if (!isA) {
+            convert<P::perCopy>(now.b + (count > 0 ? from * now.ldb + k : 0), count, copies, to);
+            continue;
+          }
+        }
+        const T *source = a;
+        if constexpr (std::is_same_v<std::decay_t<decltype(*now.b)>, T>)
+          source = isA ? a : now.b;
         if (count > 0)
           source += (isA ? from * lda + now.shiftA : from * now.ldb) + k;
         if (copies) {
@@ -173,9 +197,9 @@ UOE_HOST_DEVICE void tileProduct(Team &team, typename ProductTile<T>::Shared &sh
 }
 
 /// h [pairs, ldh] of one tile; its columns are rows of `inner`. A block's program.
-template <typename T, typename Team>
+template <typename T, typename W, typename Team>
 UOE_HOST_DEVICE void innerTile(Team &team, typename ProductTile<T>::Shared &shared,
-                               const Layer<T> &layer, const Tile &tile, const T *x, int64_t ldx,
+                               const Layer<W> &layer, const Tile &tile, const T *x, int64_t ldx,
                                const int32_t *source, const float *weights, bool copies, T *h,
                                int64_t ldh) {
   const int per = layer.rowsPerNeuron();
@@ -186,7 +210,7 @@ UOE_HOST_DEVICE void innerTile(Team &team, typename ProductTile<T>::Shared &shar
     return; // another expert is wider
   const float *bias = layer.innerBias ? layer.innerBias + firstRow : nullptr;
   auto whole = [&](int) {
-    return Segment<T>{layer.inner + firstRow * layer.in, layer.in, 0, layer.in};
+    return Segment<W>{layer.inner + firstRow * layer.in, layer.in, 0, layer.in};
   };
   tileProduct<T>(team, shared, tile, x, ldx, source, columns, 1, whole, copies,
                  [&](int32_t row, int32_t column, float c, float next) {
@@ -206,14 +230,14 @@ UOE_HOST_DEVICE void innerTile(Team &team, typename ProductTile<T>::Shared &shar
 }
 
 /// partial [pairs, out] of one tile. A block's program.
-template <typename T, typename Team>
+template <typename T, typename W, typename Team>
 UOE_HOST_DEVICE void outerTile(Team &team, typename ProductTile<T>::Shared &shared,
-                               const Layer<T> &layer, const Tile &tile, const T *h, int64_t ldh,
+                               const Layer<W> &layer, const Tile &tile, const T *h, int64_t ldh,
                                bool copies, T *partial) {
   const int64_t first = layer.hidden[tile.expert];
   const int32_t neurons = layer.neurons(tile.expert);
   auto whole = [&](int) {
-    return Segment<T>{layer.outer + first * layer.out, neurons, 0, neurons};
+    return Segment<W>{layer.outer + first * layer.out, neurons, 0, neurons};
   };
   tileProduct<T>(team, shared, tile, h, ldh, nullptr, layer.out, 1, whole, copies,
                  [&](int32_t row, int32_t column, float c, float next) {
@@ -238,16 +262,16 @@ UOE_HOST_DEVICE inline float skipped(const float *skip, int32_t out, int32_t col
 /// them, kept in registers and written once, without partials. Consecutive rows have consecutive
 /// pairs within each of their experts. `tile` counts rows, and columns of y; ids and place are
 /// Permute.h's. A block's program.
-template <typename T, typename Team>
+template <typename T, typename W, typename Team>
 UOE_HOST_DEVICE void sharedOuterTile(Team &team, typename ProductTile<T>::Shared &shared,
-                                     const Layer<T> &layer, const Tile &tile, const int32_t *offset,
+                                     const Layer<W> &layer, const Tile &tile, const int32_t *offset,
                                      const int32_t *ids, const int32_t *place, const T *h,
                                      int64_t ldh, bool copies, T *y, int64_t ldy) {
   const int32_t entry = offset[tile.row];
   auto expert = [&](int i) {
     const int32_t e = ids[entry + i];
     const int32_t neurons = layer.neurons(e);
-    return Segment<T>{layer.outer + int64_t(layer.hidden[e]) * layer.out, neurons,
+    return Segment<W>{layer.outer + int64_t(layer.hidden[e]) * layer.out, neurons,
                       (int64_t(place[entry + i]) - tile.row) * ldh, neurons};
   };
   const float *bias = layer.outerBias;

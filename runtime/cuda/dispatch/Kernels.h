@@ -20,6 +20,9 @@ struct Dispatch {
   int32_t patch =
       1; // consecutive rows of a sample that share a row of scores; the last may be short
   bool pad = false;
+  /// One number or null: the most rows of a sample that any expert has; no expert keeps more, and
+  /// with `pad` all have as many.
+  int32_t *takers = nullptr;
   const float *scores = nullptr; // [patches of all samples, experts]
   float *gates = nullptr;        // [rows, experts]
   uint64_t *masks = nullptr, *columns = nullptr;
@@ -49,10 +52,11 @@ struct Dispatch {
   UOE_HOST_DEVICE int64_t patches() const { return ceilDiv(rows.rows, patch); } // of a sample
 };
 
-/// All of the expert layer. h, partial and what decoding needs are scratch.
-template <typename T> struct ExpertCall {
+/// All of the expert layer. h, partial and what decoding needs are scratch. The experts' weights
+/// may be of a narrower type W than all else; there is no router then.
+template <typename T, typename W = T> struct ExpertCall {
   Dispatch dispatch;
-  Layer<T> layer;
+  Layer<W> layer;
   const T *x = nullptr;
   T *y = nullptr, *h = nullptr, *partial = nullptr;
   int64_t ldx = 0, ldy = 0, ldh = 0;
@@ -66,6 +70,10 @@ template <typename T> struct ExpertCall {
   float *decodeH = nullptr, *decodePartial = nullptr;
   int32_t splits = 1, lanes = 1;
 };
+
+// Experts of floats with weights that were of 16 bits. A macro's argument holds no comma.
+using ExpertsWithBF16 = ExpertCall<float, BF16>;
+using ExpertsWithF16 = ExpertCall<float, F16>;
 
 #ifdef __CUDACC__
 /// A launch as one thread of the device sees it.
@@ -219,6 +227,25 @@ template <typename Grid> UOE_HOST_DEVICE void columnsKernel(const Grid &grid, co
   masksToColumns(team, d.rows, d.rule.experts, grid.block(), d.masks, d.columns);
 }
 
+/// One warp.
+template <typename Grid> UOE_HOST_DEVICE void takersKernel(const Grid &grid, const Dispatch &d) {
+  const int n = d.rule.experts;
+  grid.eachWarp([&](auto &warp, int64_t index, int64_t) {
+    if (index > 0)
+      return;
+    const uint64_t found = warp.highest([&](int lane) {
+      uint64_t own = 0;
+      for (int e = lane; e < n; e += 32)
+        own = most<uint64_t>(own, static_cast<uint64_t>(mostTakers(d.rows, n, e, d.columns)));
+      return own;
+    });
+    warp.each([&](int lane) {
+      if (lane == 0)
+        *d.takers = static_cast<int32_t>(found);
+    });
+  });
+}
+
 /// A warp for each expert of each sample: capacity.
 template <typename Grid> UOE_HOST_DEVICE void keepKernel(const Grid &grid, const Dispatch &d) {
   const int n = d.rule.experts;
@@ -226,8 +253,9 @@ template <typename Grid> UOE_HOST_DEVICE void keepKernel(const Grid &grid, const
     if (i >= int64_t(d.rows.samples) * n)
       return;
     const int64_t sample = i / n, e = i % n;
-    keepBest(warp, d.rows.rows, d.capacity, d.pad, d.columns + sample * d.rows.perSample() * n + e,
-             n, d.gates + sample * d.rows.rows * n + e, n);
+    const int32_t capacity = d.takers ? least(d.capacity, *d.takers) : d.capacity;
+    keepBest(warp, d.rows.rows, capacity, d.pad, d.columns + sample * d.rows.perSample() * n + e, n,
+             d.gates + sample * d.rows.rows * n + e, n);
   });
 }
 
@@ -294,8 +322,8 @@ UOE_HOST_DEVICE void scoresKernel(const Grid &grid, const ExpertCall<T> &call) {
   }
 }
 
-template <typename T>
-UOE_HOST_DEVICE Schedule scheduleOf(const ExpertCall<T> &call, int32_t columns) {
+template <typename T, typename W>
+UOE_HOST_DEVICE Schedule scheduleOf(const ExpertCall<T, W> &call, int32_t columns) {
   Schedule schedule;
   schedule.experts = call.layer.experts;
   schedule.height = ProductTile<T>::height;
@@ -308,8 +336,8 @@ UOE_HOST_DEVICE Schedule scheduleOf(const ExpertCall<T> &call, int32_t columns) 
 }
 
 /// Blocks go over the tiles of all experts.
-template <typename T, typename Grid>
-UOE_HOST_DEVICE void innerKernel(const Grid &grid, const ExpertCall<T> &call) {
+template <typename T, typename W, typename Grid>
+UOE_HOST_DEVICE void innerKernel(const Grid &grid, const ExpertCall<T, W> &call) {
   auto team = grid.team();
   auto &shared = grid.template shared<typename ProductTile<T>::Shared>();
   const Schedule schedule = scheduleOf(call, call.layer.mostHidden * call.layer.rowsPerNeuron());
@@ -319,8 +347,8 @@ UOE_HOST_DEVICE void innerKernel(const Grid &grid, const ExpertCall<T> &call) {
                  call.ldh);
 }
 
-template <typename T, typename Grid>
-UOE_HOST_DEVICE void outerKernel(const Grid &grid, const ExpertCall<T> &call) {
+template <typename T, typename W, typename Grid>
+UOE_HOST_DEVICE void outerKernel(const Grid &grid, const ExpertCall<T, W> &call) {
   auto team = grid.team();
   auto &shared = grid.template shared<typename ProductTile<T>::Shared>();
   const Schedule schedule = scheduleOf(call, call.layer.out);
@@ -331,8 +359,8 @@ UOE_HOST_DEVICE void outerKernel(const Grid &grid, const ExpertCall<T> &call) {
 
 /// In place of outer and combine where rows of a patch share their choice: blocks go over the tiles
 /// of all patches.
-template <typename T, typename Grid>
-UOE_HOST_DEVICE void sharedOuterKernel(const Grid &grid, const ExpertCall<T> &call) {
+template <typename T, typename W, typename Grid>
+UOE_HOST_DEVICE void sharedOuterKernel(const Grid &grid, const ExpertCall<T, W> &call) {
   using P = ProductTile<T>;
   auto team = grid.team();
   auto &shared = grid.template shared<typename P::Shared>();
@@ -357,8 +385,8 @@ UOE_HOST_DEVICE void sharedOuterKernel(const Grid &grid, const ExpertCall<T> &ca
 }
 
 /// A thread an element of y.
-template <typename T, typename Grid>
-UOE_HOST_DEVICE void combineKernel(const Grid &grid, const ExpertCall<T> &call) {
+template <typename T, typename W, typename Grid>
+UOE_HOST_DEVICE void combineKernel(const Grid &grid, const ExpertCall<T, W> &call) {
   grid.eachThread([&](int64_t i) {
     const int32_t out = call.layer.out;
     if (i < call.dispatch.count() * out)
@@ -386,8 +414,8 @@ UOE_HOST_DEVICE void decodeScoresKernel(const Grid &grid, const ExpertCall<T> &c
 }
 
 /// One block.
-template <typename T, typename Grid>
-UOE_HOST_DEVICE void decodeActiveKernel(const Grid &grid, const ExpertCall<T> &call) {
+template <typename T, typename W, typename Grid>
+UOE_HOST_DEVICE void decodeActiveKernel(const Grid &grid, const ExpertCall<T, W> &call) {
   auto team = grid.team();
   activeExperts(
       team, static_cast<int>(call.dispatch.count()), call.layer.experts, call.dispatch.masks,
@@ -396,8 +424,8 @@ UOE_HOST_DEVICE void decodeActiveKernel(const Grid &grid, const ExpertCall<T> &c
 }
 
 /// Warps go over the active neurons.
-template <typename T, typename Grid>
-UOE_HOST_DEVICE void decodeHiddenKernel(const Grid &grid, const ExpertCall<T> &call) {
+template <typename T, typename W, typename Grid>
+UOE_HOST_DEVICE void decodeHiddenKernel(const Grid &grid, const ExpertCall<T, W> &call) {
   constexpr int vector = 16 / sizeof(T);
   const Dispatch &d = call.dispatch;
   const int rows = static_cast<int>(d.count()), words = maskWords(call.layer.experts);
@@ -420,8 +448,8 @@ UOE_HOST_DEVICE void decodeHiddenKernel(const Grid &grid, const ExpertCall<T> &c
 inline constexpr int kOuterThreads = 256;
 
 /// Block (x, y): columns from x * kOuterThreads / lanes on, part y of the active experts.
-template <typename T, typename Grid>
-UOE_HOST_DEVICE void decodeOuterKernel(const Grid &grid, const ExpertCall<T> &call) {
+template <typename T, typename W, typename Grid>
+UOE_HOST_DEVICE void decodeOuterKernel(const Grid &grid, const ExpertCall<T, W> &call) {
   constexpr int vector = 16 / sizeof(T);
   auto team = grid.team();
   const int32_t first = grid.block() * (kOuterThreads / call.lanes);
@@ -438,14 +466,14 @@ UOE_HOST_DEVICE void decodeOuterKernel(const Grid &grid, const ExpertCall<T> &ca
 }
 
 /// A thread an element of y.
-template <typename T, typename Grid>
-UOE_HOST_DEVICE void decodeSumKernel(const Grid &grid, const ExpertCall<T> &call) {
+template <typename T, typename W, typename Grid>
+UOE_HOST_DEVICE void decodeSumKernel(const Grid &grid, const ExpertCall<T, W> &call) {
   grid.eachThread([&](int64_t i) {
     const int32_t out = call.layer.out;
     if (i < call.dispatch.count() * out)
-      decodeSum<T>(call.layer, static_cast<int>(i / out), static_cast<int32_t>(i % out),
-                   call.splits, call.decodePartial, call.dispatch.offset, call.dispatch.pairs.ids,
-                   call.y, call.ldy);
+      decodeSum(call.layer, static_cast<int>(i / out), static_cast<int32_t>(i % out), call.splits,
+                call.decodePartial, call.dispatch.offset, call.dispatch.pairs.ids, call.y,
+                call.ldy);
   });
 }
 
@@ -459,19 +487,23 @@ UOE_HOST_DEVICE void decodeSumKernel(const Grid &grid, const ExpertCall<T> &call
   X(dense, denseKernel, 256)                                                                       \
   X(columns, columnsKernel, 256)                                                                   \
   X(keep, keepKernel, 256)                                                                         \
+  X(takers, takersKernel, 256)                                                                     \
   X(masks, masksKernel, 256)                                                                       \
   X(count, countKernel, 256)                                                                       \
   X(scan, scanKernel, 1024)                                                                        \
   X(place, placeKernel, 256)
 
-/// Kernels of an ExpertCall, each for float, bf16 and f16.
-#define UOE_EXPERT_KERNELS(X)                                                                      \
+/// Kernels of an ExpertCall, each for float, bf16 and f16; those of a router.
+#define UOE_ROUTER_KERNELS(X)                                                                      \
   X(scores, scoresKernel, 256)                                                                     \
+  X(decode_scores, decodeScoresKernel, 256)
+
+/// Those of the experts, also for float with weights of bf16 or f16.
+#define UOE_EXPERT_KERNELS(X)                                                                      \
   X(inner, innerKernel, 256)                                                                       \
   X(outer, outerKernel, 256)                                                                       \
   X(shared_outer, sharedOuterKernel, 256)                                                          \
   X(combine, combineKernel, 256)                                                                   \
-  X(decode_scores, decodeScoresKernel, 256)                                                        \
   X(decode_active, decodeActiveKernel, 1024)                                                       \
   X(decode_hidden, decodeHiddenKernel, 256)                                                        \
   X(decode_outer, decodeOuterKernel, 256)                                                          \

@@ -12,7 +12,8 @@ struct Decisions {
   int64_t capacity = 0;
   float capacityShare = 0;
   bool pad = false;
-  int32_t heads = 1; // equal parts of a row of scores that choose by themselves
+  bool takers = false; // filled up to the most rows that any expert has
+  int32_t heads = 1;   // equal parts of a row of scores that choose by themselves
 
   /// The patches of a sample of `rows` that an expert keeps; 0: any number.
   int32_t kept(int64_t rows) const;

@@ -10,7 +10,7 @@
 namespace uoe::rt::cuda {
 
 int32_t Decisions::kept(int64_t rows) const {
-  if (capacity <= 0 && capacityShare <= 0)
+  if (capacity <= 0 && capacityShare <= 0 && !takers)
     return 0;
   int64_t most = rows;
   if (capacity > 0)
@@ -27,8 +27,7 @@ bool decisionsOf(const Node &route, Decisions &d) {
                 normalize = route.integer("normalize", 0);
   d.pad = route.integer("padding", 0) == 1;
   if (kind < 0 || kind > 3 || scoring < 0 || scoring > 2 || empty < 0 || empty > 2 || scaling < 0 ||
-      scaling > 2 || normalize < 0 || normalize > 3 ||
-      (route.integer("capacity_takers", 0) != 0 && d.pad)) // as many as any expert has
+      scaling > 2 || normalize < 0 || normalize > 3)
     return false;
   SelectRule &rule = d.rule;
   rule.rule = static_cast<Rule>(kind);
@@ -56,11 +55,13 @@ bool decisionsOf(const Node &route, Decisions &d) {
     return false;
   d.capacity = route.integer("capacity", 0);
   d.capacityShare = route.real("capacity_share", 0);
+  // Nobody has more than the most that any has: only padding tells.
+  d.takers = route.integer("capacity_takers", 0) != 0 && d.pad;
   const int64_t heads = route.integer("heads", 1);
   d.heads = static_cast<int32_t>(heads);
   // What is reckoned from all experts of a row is not reckoned for parts of it.
   return heads == 1 || (heads > 1 && heads < (1 << 20) && scaling == 0 && normalize <= 1 &&
-                        d.groups.empty() && d.capacity == 0 && d.capacityShare == 0);
+                        d.groups.empty() && d.capacity == 0 && d.capacityShare == 0 && !d.takers);
 }
 
 namespace {
@@ -263,6 +264,10 @@ bool route(Call &call) {
     d.columns = static_cast<uint64_t *>(
         scratch(DType::I64, d.rows.blocks() * experts, "a choice of experts, by expert"));
     launch("columns", d.rows.blocks(), 1);
+    if (decisions.takers) {
+      d.takers = static_cast<int32_t *>(scratch(DType::I32, 1, "the most rows of an expert"));
+      launch("takers", 1, 1);
+    }
     launch("keep", samples * experts, 8);
     launch("masks", d.rows.blocks(), 1);
   }
@@ -313,23 +318,30 @@ ExpertsState build(Call &call, const Node &choice) {
   source.gated = gate != nullptr;
   source.act = deviceActivation(node);
   source.cut = deviceCut(node);
-  const Tensor inner = innerRows(up, upTurned, gate, gateTurned);
-  std::vector<float> outer;
+  Tensor inner = innerRows(up, upTurned, gate, gateTurned), outer(DType::F32, {down.size()});
+  float *to = outer.data<float>();
   int64_t first = 0;
   const float *from = down.data<float>();
   for (int64_t size : node.integers("sizes")) {
     source.sizes.push_back(static_cast<int32_t>(size));
     for (int64_t o = 0; o < out; ++o)
       for (int64_t j = first; j < first + size; ++j)
-        outer.push_back(from[downTurned ? o * hidden + j : j * out + o]);
+        *to++ = from[downTurned ? o * hidden + j : j * out + o];
     first += size;
   }
   const Tensor bias =
       innerBias(call.constant(kUpBias), call.constant(kGateBias), gate != nullptr, hidden);
   if (bias.dtype() != DType::None)
     source.innerBias = bias.data<float>();
-  source.inner = inner.data<float>();
-  source.outer = outer.data();
+  // Both in 16 bits, or none.
+  const Tensor narrowInner = narrowed(inner), narrowOuter = narrowed(outer);
+  if (narrowInner.dtype() == narrowOuter.dtype() && narrowInner.dtype() != DType::F32) {
+    source.weightType = narrowInner.dtype();
+    inner = narrowInner;
+    outer = narrowOuter;
+  }
+  source.inner = inner.raw();
+  source.outer = outer.raw();
   if (const Tensor *last = call.constant(kDownBias))
     source.outerBias = last->data<float>();
   if (const Tensor *skip = call.constant(kSkip))

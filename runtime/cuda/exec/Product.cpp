@@ -10,14 +10,15 @@
 namespace uoe::rt::cuda {
 namespace {
 
-template <typename T> void launchAs(Call &call, const Product &product, const char *suffix) {
+template <typename T, typename W = T>
+void launchAs(Call &call, const Product &product, const char *suffix) {
   using P = ProductTile<T>;
-  ProductCall<T> work;
+  ProductCall<T, W> work;
   auto pointer = [](const Tensor &tensor) {
     return tensor.dtype() == DType::None ? nullptr : static_cast<const T *>(tensor.raw());
   };
   work.a = pointer(product.a);
-  work.b = pointer(product.b);
+  work.b = static_cast<const W *>(product.b.raw());
   work.bias = pointer(product.bias);
   work.residual = pointer(product.residual);
   work.rowBias = pointer(product.rowBias);
@@ -53,6 +54,10 @@ template <typename T> void launchAs(Call &call, const Product &product, const ch
 void launch(Call &call, const Product &product) {
   switch (product.a.dtype()) {
   case DType::F32:
+    if (product.b.dtype() == DType::BF16)
+      return launchAs<float, BF16>(call, product, "f32_bf16");
+    if (product.b.dtype() == DType::F16)
+      return launchAs<float, F16>(call, product, "f32_f16");
     return launchAs<float>(call, product, "f32");
   case DType::F16:
     return launchAs<F16>(call, product, "f16");
@@ -66,7 +71,7 @@ Tensor weightRows(Call &call, size_t i, bool transposed) {
     const Tensor &matrix = *call.constant(i);
     Tensor rows(matrix.dtype(), {matrix.dim(transposed ? 0 : 1), matrix.dim(transposed ? 1 : 0)});
     placeRows(matrix, transposed, rows, 0, 1);
-    call.state = call.upload(rows);
+    call.state = call.upload(narrowed(rows));
   }
   return std::any_cast<Tensor>(call.state);
 }
@@ -310,7 +315,7 @@ bool cosine(Call &call) {
     if (p) {
       project = Tensor(DType::F32, {depth, in});
       placeRows(*p, transposed, project, 0, 1);
-      weights.project = call.upload(project);
+      weights.project = call.upload(narrowed(project));
     }
     weights.experts = call.upload(units);
     call.device.synchronize("copying weights to the device"); // their copies here go
@@ -381,8 +386,8 @@ bool ffn(Call &call) {
     FfnWeights weights;
     Tensor outer(DType::F32, {out, hidden});
     placeRows(*down, transposed(3), outer, 0, 1);
-    weights.inner = call.upload(innerRows(*up, transposed(1), gate, transposed(2)));
-    weights.outer = call.upload(outer);
+    weights.inner = call.upload(narrowed(innerRows(*up, transposed(1), gate, transposed(2))));
+    weights.outer = call.upload(narrowed(outer));
     if (upBias || gateBias)
       weights.innerBias = call.upload(innerBias(upBias, gateBias, gate != nullptr, hidden));
     call.state = weights;

@@ -46,6 +46,38 @@ Tensor innerBias(const Tensor *up, const Tensor *gate, bool gated, int64_t hidde
   return bias;
 }
 
+namespace {
+
+/// Whether T holds every element.
+template <typename T> bool holdsAll(const float *x, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) {
+    const float back = toFloat(fromFloat<T>(x[i]));
+    if (std::memcmp(&back, x + i, sizeof back) != 0)
+      return false;
+  }
+  return true;
+}
+
+template <typename T> Tensor narrowedTo(const Tensor &weight, DType type) {
+  Tensor result(type, weight.shape());
+  for (int64_t i = 0; i < weight.size(); ++i)
+    static_cast<T *>(result.raw())[i] = fromFloat<T>(weight.data<float>()[i]);
+  return result;
+}
+
+} // namespace
+
+Tensor narrowed(const Tensor &weight) {
+  if (weight.dtype() != DType::F32)
+    return weight;
+  const float *x = weight.data<float>();
+  if (holdsAll<BF16>(x, weight.size()))
+    return narrowedTo<BF16>(weight, DType::BF16);
+  if (holdsAll<F16>(x, weight.size()))
+    return narrowedTo<F16>(weight, DType::F16);
+  return weight;
+}
+
 Activation deviceActivation(const Node &node) {
   static_assert(int(Activation::QuickGelu) == int(fast::Activation::QuickGelu) &&
                     int(Activation::Erf) == int(fast::Activation::Erf),

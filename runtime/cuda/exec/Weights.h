@@ -15,6 +15,10 @@ Tensor innerRows(const Tensor &up, bool upTransposed, const Tensor *gate, bool g
 /// The biases of these rows; type None without any.
 Tensor innerBias(const Tensor *up, const Tensor *gate, bool gated, int64_t hidden);
 
+/// A weight of floats all of which bfloat16, or float16, holds, as that: what was promoted before
+/// it ran takes half the bytes again, and nothing is lost. Else the weight itself.
+Tensor narrowed(const Tensor &weight);
+
 /// The attribute "activation"; raises Error for an unknown one.
 Activation deviceActivation(const Node &node);
 /// The attributes "limit" and "up_offset".

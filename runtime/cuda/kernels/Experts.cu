@@ -3,14 +3,17 @@
 
 using namespace uoe::rt::cuda;
 
-#define UOE_KERNEL(name, function, threads)                                                        \
-  extern "C" __global__ void __launch_bounds__(threads) uoe_##name##_f32(ExpertCall<float> call) { \
-    function<float>(DeviceGrid(), call);                                                           \
-  }                                                                                                \
-  extern "C" __global__ void __launch_bounds__(threads) uoe_##name##_bf16(ExpertCall<BF16> call) { \
-    function<BF16>(DeviceGrid(), call);                                                            \
-  }                                                                                                \
-  extern "C" __global__ void __launch_bounds__(threads) uoe_##name##_f16(ExpertCall<F16> call) {   \
-    function<F16>(DeviceGrid(), call);                                                             \
+#define UOE_KERNEL(full, function, threads, Call)                                                  \
+  extern "C" __global__ void __launch_bounds__(threads) uoe_##full(Call call) {                    \
+    function(DeviceGrid(), call);                                                                  \
   }
-UOE_EXPERT_KERNELS(UOE_KERNEL)
+#define UOE_SAME(name, function, threads)                                                          \
+  UOE_KERNEL(name##_f32, function, threads, ExpertCall<float>)                                     \
+  UOE_KERNEL(name##_bf16, function, threads, ExpertCall<BF16>)                                     \
+  UOE_KERNEL(name##_f16, function, threads, ExpertCall<F16>)
+#define UOE_ALL(name, function, threads)                                                           \
+  UOE_SAME(name, function, threads)                                                                \
+  UOE_KERNEL(name##_f32_bf16, function, threads, ExpertsWithBF16)                                  \
+  UOE_KERNEL(name##_f32_f16, function, threads, ExpertsWithF16)
+UOE_ROUTER_KERNELS(UOE_SAME)
+UOE_EXPERT_KERNELS(UOE_ALL)

@@ -15,6 +15,12 @@
 #include "Window.h"
 #include "runtime/cuda/dispatch/Kernels.h"
 
+namespace uoe::rt::cuda {
+// Products of floats with weights that were of 16 bits. A macro's argument holds no comma.
+using ProductWithBF16 = ProductCall<float, BF16>;
+using ProductWithF16 = ProductCall<float, F16>;
+} // namespace uoe::rt::cuda
+
 /// X(name, function, argument, threads that a block may have).
 #define UOE_MODEL_KERNELS(X)                                                                       \
   X(add_rows, addRowsKernel, AddRowsCall, 256)                                                     \
@@ -33,9 +39,11 @@
   X(cumulative_real, cumulativeKernel<float>, CumulativeCall, 256)                                 \
   X(dequantize, dequantizeKernel, QuantizeCall, 256)                                               \
   X(embed, embedKernel, EmbedCall, 256)                                                            \
-  X(few_rows_bf16, fewRowsKernel<BF16>, ProductCall<BF16>, 256)                                    \
-  X(few_rows_f16, fewRowsKernel<F16>, ProductCall<F16>, 256)                                       \
-  X(few_rows_f32, fewRowsKernel<float>, ProductCall<float>, 256)                                   \
+  X(few_rows_bf16, fewRowsKernel, ProductCall<BF16>, 256)                                          \
+  X(few_rows_f16, fewRowsKernel, ProductCall<F16>, 256)                                            \
+  X(few_rows_f32, fewRowsKernel, ProductCall<float>, 256)                                          \
+  X(few_rows_f32_bf16, fewRowsKernel, ProductWithBF16, 256)                                        \
+  X(few_rows_f32_f16, fewRowsKernel, ProductWithF16, 256)                                          \
   X(gather, gatherKernel, GatherCall, 256)                                                         \
   X(gather_elements, gatherElementsKernel, GatherElementsCall, 256)                                \
   X(grouped_product, groupedProductKernel, GroupedCall, 256)                                       \
@@ -47,9 +55,11 @@
   X(padding, paddingKernel, PaddingCall, 256)                                                      \
   X(pointwise_integer, pointwiseKernel<int64_t>, PointwiseCall, 256)                               \
   X(pointwise_real, pointwiseKernel<float>, PointwiseCall, 256)                                    \
-  X(product_bf16, productKernel<BF16>, ProductCall<BF16>, 256)                                     \
-  X(product_f16, productKernel<F16>, ProductCall<F16>, 256)                                        \
-  X(product_f32, productKernel<float>, ProductCall<float>, 256)                                    \
+  X(product_bf16, productKernel, ProductCall<BF16>, 256)                                           \
+  X(product_f16, productKernel, ProductCall<F16>, 256)                                             \
+  X(product_f32, productKernel, ProductCall<float>, 256)                                           \
+  X(product_f32_bf16, productKernel, ProductWithBF16, 256)                                         \
+  X(product_f32_f16, productKernel, ProductWithF16, 256)                                           \
   X(quantize, quantizeKernel, QuantizeCall, 256)                                                   \
   X(range_parts, rangePartsKernel, RangeCall, 256)                                                 \
   X(range_scale, rangeScaleKernel, RangeCall, 256)                                                 \

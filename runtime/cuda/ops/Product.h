@@ -7,10 +7,11 @@
 
 namespace uoe::rt::cuda {
 
-/// y [batches, m, n] of a [batches, m, k] and b [batches, n, k]; of a batch's loops operand 0 is a,
-/// 1 is b.
-template <typename T> struct ProductCall {
-  const T *a = nullptr, *b = nullptr, *bias = nullptr, *residual = nullptr;
+/// y [batches, m, n] of a [batches, m, k] and b [batches, n, k], which may be of a narrower type;
+/// of a batch's loops operand 0 is a, 1 is b.
+template <typename T, typename W = T> struct ProductCall {
+  const T *a = nullptr, *bias = nullptr, *residual = nullptr;
+  const W *b = nullptr;
   const T *rowBias = nullptr; // [rowBatches, m]: of rows, again after so many batches
   T *y = nullptr;
   int32_t rowBatches = 1;
@@ -25,8 +26,8 @@ template <typename T> struct ProductCall {
 };
 
 /// Two adjacent columns of the product, the first even.
-template <typename T>
-UOE_HOST_DEVICE void storeProduct(const ProductCall<T> &call, int64_t batch, int64_t row,
+template <typename T, typename W>
+UOE_HOST_DEVICE void storeProduct(const ProductCall<T, W> &call, int64_t batch, int64_t row,
                                   int32_t column, float c, float next) {
   const bool both = column + 1 < call.n;
   const float ofRow =
@@ -48,8 +49,8 @@ UOE_HOST_DEVICE void storeProduct(const ProductCall<T> &call, int64_t batch, int
 }
 
 /// A block a tile, those of a batch next to each other.
-template <typename T, typename Grid>
-UOE_HOST_DEVICE void productKernel(const Grid &grid, const ProductCall<T> &call) {
+template <typename T, typename W, typename Grid>
+UOE_HOST_DEVICE void productKernel(const Grid &grid, const ProductCall<T, W> &call) {
   using P = ProductTile<T>;
   const int64_t down = ceilDiv<int64_t>(call.m, P::height),
                 across = ceilDiv<int64_t>(call.n, P::width), block = grid.block();
@@ -61,7 +62,7 @@ UOE_HOST_DEVICE void productKernel(const Grid &grid, const ProductCall<T> &call)
   tile.rows = static_cast<int32_t>(least<int64_t>(P::height, call.m - tile.row));
   tile.column = static_cast<int32_t>(within % across * P::width);
   auto team = grid.team();
-  auto whole = [&](int) { return Segment<T>{call.b + at[1], call.k, 0, call.k}; };
+  auto whole = [&](int) { return Segment<W>{call.b + at[1], call.k, 0, call.k}; };
   tileProduct<T>(team, grid.template shared<typename P::Shared>(), tile, call.a + at[0], call.k,
                  nullptr, call.n, call.k > 0 ? 1 : 0, whole, call.copies,
                  [&](int32_t row, int32_t column, float c, float next) {
@@ -72,8 +73,8 @@ UOE_HOST_DEVICE void productKernel(const Grid &grid, const ProductCall<T> &call)
 constexpr int kFewRows = 8;
 
 /// Up to 8 rows: a warp a pair of columns, so that each weight is read once.
-template <typename T, typename Grid>
-UOE_HOST_DEVICE void fewRowsKernel(const Grid &grid, const ProductCall<T> &call) {
+template <typename T, typename W, typename Grid>
+UOE_HOST_DEVICE void fewRowsKernel(const Grid &grid, const ProductCall<T, W> &call) {
   grid.eachWarp([&](auto &warp, int64_t index, int64_t) {
     using Warp = std::remove_reference_t<decltype(warp)>;
     const int64_t pairs = ceilDiv<int64_t>(call.n, 2), batch = index / pairs;
@@ -82,7 +83,8 @@ UOE_HOST_DEVICE void fewRowsKernel(const Grid &grid, const ProductCall<T> &call)
     const auto column = static_cast<int32_t>(index % pairs * 2);
     int64_t at[2];
     call.batches.offsets(batch, at);
-    const T *a = call.a + at[0], *b = call.b + at[1] + int64_t(column) * call.k;
+    const T *a = call.a + at[0];
+    const W *b = call.b + at[1] + int64_t(column) * call.k;
     const bool both = column + 1 < call.n;
     typename Warp::template Registers<Sums<2 * kFewRows>> sums(warp);
     warp.own([&](int lane) {

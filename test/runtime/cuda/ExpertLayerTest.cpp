@@ -278,6 +278,33 @@ TEST_P(ExpertLayerTest, Float16) {
     ASSERT_NO_FATAL_FAILURE(check(contract));
 }
 
+// Weights of 16 bits with rows of floats: what float weights of the same values give, bit by bit.
+TEST_P(ExpertLayerTest, NarrowWeights) {
+  auto same = [&](auto narrow) {
+    using W = decltype(narrow);
+    for (Contract<float> contract : contracts<float>()) {
+      auto rounded = [](std::vector<float> &values) {
+        std::vector<W> result;
+        for (float &value : values) {
+          result.push_back(fromFloat<W>(value));
+          value = toFloat(result.back());
+        }
+        return result;
+      };
+      const std::vector<W> inner = rounded(contract.inner), outer = rounded(contract.outer);
+      contract.source.inner = contract.inner.data();
+      contract.source.outer = contract.outer.data();
+      const std::vector<float> expected = contract.run(machine);
+      contract.source.weightType = typeOf<W>();
+      contract.source.inner = inner.data();
+      contract.source.outer = outer.data();
+      ASSERT_EQ(contract.run(machine), expected);
+    }
+  };
+  same(BF16());
+  same(F16());
+}
+
 TEST_P(ExpertLayerTest, Capacity) {
   for (bool pad : {false, true})
     for (int capacity : {1, 3, 100}) {
@@ -362,6 +389,11 @@ TEST_P(ExpertLayerTest, Refusals) {
   };
   EXPECT_THAT(message([](auto &c) { c.source.type = DType::F64; }),
               HasSubstr("expected float, float16 or bfloat16 weights, found double"));
+  EXPECT_THAT(message([](auto &c) {
+                c.useRouter();
+                c.source.weightType = DType::F16;
+              }),
+              HasSubstr("float16 weights for rows of float with a router"));
   EXPECT_THAT(message([](auto &c) { c.source.sizes = {4, 0}; }), HasSubstr("of 0 neurons"));
   EXPECT_THAT(message([](auto &c) { c.source.inner = nullptr; }), HasSubstr("are missing"));
   EXPECT_THAT(message([](auto &c) { c.givenScores = false; }), HasSubstr("there is no router"));

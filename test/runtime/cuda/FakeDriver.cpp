@@ -57,11 +57,16 @@ std::map<std::string, Kernel> makeKernels() {
   };                                                                                               \
   kernels[full].argumentBytes = sizeof(Argument);
 #define DISPATCH(name, function, threads) ENTRY("uoe_" #name, function, Dispatch)
+#define ROUTER(name, function, threads)                                                            \
+  ENTRY("uoe_" #name "_f32", function, ExpertCall<float>)                                          \
+  ENTRY("uoe_" #name "_bf16", function, ExpertCall<BF16>)                                          \
+  ENTRY("uoe_" #name "_f16", function, ExpertCall<F16>)
 #define EXPERT(name, function, threads)                                                            \
-  ENTRY("uoe_" #name "_f32", function<float>, ExpertCall<float>)                                   \
-  ENTRY("uoe_" #name "_bf16", function<BF16>, ExpertCall<BF16>)                                    \
-  ENTRY("uoe_" #name "_f16", function<F16>, ExpertCall<F16>)
+  ROUTER(name, function, threads)                                                                  \
+  ENTRY("uoe_" #name "_f32_bf16", function, ExpertsWithBF16)                                       \
+  ENTRY("uoe_" #name "_f32_f16", function, ExpertsWithF16)
   UOE_DISPATCH_KERNELS(DISPATCH)
+  UOE_ROUTER_KERNELS(ROUTER)
   UOE_EXPERT_KERNELS(EXPERT)
 #define MODEL(name, function, Argument, threads)                                                   \
   ENTRY(                                                                                           \

@@ -307,6 +307,41 @@ TEST_P(ModelTest, LinearAndFfn) {
   }
 }
 
+/// Values that `type` holds, as floats: what a promoted model's weights are.
+Tensor promoted(const Tensor &weight) {
+  Tensor result(DType::F32, weight.shape());
+  for (int64_t i = 0; i < weight.size(); ++i)
+    result.data<float>()[i] = weight.dtype() == DType::F16 ? float(weight.data<Half>()[i])
+                                                           : float(weight.data<BFloat16>()[i]);
+  return result;
+}
+
+TEST_P(ModelTest, WeightsThatWerePromotedTakeTwoBytes) {
+  for (DType type : {DType::F16, DType::BF16})
+    for (int64_t rows : {1, 7, 9, 140, 0})
+      for (auto [k, n] : {std::array<int64_t, 2>{40, 130}, {67, 5}, {128, 64}}) {
+        const Tensor x = random(DType::F32, {rows, k}), w = promoted(random(type, {k, n})),
+                     up = promoted(random(type, {k, 50})), gate = promoted(random(type, {k, 50})),
+                     down = promoted(random(type, {50, n}));
+        check({"", "MatMul", {}, {x, w}, {1}});
+        check({"uoe", "Linear", {}, {x, w, random(DType::F32, {n})}, {1, 2}});
+        check({"uoe", "Ffn", {{"activation", int64_t(6)}}, {x, up, gate, down}, {1, 2, 3}});
+      }
+  // A weight of a million elements takes 2 MiB, as one of other values 4.
+  auto memory = [&](const Tensor &weight) {
+    const Case c{"uoe", "Linear", {}, {random(DType::F32, {1, 1024}), weight}, {1}};
+    Program program = programOf(c);
+    program.finish(tableForDevice(KernelTable::builtin()), &KernelTable::builtin());
+    ModelExecutor found(*device, program, KernelTable::builtin(), images);
+    found.run({Value(c.inputs[0])});
+    return found.memory();
+  };
+  const Tensor whole = random(DType::F32, {1024, 1024});
+  EXPECT_GT(memory(whole), size_t(4) << 20);
+  EXPECT_LT(memory(promoted(random(DType::F16, {1024, 1024}))), size_t(3) << 20);
+  EXPECT_LT(memory(promoted(random(DType::BF16, {1024, 1024}))), size_t(3) << 20);
+}
+
 TEST_P(ModelTest, Attention) {
   for (int64_t queries : {1, 7, 40})
     for (int64_t keys : {40, 65})
@@ -608,6 +643,8 @@ TEST_P(ModelTest, RoutingHasAllThatTheCpusHas) {
   add(with(top2, {{"capacity", three}, {"padding", one}}));
   add(with(top2, {{"capacity_share", 0.3f}}));
   add(with(top2, {{"capacity_takers", one}}));
+  add(with(top2, {{"capacity_takers", one}, {"padding", one}})).dense = true;
+  add(with(top2, {{"capacity_takers", one}, {"padding", one}, {"capacity_share", 0.6f}}));
   add(with(top2, {{"normalize", two}}));
   add(with(top2, {{"normalize", three}})).dense = true;
   Routing &deepseek = add({{"rule", two},
