@@ -29,7 +29,7 @@ bool addBias(Call &call, Kept &kept, size_t maskInput, size_t biasInput, Attenti
   HeadStrides own;
   int64_t ownHeads = 1;
   if (call.has(biasInput)) {
-    const Shape s = call.shape(biasInput);
+    const Shape &s = call.shape(biasInput);
     if (call.type(biasInput) != DType::F32 || s.size() != 4 || s[3] != keys || s[2] != queries ||
         (s[1] != heads && s[1] != 1) || (s[0] != batch && s[0] != 1))
       return false;
@@ -130,7 +130,7 @@ bool fitsCache(Call &call, const AttentionInputs &at, int64_t batch, int64_t hea
                const std::vector<int64_t> &sizes) {
   if (!call.has(at.past))
     return !call.wants(1) || sizes[0] == sizes[2];
-  const Shape past = call.shape(at.past);
+  const Shape &past = call.shape(at.past);
   return call.type(at.past) == DType::F32 && past.size() == 5 && sizes[0] == sizes[2] &&
          past == Shape{2, batch, heads, past[3], sizes[0] / heads};
 }
@@ -325,7 +325,7 @@ bool multiHead(Call &call) {
     return false;
   int64_t pastRows = 0;
   if (call.has(6)) {
-    const Shape past = call.shape(6);
+    const Shape &past = call.shape(6);
     pastRows = past.size() == 4 ? past[2] : 0;
     if (past != Shape{batch, heads, pastRows, size} ||
         call.shape(7) != Shape{batch, heads, pastRows, valueSize})
@@ -401,7 +401,7 @@ bool embedNorm(Call &call) {
                       call.shape(4).size() != 2 || call.shape(4)[1] != work.width))
     return false;
   if (call.has(8)) {
-    const Shape at = call.shape(8);
+    const Shape &at = call.shape(8);
     if (!isId(call.type(8)) || at.size() != 2 || at[1] != ids[1] || (at[0] != ids[0] && at[0] != 1))
       return false;
   }

@@ -37,7 +37,7 @@ struct Held {
 /// The scales of input `scale` over x, and zero points of input `zero` if it has one. False for
 /// shapes that do not fit.
 bool scalesOf(Call &call, const Shape &x, size_t scale, size_t zero, Scales &s) {
-  const Shape shape = call.shape(scale);
+  const Shape &shape = call.shape(scale);
   const int64_t block = call.node.integer("block_size", 0), count = elementCount(shape);
   if (!isDeviceFloat(call.type(scale)) || block < 0 ||
       (call.has(zero) && elementCount(call.shape(zero)) != count))

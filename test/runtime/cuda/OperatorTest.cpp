@@ -86,7 +86,8 @@ TEST_P(OperatorTest, ABadPlaceIsAnError) {
 TEST_P(OperatorTest, Convolutions) {
   using Ints = std::vector<int64_t>;
   for (DType type : {DType::F32, DType::F16, DType::BF16}) {
-    auto conv = [&](const Shape &x, const Shape &w, std::map<std::string, Attribute> attributes) {
+    auto conv = [&](const Shape &x, const Shape &w,
+                    const std::map<std::string, Attribute> &attributes) {
       for (bool biased : {false, true})
         ASSERT_NO_FATAL_FAILURE(
             check({"",
