@@ -138,32 +138,55 @@ static Simplified slice(Graph &graph, NodeOp node) {
   return Simplified::none();
 }
 
-/// One entry of an axis that a Reshape cut the last one into: columns of what was cut.
-static Simplified entry(Graph &graph, NodeOp node) {
-  auto cut = node.input(0).getDefiningOp<NodeOp>();
-  auto index = node.input(1) ? graph.integersOf(node.input(1)) : std::nullopt;
-  if (!cut || !cut.is("Reshape") || !index || index->size() != 1 || graph.rank(node.input(1)) != 0)
+/// Entry `index` of an axis of `value`, where a Reshape cut the last axis of something into the
+/// last two of `value`: columns of what was cut.
+static Simplified columns(Graph &graph, NodeOp node, Value value, int64_t axis, int64_t index) {
+  auto cut = value.getDefiningOp<NodeOp>();
+  if (!cut || !cut.is("Reshape"))
     return Simplified::none();
   Value whole = cut.input(0);
-  const auto &from = graph.facts.facts(whole), &to = graph.facts.facts(node.input(0));
+  const auto &from = graph.facts.facts(whole), &to = graph.facts.facts(value);
   if (!from.ranked || !to.ranked || from.rank() < 1 || to.rank() != from.rank() + 1 ||
       !llvm::equal(ArrayRef(from.dims).drop_back(), ArrayRef(to.dims).drop_back(2)))
     return Simplified::none();
-  int64_t rank = to.rank(), axis = node.integer("axis", 0);
+  int64_t rank = to.rank();
   axis += axis < 0 ? rank : 0;
-  auto rows = graph.size(node.input(0), rank - 2), columns = graph.size(node.input(0), rank - 1);
-  if (axis < rank - 2 || !rows || !columns)
+  auto rows = graph.size(value, rank - 2), each = graph.size(value, rank - 1);
+  if (axis < rank - 2 || !rows || !each)
     return Simplified::none();
   bool row = axis == rank - 2;
-  int64_t i = (*index)[0];
-  i += i < 0 ? (row ? *rows : *columns) : 0;
+  index += index < 0 ? (row ? *rows : *each) : 0;
   auto slice = [&](int64_t start, int64_t end, int64_t step) {
     SmallVector<Value> operands{whole};
     for (int64_t bound : {start, end, rank - 2, step})
       operands.push_back(graph.integers(node, {bound}));
     return Simplified::with(graph.make(node, "Slice", operands));
   };
-  return row ? slice(i * *columns, (i + 1) * *columns, 1) : slice(i, *rows * *columns, *columns);
+  return row ? slice(index * *each, (index + 1) * *each, 1) : slice(index, *rows * *each, *each);
+}
+
+/// One entry of an axis: by a Gather, or as a part of size 1 whose axis goes.
+static Simplified entry(Graph &graph, NodeOp node) {
+  if (node.is("Gather")) {
+    auto index = node.input(1) ? graph.integersOf(node.input(1)) : std::nullopt;
+    if (!index || index->size() != 1 || graph.rank(node.input(1)) != 0)
+      return Simplified::none();
+    return columns(graph, node, node.input(0), node.integer("axis", 0), (*index)[0]);
+  }
+  auto split = node.input(0).getDefiningOp<NodeOp>();
+  auto axes = node.input(1) ? graph.integersOf(node.input(1)) : std::nullopt;
+  if (!node.is("Squeeze") || !split || !split.is("Split") || !axes || axes->size() != 1)
+    return Simplified::none();
+  int64_t rank = graph.rank(split.input(0)), axis = split.integer("axis", 0), squeezed = (*axes)[0];
+  if (rank < 0 || (axis < 0 ? axis + rank : axis) != (squeezed < 0 ? squeezed + rank : squeezed))
+    return Simplified::none();
+  for (auto [i, part] : llvm::enumerate(split.getResults())) {
+    if (graph.size(part, axis) != 1)
+      return Simplified::none();
+    if (part == node.input(0))
+      return columns(graph, node, split.input(0), axis, static_cast<int64_t>(i));
+  }
+  return Simplified::none();
 }
 
 static Simplified concat(Graph &graph, NodeOp node) {
@@ -185,14 +208,14 @@ static Simplified concat(Graph &graph, NodeOp node) {
 }
 
 Simplified raise::simplifyReshaping(Graph &graph, NodeOp node) {
+  if (Simplified part = entry(graph, node); part.changed)
+    return part;
   if (isReshaping(node))
     return reshaping(graph, node);
   if (node.is("Transpose"))
     return transpose(graph, node);
   if (node.is("Slice"))
     return slice(graph, node);
-  if (node.is("Gather"))
-    return entry(graph, node);
   if (node.is("Concat"))
     return concat(graph, node);
   if (node.is("Expand") || node.is("Tile") || node.is("Pad")) {

@@ -91,3 +91,24 @@ module attributes {onnx.opset_import = {ai.onnx = 17 : i64}} {
     return %a, %b : tensor<?x3xf32>, tensor<?x2xf32>
   }
 }
+
+// -----
+
+// The same by parts of size 1.
+// CHECK-LABEL: func.func @parts
+// CHECK-DAG: %[[A:.*]] = onnx.node "Slice"(%arg0, {{.*}}) {{.*}} -> tensor<?x3xf32
+// CHECK-DAG: %[[B:.*]] = onnx.node "Slice"(%arg0, {{.*}}) {{.*}} -> tensor<?x3xf32
+// CHECK-NOT: "Squeeze"
+// CHECK: return
+module attributes {onnx.opset_import = {ai.onnx = 17 : i64}} {
+  func.func @parts(%x: tensor<?x6xf32>) -> (tensor<?x3xf32>, tensor<?x3xf32>) {
+    %to = onnx.node "Constant"() {value = dense<[0, 2, 3]> : tensor<3xi64>} : () -> tensor<3xi64>
+    %ones = onnx.node "Constant"() {value = dense<1> : tensor<2xi64>} : () -> tensor<2xi64>
+    %axis = onnx.node "Constant"() {value = dense<1> : tensor<1xi64>} : () -> tensor<1xi64>
+    %y = onnx.node "Reshape"(%x, %to) : (tensor<?x6xf32>, tensor<3xi64>) -> tensor<?x2x3xf32>
+    %p:2 = onnx.node "Split"(%y, %ones) {axis = 1 : i64} : (tensor<?x2x3xf32>, tensor<2xi64>) -> (tensor<?x1x3xf32>, tensor<?x1x3xf32>)
+    %a = onnx.node "Squeeze"(%p#0, %axis) : (tensor<?x1x3xf32>, tensor<1xi64>) -> tensor<?x3xf32>
+    %b = onnx.node "Squeeze"(%p#1, %axis) : (tensor<?x1x3xf32>, tensor<1xi64>) -> tensor<?x3xf32>
+    return %a, %b : tensor<?x3xf32>, tensor<?x3xf32>
+  }
+}
