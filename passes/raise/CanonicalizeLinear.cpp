@@ -117,7 +117,64 @@ static Simplified unfuseBatch(Graph &graph, NodeOp root) {
   return Simplified::with(graph.make(root, "FusedMatMul", operands, attributes, "com.microsoft"));
 }
 
+/// A BatchNormalization of the last axis (which a Transpose may have brought to the second place):
+/// a scale and an offset of its columns, taken by the product before it where there is one.
+static Simplified batchNorm(Graph &graph, NodeOp root) {
+  Value x = root.input(0);
+  if (root.integer("training_mode", 0) != 0 || root.getNumResults() != 1 ||
+      root.getInputs().size() != 5 || !graph.element(x) || !graph.element(x).isF32() ||
+      !llvm::all_of(root.getInputs().drop_front(),
+                    [&](Value v) { return graph.isFloat(v) && isConstantExpression(graph, v); }))
+    return Simplified::none();
+  int64_t rank = graph.rank(x);
+  DenseI64ArrayAttr perm;
+  if (rank != 2) {
+    NodeOp turn = producer(x, "Transpose");
+    perm = turn ? dyn_cast_or_null<DenseI64ArrayAttr>(turn.attribute("perm")) : perm;
+    if (!perm || perm.size() != rank || rank < 3 || perm[1] != rank - 1)
+      return Simplified::none();
+    x = turn.input(0);
+  }
+  auto make = [&](StringRef op, Value a, Value b) { return graph.make(root, op, {a, b}); };
+  Value epsilon = graph.scalar(root, graph.element(x), root.real("epsilon", 1e-5));
+  Value deviation = graph.make(root, "Sqrt", {make("Add", root.input(4), epsilon)});
+  Value scale = make("Div", root.input(1), deviation);
+  Value offset = make("Sub", root.input(2), make("Mul", root.input(3), scale));
+  // The product that the values come from, if nothing else reads it.
+  auto source = [&](Value value) {
+    for (Value inner = value; inner && value.hasOneUse(); inner = regrouped(graph, value))
+      value = inner;
+    return value;
+  };
+  Value y = source(x), bias;
+  if (NodeOp add = producer(y, "Add"); add && y.hasOneUse() && graph.rank(add.input(1)) == 1 &&
+                                       isConstantExpression(graph, add.input(1))) {
+    bias = add.input(1);
+    y = source(add.input(0));
+  }
+  NodeOp product = y.hasOneUse() ? producer(y, "MatMul") : NodeOp();
+  Value made;
+  if (product && graph.rank(product.input(1)) == 2 &&
+      isConstantExpression(graph, product.input(1))) {
+    made = make("MatMul", product.input(0), make("Mul", product.input(1), scale));
+    made = make("Add", made, bias ? make("Add", make("Mul", bias, scale), offset) : offset);
+    const Facts &from = graph.facts.facts(made), &to = graph.facts.facts(x);
+    auto target = from.ranked && to.ranked ? reshapeTarget(from.dims, to.dims) : std::nullopt;
+    if (!target)
+      made = {};
+    else if (!llvm::equal(from.dims, to.dims))
+      made = graph.make(root, "Reshape", {made, graph.integers(root, *target)});
+  }
+  if (!made)
+    made = make("Add", make("Mul", x, scale), offset);
+  if (perm)
+    made = graph.make(root, "Transpose", {made}, {graph.attribute("perm", perm.asArrayRef())});
+  return Simplified::with(made);
+}
+
 Simplified raise::canonicalLinear(Graph &graph, NodeOp root) {
+  if (root.is("BatchNormalization"))
+    return batchNorm(graph, root);
   if (root.isContrib("FusedGemm"))
     return unfuseActivation(graph, root, "Gemm");
   if (root.isContrib("FusedConv"))

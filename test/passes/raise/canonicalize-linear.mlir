@@ -112,3 +112,25 @@ module attributes {onnx.opset_import = {ai.onnx = 17 : i64}} {
     return %a, %b : tensor<?x3xf32>, tensor<?x3xf32>
   }
 }
+
+// -----
+
+// A batch norm of the last axis scales the columns of the product before it, behind what regroups.
+// CHECK-LABEL: func.func @batch_norm
+// CHECK: %[[S:.*]] = onnx.node "Div"
+// CHECK: %[[B:.*]] = onnx.node "Sub"
+// CHECK: %[[W:.*]] = onnx.node "Mul"(%[[S]], %{{.*}}) : (tensor<6xf32>, tensor<4x6xf32>)
+// CHECK: %[[Y:.*]] = onnx.node "MatMul"(%arg0, %[[W]])
+// CHECK: onnx.node "Add"(%[[Y]], %[[B]])
+// CHECK-NOT: "BatchNormalization"
+module attributes {onnx.opset_import = {ai.onnx = 17 : i64}} {
+  func.func @batch_norm(%x: tensor<?x5x4xf32>) -> tensor<?x6xf32> {
+    %w = onnx.node "Constant"() {value = dense<0.5> : tensor<4x6xf32>} : () -> tensor<4x6xf32>
+    %g = onnx.node "Constant"() {value = dense<[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]> : tensor<6xf32>} : () -> tensor<6xf32>
+    %to = onnx.node "Constant"() {value = dense<[-1, 6]> : tensor<2xi64>} : () -> tensor<2xi64>
+    %y = onnx.node "MatMul"(%x, %w) : (tensor<?x5x4xf32>, tensor<4x6xf32>) -> tensor<?x5x6xf32>
+    %z = onnx.node "Reshape"(%y, %to) : (tensor<?x5x6xf32>, tensor<2xi64>) -> tensor<?x6xf32>
+    %n = onnx.node "BatchNormalization"(%z, %g, %g, %g, %g) {epsilon = 1.0e-5 : f32} : (tensor<?x6xf32>, tensor<6xf32>, tensor<6xf32>, tensor<6xf32>, tensor<6xf32>) -> tensor<?x6xf32>
+    return %n : tensor<?x6xf32>
+  }
+}
