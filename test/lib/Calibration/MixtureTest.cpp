@@ -93,7 +93,15 @@ TEST(Mixture, runsAsTheEquationsSay) {
       for (auto rule : {Selection::Rule::All, Selection::Rule::Threshold, Selection::Rule::TopK})
         for (bool normalized : {false, true}) {
           Case c(7, 40, gated);
-          c.mixture.selection = {scoring, rule, 3, 0.2f, 1.5f, normalized, false, 2.0f};
+          Selection &selection = c.mixture.selection;
+          selection = {};
+          selection.scoring = scoring;
+          selection.rule = rule;
+          selection.k = 3;
+          selection.threshold = 0.2f;
+          selection.temperature = 1.5f;
+          selection.normalized = normalized;
+          selection.factor = 2.0f;
           Matrix y;
           ASSERT_TRUE(runMixture(c.mixture, c.x, c.scores, y).ok());
           EXPECT_LT(relativeError(y, reference(c.mixture, c.x, c.scores)), 1e-9);
@@ -175,8 +183,10 @@ TEST(Mixture, prunedChoicesKeepBiasAndGroups) {
 
 TEST(Mixture, equalScoresGoToTheLowerIndex) {
   Matrix scores(1, 4, 1.0f), weights;
-  ASSERT_TRUE(
-      selectExperts({Selection::Scoring::Softmax, Selection::Rule::TopK, 2}, scores, weights).ok());
+  Selection selection;
+  selection.scoring = Selection::Scoring::Softmax;
+  selection.k = 2;
+  ASSERT_TRUE(selectExperts(selection, scores, weights).ok());
   EXPECT_FLOAT_EQ(weights(0, 1), 0.25f);
   EXPECT_EQ(weights(0, 2), 0);
 }
