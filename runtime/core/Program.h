@@ -29,7 +29,8 @@ public:
 
   /// Finds kernels, evaluates steps whose inputs are all constant (once, in order), drops what
   /// nothing uses and computes last uses. Raises Error naming the node for an operator without
-  /// kernel. Subprograms are finished too, those of loops with a table of their own if one is given.
+  /// kernel. Subprograms are finished too, those of loops with a table of their own if one is
+  /// given.
   void finish(const KernelTable &table, const KernelTable *subprograms = nullptr);
 
 private:
