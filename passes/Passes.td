@@ -455,12 +455,16 @@ def PlanBudgetPass : Pass<"plan-budget", "::mlir::ModuleOp"> {
     `uoe.budget`, f64) such that the sum of multiply-adds meets the whole budget at the least sum of losses. A block's loss is
     its error, or, where it has the attribute `uoe.sensitivity` (f64), that loss of the model at the budget, which uoe-opt measures (`--plan loss`),
     growing with the cost saved as the error does. `uoe.importance` (f64, default 1), the user's, multiplies it.
+
+    A block that would execute more than `dense-above` of its multiply-adds stays dense, and the others save that as well: what routing takes of a
+    block's time is more than such a block saves.
   }];
   let options = [
     Option<"profile", "profile", "std::string", "", "profile written by a calibration run">,
     Option<"budget", "budget", "double", "0.75", "share of all blocks' multiply-adds that are to be executed">,
     Option<"recipe", "recipe", "std::string", "\"cascade\"", "experts or cascade">,
-    Option<"expertSize", "expert-size", "int64_t", "16", "neurons per routed expert">
+    Option<"expertSize", "expert-size", "int64_t", "16", "neurons per routed expert">,
+    Option<"denseAbove", "dense-above", "double", "0.85", "a block that would execute more than this share stays dense; 1: none">
   ];
 }
 

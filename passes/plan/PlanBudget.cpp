@@ -37,14 +37,35 @@ struct PlanBudgetPass : uoe::impl::PlanBudgetPassBase<PlanBudgetPass> {
     if (blocks.empty())
       return;
     std::vector<double> costs;
-    if (calibration::Status status = calibration::spreadBudget(curves, budget, costs);
-        !status.ok()) {
+    if (calibration::Status status = spread(curves, costs); !status.ok()) {
       getOperation().emitError("plan-budget: ") << status.message;
       return signalPassFailure();
     }
     Builder builder(&getContext());
     for (auto [ffn, cost] : llvm::zip(blocks, costs))
       ffn->setAttr("uoe.budget", builder.getF64FloatAttr(std::min(1.0, cost)));
+  }
+
+  // A block that would save little is left dense, the one that would save least first, and the
+  // others save that as well.
+  calibration::Status spread(std::vector<calibration::LayerCurve> curves,
+                             std::vector<double> &costs) {
+    calibration::Status status = calibration::spreadBudget(curves, budget, costs);
+    while (status.ok()) {
+      auto most = costs.end();
+      for (auto cost = costs.begin(); cost != costs.end(); ++cost)
+        if (*cost > denseAbove && *cost < 1 && (most == costs.end() || *cost > *most))
+          most = cost;
+      if (most == costs.end())
+        break;
+      curves[static_cast<size_t>(most - costs.begin())].points.clear();
+      std::vector<double> fewer;
+      // The others may not be able to save that much.
+      if (!calibration::spreadBudget(curves, budget, fewer).ok())
+        break;
+      costs = std::move(fewer);
+    }
+    return status;
   }
 
   // Shares around the budget, on fewer tokens than routing uses: what matters is how the error
