@@ -4,6 +4,7 @@
 #include "runtime/core/Program.h"
 #include "runtime/cuda/Kernels.h"
 #include "runtime/cuda/dispatch/Kernels.h"
+#include "runtime/cuda/ops/Element.h"
 #include <functional>
 
 namespace uoe::rt::cuda {
@@ -124,5 +125,18 @@ void addQuantized(DeviceKernels &table);
 void addRows(DeviceKernels &table);
 void addScatters(DeviceKernels &table);
 void addWindows(DeviceKernels &table);
+
+/// Loops of `rank`, the innermost last: of each its length and the step of operands 0 and 1.
+template <int operands, int rank>
+void setLoops(StridedLoops<operands> &loops, const int64_t (&of)[rank][3]) {
+  static_assert(operands >= 2 && rank <= kMostDims);
+  loops.rank = rank;
+  loops.count = 1;
+  for (int d = 0; d < rank; ++d) {
+    loops.count *= loops.dims[d] = of[d][0];
+    loops.strides[0][d] = of[d][1];
+    loops.strides[1][d] = of[d][2];
+  }
+}
 
 } // namespace uoe::rt::cuda

@@ -3,10 +3,10 @@
 #include "Attention.h"
 #include "Product.h"
 #include "Quantize.h"
+#include "Rows.h"
 #include "runtime/cuda/ops/Copy.h"
 #include "runtime/cuda/ops/Embed.h"
 #include "runtime/cuda/ops/Pointwise.h"
-#include "runtime/cuda/ops/Rows.h"
 #include <cmath>
 
 namespace uoe::rt::cuda {
@@ -81,17 +81,10 @@ void append(Call &call, const float *past, int64_t pastRows, const float *fresh,
     CopyCall work;
     work.from = from;
     work.to = to + first * size;
-    work.loops.rank = 4;
-    work.loops.count = batch * heads * rows * size;
-    const int64_t loops[4][3] = {{batch, s.batch, heads * length * size},
-                                 {heads, s.head, length * size},
-                                 {rows, s.position, size},
-                                 {size, 1, 1}};
-    for (int d = 0; d < 4; ++d) {
-      work.loops.dims[d] = loops[d][0];
-      work.loops.strides[0][d] = loops[d][1];
-      work.loops.strides[1][d] = loops[d][2];
-    }
+    setLoops(work.loops, {{batch, s.batch, heads * length * size},
+                          {heads, s.head, length * size},
+                          {rows, s.position, size},
+                          {size, 1, 1}});
     call.each("copy", work.loops.count, work);
   };
   if (pastRows > 0)
@@ -227,8 +220,7 @@ bool quantisedAttention(Call &call) {
       !productScale(wScale, work.n, work.bScale, work.bScales) || bias.size() != work.n)
     return false;
   const Tensor qkv = call.arena.allocate(DType::F32, result, "queries, keys and values");
-  work.saturating = call.node.integer("saturating", 0) != 0 && in.dtype() == DType::U8 &&
-                    weights.dtype() == DType::I8;
+  work.saturating = saturates(call, in.dtype(), weights.dtype());
   work.bias = bias.data<float>();
   work.then = Sums32::Real;
   work.yType = DType::F32;
@@ -248,17 +240,10 @@ const float *biased(Call &call, Kept &kept, const float *from, HeadStrides &stri
   add.in[0] = from;
   add.in[1] = bias;
   add.out = kept.back().raw();
-  add.loops.rank = 4;
-  add.loops.count = kept.back().size();
-  const int64_t loops[4][3] = {{batch, strides.batch, 0},
-                               {rows, strides.position, 0},
-                               {heads, strides.head, size},
-                               {size, 1, 1}};
-  for (int d = 0; d < 4; ++d) {
-    add.loops.dims[d] = loops[d][0];
-    add.loops.strides[0][d] = loops[d][1];
-    add.loops.strides[1][d] = loops[d][2];
-  }
+  setLoops(add.loops, {{batch, strides.batch, 0},
+                       {rows, strides.position, 0},
+                       {heads, strides.head, size},
+                       {size, 1, 1}});
   call.each("pointwise_real", add.loops.count, add);
   strides = {rows * heads * size, size, heads * size};
   return kept.back().data<float>();
@@ -444,8 +429,7 @@ bool embedNorm(Call &call) {
   norm.gamma = input(5);
   norm.beta = input(6);
   norm.y = call.out(0, work.type, dims).raw();
-  if (norm.rows > 0)
-    call.launch("rows", {static_cast<unsigned>((norm.rows + 7) / 8)}, 256, norm);
+  launchRows(call, norm);
   if (call.wants(1)) {
     OnesCall ones;
     ones.rows = ids[0];

@@ -1,10 +1,10 @@
 // Matrix products, linear layers and feed-forward blocks on a device.
 #include "Product.h"
+#include "Rows.h"
 #include "Weights.h"
 #include "runtime/cpu/ops/Broadcast.h"
 #include "runtime/cuda/ops/Bits.h"
 #include "runtime/cuda/ops/Copy.h"
-#include "runtime/cuda/ops/Rows.h"
 #include <cmath>
 
 namespace uoe::rt::cuda {
@@ -120,16 +120,9 @@ bool matMul(Call &call) {
     copy.from = in.raw();
     copy.to = product.b.raw();
     copy.bytes = bitsOf(in.dtype()) / 8;
-    copy.loops.count = in.size();
-    copy.loops.rank = 3;
     const int64_t matrices = elementCount(outerB), size = product.n * product.k;
-    const int64_t loops[3][3] = {
-        {matrices, size, size}, {product.n, 1, product.k}, {product.k, product.n, 1}};
-    for (int d = 0; d < 3; ++d) {
-      copy.loops.dims[d] = loops[d][0];
-      copy.loops.strides[0][d] = loops[d][1];
-      copy.loops.strides[1][d] = loops[d][2];
-    }
+    setLoops(copy.loops,
+             {{matrices, size, size}, {product.n, 1, product.k}, {product.k, product.n, 1}});
     call.each("copy", copy.loops.count, copy);
   }
   dims.insert(dims.end(), {a[a.size() - 2], product.n});
@@ -342,8 +335,7 @@ bool cosine(Call &call) {
   unit.x = last.a.raw();
   last.a = call.arena.allocate(DType::F32, {rows, depth}, "rows of length 1");
   unit.y = const_cast<void *>(last.a.raw());
-  if (rows > 0)
-    call.launch("rows", {static_cast<unsigned>((rows + 7) / 8)}, 256, unit);
+  launchRows(call, unit);
   last.b = weights.experts;
   last.n = n;
   last.k = depth;

@@ -1,10 +1,10 @@
 // Operators on 8-bit integers with scales, on a device.
 #include "Quantize.h"
+#include "Rows.h"
 #include "Window.h"
 #include "runtime/cpu/ops/Broadcast.h"
 #include "runtime/cpu/ops/Dispatch.h"
 #include "runtime/cuda/ops/Pointwise.h"
-#include "runtime/cuda/ops/Rows.h"
 #include <cmath>
 
 namespace uoe::rt::cuda {
@@ -62,6 +62,18 @@ bool scalesOf(Call &call, const Shape &x, size_t scale, size_t zero, Scales &s) 
   return shape == expected;
 }
 
+/// Input 0 of shape x by the scales of input 1 and the zero points of input 2, if any, into output
+/// 0.
+void launchScaled(Call &call, const char *kernel, QuantizeCall &work, const Shape &x) {
+  Held held{call};
+  work.x = held.input(0).raw();
+  work.scales.scale = held.input(1).raw();
+  work.scales.zero = pointerTo(held.input(2));
+  work.y = call.out(0, work.outType, x).raw();
+  work.count = elementCount(x);
+  call.each(kernel, work.count, work);
+}
+
 bool quantize(Call &call) {
   QuantizeCall work;
   work.outType =
@@ -73,13 +85,7 @@ bool quantize(Call &call) {
   if ((!isDeviceFloat(work.type) && work.type != DType::I32) || !isByte(work.outType) ||
       !scalesOf(call, x, 1, 2, work.scales))
     return false;
-  Held held{call};
-  work.x = held.input(0).raw();
-  work.scales.scale = held.input(1).raw();
-  work.scales.zero = pointerTo(held.input(2));
-  work.y = call.out(0, work.outType, x).raw();
-  work.count = elementCount(x);
-  call.each("quantize", work.count, work);
+  launchScaled(call, "quantize", work, x);
   return true;
 }
 
@@ -95,13 +101,7 @@ bool dequantize(Call &call) {
     work.outType = work.scales.scaleType;
   if (!isDeviceFloat(work.outType))
     return false;
-  Held held{call};
-  work.x = held.input(0).raw();
-  work.scales.scale = held.input(1).raw();
-  work.scales.zero = pointerTo(held.input(2));
-  work.y = call.out(0, work.outType, x).raw();
-  work.count = elementCount(x);
-  call.each("dequantize", work.count, work);
+  launchScaled(call, "dequantize", work, x);
   return true;
 }
 
@@ -204,11 +204,11 @@ void launch(Call &call, const IntegerProductCall &work) {
                 sizeof(IntegerShared));
 }
 
-namespace {
-
 bool saturates(Call &call, DType a, DType b) {
   return call.node.integer("saturating", 0) != 0 && a == DType::U8 && b == DType::I8;
 }
+
+namespace {
 
 bool matMulInteger(Call &call) {
   if (!isByte(call.type(0)) || !isByte(call.type(1)))
@@ -546,7 +546,7 @@ bool qLinearSoftmax(Call &call) {
   const Tensor y = held.scratch(DType::F32, shape, "a softmax before it is quantised");
   work.y = const_cast<void *>(y.raw());
   if (y.size() > 0)
-    call.launch("rows", {static_cast<unsigned>((work.rows + 7) / 8)}, 256, work);
+    launchRows(call, work);
   quantizeResult(call, held, y, 3, call.type(0), perUnit);
   return true;
 }

@@ -12,6 +12,9 @@ bool integerProduct(IntegerProductCall &work, const Tensor &a, const Tensor &b, 
                     const Tensor &bZero, Shape &result);
 /// `scale` [1 or n] of the rows of a, or the columns of b.
 bool productScale(const Tensor &scale, int64_t lines, const float *&to, bool &each);
+/// Whether a node asks for sums of pairs that saturate, as x86 without VNNI makes them of these
+/// types.
+bool saturates(Call &call, DType a, DType b);
 void launch(Call &call, const IntegerProductCall &work);
 
 } // namespace uoe::rt::cuda

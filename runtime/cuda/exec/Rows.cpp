@@ -1,16 +1,15 @@
 // Normalisations, softmax and reductions on a device.
-#include "runtime/cuda/ops/Rows.h"
-#include "Call.h"
+#include "Rows.h"
 #include "runtime/cpu/ops/Dispatch.h"
 #include <algorithm>
 
 namespace uoe::rt::cuda {
-namespace {
-
 void launchRows(Call &call, const RowCall &work) {
   if (work.rows > 0)
     call.launch("rows", {static_cast<unsigned>((work.rows + 7) / 8)}, 256, work);
 }
+
+namespace {
 
 /// gamma or beta, if it is a row's.
 bool rowWeight(Call &call, size_t i, const RowCall &work, DType type) {
