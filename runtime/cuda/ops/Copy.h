@@ -80,6 +80,18 @@ UOE_HOST_DEVICE void triangleKernel(const Grid &grid, const TriangleCall &call) 
   });
 }
 
+/// An index, from the end where it is negative; a bad one leaves `mark` at `flag` and is -1.
+UOE_HOST_DEVICE inline int64_t placeIn(const void *indices, bool wide, int64_t i, int64_t dim,
+                                       int32_t *flag, int32_t mark) {
+  int64_t index =
+      wide ? static_cast<const int64_t *>(indices)[i] : static_cast<const int32_t *>(indices)[i];
+  index += index < 0 ? dim : 0;
+  if (index >= 0 && index < dim)
+    return index;
+  *flag = mark;
+  return -1;
+}
+
 /// to [outer, n, inner] = from [outer, .., inner] at n tuples of `depth` indices into `dims`. An
 /// index counts from the end where it is negative; a bad one leaves `mark` at `flag` and reads 0.
 struct GatherCall {
@@ -103,14 +115,9 @@ UOE_HOST_DEVICE void gatherKernel(const Grid &grid, const GatherCall &call) {
     const int64_t first = (call.sameIndices ? tuple % call.n : tuple) * call.depth;
     int64_t at = o * call.stride + i % call.inner;
     for (int d = 0; d < call.depth; ++d) {
-      int64_t index = call.wide ? static_cast<const int64_t *>(call.indices)[first + d]
-                                : static_cast<const int32_t *>(call.indices)[first + d];
-      if (index < 0)
-        index += call.dims[d];
-      if (index < 0 || index >= call.dims[d]) {
-        *call.flag = call.mark;
-        index = 0;
-      }
+      const int64_t place =
+          placeIn(call.indices, call.wide, first + d, call.dims[d], call.flag, call.mark);
+      const int64_t index = place < 0 ? 0 : place; // the run fails, but reads what is there
       at += index * call.strides[d];
     }
     copyElement(call.bytes, call.from, at, call.to, i);
@@ -136,14 +143,8 @@ UOE_HOST_DEVICE void gatherElementsKernel(const Grid &grid, const GatherElements
       return;
     int64_t at;
     call.loops.offsets(i, &at);
-    int64_t index = call.wide ? static_cast<const int64_t *>(call.indices)[i]
-                              : static_cast<const int32_t *>(call.indices)[i];
-    if (index < 0)
-      index += call.dim;
-    if (index < 0 || index >= call.dim) {
-      *call.flag = call.mark;
-      index = 0;
-    }
+    const int64_t place = placeIn(call.indices, call.wide, i, call.dim, call.flag, call.mark);
+    const int64_t index = place < 0 ? 0 : place; // the run fails, but reads what is there
     copyElement(call.bytes, call.from, at + index * call.stride, call.to, i);
   });
 }

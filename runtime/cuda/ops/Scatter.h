@@ -35,18 +35,6 @@ UOE_HOST_DEVICE inline void scatterElement(Scatter op, DType type, int32_t bytes
                      scattered(op, loadAs<int64_t>(type, to, at), loadAs<int64_t>(type, from, i)));
 }
 
-/// An index, from the end where it is negative; a bad one leaves `mark` at `flag` and is -1.
-UOE_HOST_DEVICE inline int64_t placeIn(const void *indices, bool wide, int64_t i, int64_t dim,
-                                       int32_t *flag, int32_t mark) {
-  int64_t index =
-      wide ? static_cast<const int64_t *>(indices)[i] : static_cast<const int32_t *>(indices)[i];
-  index += index < 0 ? dim : 0;
-  if (index >= 0 && index < dim)
-    return index;
-  *flag = mark;
-  return -1;
-}
-
 /// ScatterElements. A line is what lies along the axis at one place of the others: `n` updates,
 /// each `step` behind the last one, to places `stride` apart in `to`.
 struct ScatterCall {
