@@ -63,7 +63,7 @@ void benchGemv() {
       for (size_t i = 0; i < codes.size(); ++i)
         codes[i] = static_cast<uint8_t>(i * 2654435761u >> 13);
       std::vector<float> scales(b.size() / 32, 0.01f);
-      auto packed = [&](PackedMatrix::Type type) {
+      auto packed = [&](ElementType type) {
         return streamed(m, k, n, [&] { return pack(b.data(), k, n, false, 0, type); });
       };
       auto quantized = [&](int bits) {
@@ -71,7 +71,7 @@ void benchGemv() {
           return QuantizedMatrix(QuantizedSource{k, n, 32, bits, codes.data(), scales.data()});
         });
       };
-      double f32 = packed(PackedMatrix::Type::F32), bf16 = packed(PackedMatrix::Type::BF16);
+      double f32 = packed(ElementType::F32), bf16 = packed(ElementType::BF16);
       double int8 = quantized(8), int4 = quantized(4);
       std::printf("%6ld %6ld %6ld %9.1f %9.1f %9.1f %9.1f %12.2f\n", long(m), long(k), long(n), f32,
                   bf16, int8, int4, 5.0 / 32 * f32 / int4);

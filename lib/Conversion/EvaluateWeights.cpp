@@ -1,6 +1,7 @@
 #include "lib/Conversion/EvaluateWeights.h"
 #include "dialects/uoe/Uoe.h"
 #include "lib/Constants/Evaluate.h"
+#include <cmath>
 
 using namespace mlir;
 using namespace uoe;
@@ -20,6 +21,57 @@ FailureOr<Value> uoe::addInitializer(OpBuilder &builder, ModuleOp module, String
   onnx::InitializerOp::create(top, module.getLoc(), top.getStringAttr(unique), TypeAttr::get(type),
                               *value, DictionaryAttr());
   return onnx::WeightOp::create(builder, module.getLoc(), type, unique).getResult();
+}
+
+template <typename T> static std::vector<uint16_t> roundedTo(ArrayRef<float> values) {
+  std::vector<uint16_t> bits(values.size());
+  llvm::transform(values, bits.begin(), [](float x) { return T(x).bits; });
+  return bits;
+}
+
+template <typename T> static bool isFinite(ArrayRef<float> values) {
+  return llvm::all_of(values, [](float x) { return std::isfinite(float(T(x))); });
+}
+
+template <typename T> static bool isExact(ArrayRef<float> values) {
+  return llvm::all_of(values, [](float x) { return float(T(x)) == x; });
+}
+
+FailureOr<Value> uoe::addNarrowInitializer(OpBuilder &builder, ModuleOp module, StringRef name,
+                                           ArrayRef<int64_t> shape, ArrayRef<float> values,
+                                           FloatType type, WeightWriter &store) {
+  auto wide = RankedTensorType::get(shape, builder.getF32Type());
+  auto bytes = [](const auto &list) {
+    return ArrayRef(reinterpret_cast<const char *>(list.data()), list.size() * sizeof(list[0]));
+  };
+  const bool half = type.isF16();
+  if (!(half ? isFinite<rt::Half>(values) : isFinite<rt::BFloat16>(values)))
+    return addInitializer(builder, module, name, wide, bytes(values), store);
+  std::vector<uint16_t> bits = half ? roundedTo<rt::Half>(values) : roundedTo<rt::BFloat16>(values);
+  auto stored =
+      addInitializer(builder, module, name, RankedTensorType::get(shape, type), bytes(bits), store);
+  if (failed(stored))
+    return failure();
+  return onnx::NodeOp::create(builder, module.getLoc(), TypeRange{wide}, "Cast", {*stored},
+                              {builder.getNamedAttr("to", builder.getI64IntegerAttr(1))})
+      .getResult(0);
+}
+
+FloatType uoe::narrowSource(Value value) {
+  SmallVector<Value> open{value};
+  llvm::DenseSet<Value> seen;
+  while (!open.empty()) {
+    Value next = open.pop_back_val();
+    Operation *op = next.getDefiningOp();
+    if (!op || !seen.insert(next).second)
+      continue;
+    auto tensor = dyn_cast<TensorType>(next.getType());
+    if (auto type = tensor ? dyn_cast<FloatType>(tensor.getElementType()) : FloatType();
+        isa<onnx::WeightOp>(op) && type && type.getWidth() == 16)
+      return type;
+    llvm::append_range(open, op->getOperands());
+  }
+  return {};
 }
 
 // A name for what a weight expression gives: that of its first initializer.
@@ -62,9 +114,17 @@ LogicalResult uoe::evaluateWeights(ModuleOp module, WeightReader &weights, Weigh
       return value.getDefiningOp()->emitError(
           "has a constant value of a type that cannot be stored");
     OpBuilder builder(value.getDefiningOp());
+    const std::string name = nameOf(value) + ".folded";
+    FloatType narrow = type.getElementType().isF32() ? narrowSource(value) : FloatType();
+    ArrayRef<float> floats;
+    if (narrow)
+      floats = {tensor->data<float>(), static_cast<size_t>(tensor->size())};
+    if (narrow && !(narrow.isF16() ? isExact<rt::Half>(floats) : isExact<rt::BFloat16>(floats)))
+      narrow = {};
     auto stored =
-        addInitializer(builder, module, nameOf(value) + ".folded", type,
-                       {static_cast<const char *>(tensor->raw()), tensor->bytes()}, store);
+        narrow ? addNarrowInitializer(builder, module, name, type.getShape(), floats, narrow, store)
+               : addInitializer(builder, module, name, type,
+                                {static_cast<const char *>(tensor->raw()), tensor->bytes()}, store);
     if (failed(stored))
       return failure();
     value.replaceUsesWithIf(*stored, [&](OpOperand &use) {

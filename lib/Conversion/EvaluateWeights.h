@@ -5,6 +5,10 @@
 
 namespace uoe {
 
+/// The 16-bit float type of a weight that `value` is computed from, a weight expression; null if
+/// there is none.
+mlir::FloatType narrowSource(mlir::Value value);
+
 /// Evaluates every value that depends on weights alone and is used by an op that does not, one at a
 /// time, and stores it in `store` as an initializer of its own; then drops initializers that
 /// nothing uses. Only values for which `wanted` holds (null: all).
@@ -17,5 +21,13 @@ mlir::LogicalResult evaluateWeights(mlir::ModuleOp module, WeightReader &weights
 mlir::FailureOr<mlir::Value> addInitializer(mlir::OpBuilder &builder, mlir::ModuleOp module,
                                             llvm::StringRef name, mlir::RankedTensorType type,
                                             llvm::ArrayRef<char> raw, WeightWriter &store);
+
+/// The same of values that are kept in a 16-bit float type, rounded to nearest even, and cast to
+/// float32: half the bytes. In float32 if one would become infinite.
+mlir::FailureOr<mlir::Value> addNarrowInitializer(mlir::OpBuilder &builder, mlir::ModuleOp module,
+                                                  llvm::StringRef name,
+                                                  llvm::ArrayRef<int64_t> shape,
+                                                  llvm::ArrayRef<float> values,
+                                                  mlir::FloatType type, WeightWriter &store);
 
 } // namespace uoe

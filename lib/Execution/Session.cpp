@@ -256,6 +256,8 @@ std::unique_ptr<Session> build(ModuleOp module, const SessionOptions &options,
       session->compiled->finish(cpu);
       session->executor = std::make_unique<rt::Executor>(*session->compiled);
     }
+    // Of weights that were folded and packed.
+    rt::releaseRetainedMemory();
   } catch (const std::exception &error) {
     module.emitError(error.what());
     return nullptr;

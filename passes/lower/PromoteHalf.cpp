@@ -2,6 +2,7 @@
 // operator, and fused entries know float32 only; weights are widened once, at load. Inputs and
 // outputs keep their types.
 #include "dialects/onnx/Onnx.h"
+#include "dialects/uoe/Uoe.h"
 #include "passes/Passes.h"
 
 namespace uoe {
@@ -42,18 +43,32 @@ struct PromoteHalfPass : uoe::impl::PromoteHalfPassBase<PromoteHalfPass> {
       return;
     Block &body = main.getBody().front();
     SmallVector<onnx::NodeOp> nodes;
+    SmallVector<Operation *> blocks;
     SmallVector<onnx::WeightOp> weights;
     main.walk([&](Operation *op) {
       if (auto node = dyn_cast<onnx::NodeOp>(op))
         nodes.push_back(node);
+      else if (isa<UoeDialect>(op->getDialect()))
+        blocks.push_back(op);
       else if (auto weight = dyn_cast<onnx::WeightOp>(op); weight && isHalf(weight.getType()))
         weights.push_back(weight);
     });
     for (onnx::NodeOp node : nodes)
       promote(node);
+    for (Operation *block : blocks)
+      for (Value result : block->getResults())
+        result.setType(widened(result.getType()));
     for (onnx::WeightOp weight : weights) {
-      OpBuilder builder(weight->getContext());
-      builder.setInsertionPointAfter(weight);
+      // Just before its first reader: loading then holds few weights in both types at once.
+      Operation *first = nullptr;
+      for (OpOperand &use : weight->getUses()) {
+        Operation *user = takesRows(use) ? nullptr : body.findAncestorOpInBlock(*use.getOwner());
+        if (user && (!first || user->isBeforeInBlock(first)))
+          first = user;
+      }
+      if (!first)
+        continue;
+      OpBuilder builder(first);
       widen(builder, weight.getResult());
     }
     OpBuilder builder = OpBuilder::atBlockBegin(&body);
@@ -61,7 +76,7 @@ struct PromoteHalfPass : uoe::impl::PromoteHalfPassBase<PromoteHalfPass> {
       if (isHalf(argument.getType()))
         widen(builder, argument);
     main.walk([&](Operation *op) {
-      if (!isa<onnx::NodeOp>(op))
+      if (op == main)
         return;
       for (Region &region : op->getRegions())
         for (BlockArgument argument : region.getArguments())
@@ -83,7 +98,8 @@ struct PromoteHalfPass : uoe::impl::PromoteHalfPassBase<PromoteHalfPass> {
       for (Type type : op->getResultTypes()) {
         auto tensor = dyn_cast<TensorType>(type);
         any |= isHalf(type);
-        known &= isa<NoneType>(type) || (tensor && !isa<onnx::AnyType>(tensor.getElementType()));
+        known &= tensor ? !isa<onnx::AnyType>(tensor.getElementType())
+                        : isa<NoneType>(type) || isa<UoeDialect>(op->getDialect());
       }
       // Operators whose result depends on the storage of float16 itself.
       if (auto node = dyn_cast<onnx::NodeOp>(op))
@@ -94,11 +110,25 @@ struct PromoteHalfPass : uoe::impl::PromoteHalfPassBase<PromoteHalfPass> {
 
   void widen(OpBuilder &builder, Value value) {
     Value wide = cast(builder, value.getLoc(), value, widened(value.getType()), kFloat);
-    value.replaceAllUsesExcept(wide, wide.getDefiningOp());
+    value.replaceUsesWithIf(wide, [&](OpOperand &use) {
+      return use.getOwner() != wide.getDefiningOp() && !takesRows(use);
+    });
+  }
+
+  // Rows of a table are cast, not the table: embeddings stay as small as they are.
+  static bool takesRows(OpOperand &use) {
+    auto node = dyn_cast<onnx::NodeOp>(use.getOwner());
+    return node && node.is("Gather") && use.getOperandNumber() == 0 &&
+           use.get().getDefiningOp<onnx::WeightOp>() && isHalf(use.get().getType());
   }
 
   void promote(onnx::NodeOp node) {
     bool changed = false;
+    if (node.is("Gather") && takesRows(node->getOpOperand(0))) {
+      OpBuilder builder(node.getContext());
+      builder.setInsertionPointAfter(node);
+      return widen(builder, node.getResult(0));
+    }
     for (Value result : node.getResults()) {
       changed |= isHalf(result.getType());
       result.setType(widened(result.getType()));

@@ -47,8 +47,9 @@ struct MergeNeuronsPass : uoe::impl::MergeNeuronsPassBase<MergeNeuronsPass> {
     }
     OpBuilder builder(ffn);
     Location loc = ffn.getLoc();
-    auto down = newWeight(builder, getOperation(), block.name + ".merged.down",
-                          {plan.down.rows, plan.down.cols}, plan.down.values);
+    auto down = newMatrixLike(builder, getOperation(), block.name + ".merged.down",
+                              {plan.down.rows, plan.down.cols}, plan.down.values, ffn.getDown(),
+                              block.weights.ffn.down);
     if (failed(down))
       return failure();
     Value bias = ffn.getBiasDown();

@@ -6,6 +6,7 @@
 #include "lib/Report/Progress.h"
 #include "lib/Weights/Seeded.h"
 #include "passes/decompose/Decompose.h"
+#include "runtime/cpu/fast/Gemm.h"
 #include "llvm/ADT/StringExtras.h"
 #include <cmath>
 
@@ -158,6 +159,23 @@ FailureOr<Value> uoe::newWeight(OpBuilder &builder, ModuleOp module, const std::
       builder, module, name, type,
       {reinterpret_cast<const char *>(values.data()), values.size() * sizeof(float)},
       WeightWriter::process());
+}
+
+FailureOr<Value> uoe::newMatrixLike(OpBuilder &builder, ModuleOp module, const std::string &name,
+                                    ArrayRef<int64_t> shape, ArrayRef<float> values, Value other,
+                                    const calibration::MatrixView &otherValues) {
+  if (FloatType type = narrowSource(other))
+    return addNarrowInitializer(builder, module, name, shape, values, type,
+                                WeightWriter::process());
+  namespace fast = rt::fast;
+  const fast::ElementType type =
+      fast::exactType({{otherValues.data, otherValues.rows * otherValues.cols}});
+  std::vector<float> rounded(values);
+  if (type != fast::ElementType::F32)
+    for (float &x : rounded)
+      x = fast::fromBits(type, fast::toBits(type, x));
+  bool finite = llvm::all_of(rounded, [](float x) { return std::isfinite(x); });
+  return newWeight(builder, module, name, shape, finite ? ArrayRef<float>(rounded) : values);
 }
 
 FailureOr<Value> uoe::newRouter(OpBuilder &builder, ModuleOp module, const std::string &name,

@@ -57,6 +57,13 @@ mlir::FailureOr<mlir::Value> newWeight(mlir::OpBuilder &builder, mlir::ModuleOp 
                                        const std::string &name, llvm::ArrayRef<int64_t> shape,
                                        llvm::ArrayRef<float> values);
 
+/// The same of a matrix that takes the place of another: rounded to the 16-bit type that holds the
+/// other exactly, if one does, and stored in 16 bits where the other is. Then it is read as fast.
+mlir::FailureOr<mlir::Value> newMatrixLike(mlir::OpBuilder &builder, mlir::ModuleOp module,
+                                           const std::string &name, llvm::ArrayRef<int64_t> shape,
+                                           llvm::ArrayRef<float> values, mlir::Value other,
+                                           const calibration::MatrixView &otherValues);
+
 /// The weights [d, n] of a router that training starts from: NAME.router, by `kind` "seeded" (of
 /// deviation 1/√d, from the seed and the name) or "zero".
 mlir::FailureOr<mlir::Value> newRouter(mlir::OpBuilder &builder, mlir::ModuleOp module,

@@ -55,13 +55,20 @@ struct RouteExpertsPass : uoe::impl::RouteExpertsPassBase<RouteExpertsPass> {
       ok &= succeeded(value);
       return ok ? *value : Value();
     };
+    // Rows of the down projection, which the refit changed.
+    auto downRows = [&](StringRef what, int64_t rows, ArrayRef<float> values) -> Value {
+      auto value = newMatrixLike(builder, module, name + "." + what.str(), {rows, outputs}, values,
+                                 ffn.getDown(), block.weights.ffn.down);
+      ok &= succeeded(value);
+      return ok ? *value : Value();
+    };
     ArrayRef<int64_t> order(plan.permutation);
     Value sum;
     auto plus = [&](Value value) { sum = sum ? binary(builder, loc, "Add", sum, value) : value; };
     if (plan.core > 0) {
       ArrayRef<int64_t> core = order.take_front(plan.core);
-      Value down = weight("core.down", {plan.core, outputs},
-                          ArrayRef(plan.down.values).take_front(plan.core * outputs));
+      Value down = downRows("core.down", plan.core,
+                            ArrayRef(plan.down.values).take_front(plan.core * outputs));
       if (!ok)
         return failure();
       auto dense = FfnOp::create(builder, loc, ffn.getOutput().getType(), ffn.getActivationAttr(),
@@ -77,8 +84,8 @@ struct RouteExpertsPass : uoe::impl::RouteExpertsPassBase<RouteExpertsPass> {
       ArrayRef<int64_t> rest = order.drop_front(plan.core);
       Value router = weight("router", {d, experts}, plan.router.values);
       Value bias = weight("router.bias", {experts}, plan.routerBias);
-      Value down = weight("experts.down", {static_cast<int64_t>(rest.size()), outputs},
-                          ArrayRef(plan.down.values).drop_front(plan.core * outputs));
+      Value down = downRows("experts.down", static_cast<int64_t>(rest.size()),
+                            ArrayRef(plan.down.values).drop_front(plan.core * outputs));
       Value skip =
           plan.skip.empty() ? Value() : weight("skip", {experts, outputs}, plan.skip.values);
       if (!ok)

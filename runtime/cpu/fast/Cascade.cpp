@@ -195,7 +195,7 @@ void denseProduct(const float *a, int64_t lda, int64_t m, const float *b, int64_
   g.k = k;
   g.a = a;
   g.stepM = lda;
-  g.b = {reinterpret_cast<const char *>(b), false, stepK, 16};
+  g.b = {reinterpret_cast<const char *>(b), ElementType::F32, stepK, 16, 0};
   g.c = c;
   g.ldc = ldc;
   g.epilogue = epilogue;

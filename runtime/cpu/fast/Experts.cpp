@@ -119,7 +119,7 @@ int64_t groupsOf(const Job &job, int64_t b) {
 void hiddenUnits(const Job &job, const Tile16 &tile, int64_t b, int64_t g0, int64_t g1) {
   const PackedFfn &block = job.block;
   const Kernels &kernel = kernels();
-  const bool bf16 = block.type == PackedFfn::Type::BF16;
+  ElementType type = block.types.inner;
   const int64_t rows = tile.rows(b), firstGroup = block.firstGroup[static_cast<size_t>(b)];
   const int64_t slivers = (rows + kernel.mr - 1) / kernel.mr;
   float *sums = scratch<float>(Scratch::Tile, maxTileRows * 16 * 16);
@@ -137,12 +137,18 @@ void hiddenUnits(const Job &job, const Tile16 &tile, int64_t b, int64_t g0, int6
     t.panels = block.gated ? 2 : count;
     t.ldc = t.panels * 16;
     t.b = block.innerGroup(group);
+    if (slivers > 1 && block.types.inner != ElementType::F32) {
+      float *wide = scratch<float>(Scratch::Widened, count * block.innerStep());
+      kernel.widen(t.b, block.types.inner, count * block.innerStep(), wide);
+      t.b = wide;
+      type = ElementType::F32;
+    }
     for (int64_t s = 0; s < slivers; ++s) {
       int64_t r0 = rows * s / slivers, r1 = rows * (s + 1) / slivers, at = tile.first[b] + r0;
       t.m = r1 - r0;
       for (int64_t r = 0; r < t.m; ++r)
         pointers[r] = tile.x[tile.token[at + r]];
-      (bf16 ? kernel.rowTileBf16 : kernel.rowTile)(t);
+      kernel.rowTile(t, type);
       for (int64_t i = 0; i < count; ++i) {
         HiddenTile hidden;
         hidden.m = t.m;
@@ -167,7 +173,6 @@ void hiddenUnits(const Job &job, const Tile16 &tile, int64_t b, int64_t g0, int6
 void outputs(const Job &job, const Tile16 &tile, int64_t t0, int64_t p0, int64_t p1) {
   const PackedFfn &block = job.block;
   const Kernels &kernel = kernels();
-  const bool bf16 = block.type == PackedFfn::Type::BF16;
   const int64_t width = (p1 - p0) * 16, padded = block.outPanels() * 16;
   float *sums = scratch<float>(Scratch::Output, tile.tokens * width);
   for (int64_t t = 0; t < tile.tokens; ++t)
@@ -176,24 +181,48 @@ void outputs(const Job &job, const Tile16 &tile, int64_t t0, int64_t p0, int64_t
   d.panels = p1 - p0;
   d.c = sums;
   d.ldc = width;
-  // The groups of block b as they are packed, those of `packed`, from `group` of the block on.
-  auto down = [&](int64_t b, int64_t packed, int64_t group) {
+  const ElementType stored = block.types.outer;
+  // d.groups groups of a tile's rows of block b, from `group` of the block on, with the weights
+  // d.b.
+  auto addGroups = [&](int64_t b, int64_t group, ElementType type) {
     const int64_t rows = tile.rows(b), slivers = (rows + kernel.mr - 1) / kernel.mr;
-    d.groups = block.groupsOf(packed);
-    d.bPanel = d.groups * 256;
-    d.shift = job.skip && b > 0 ? job.skip + (b - 1) * padded + p0 * 16 : nullptr;
-    d.hStep = rows * 16;
-    if (d.groups == 0 && !d.shift)
-      return;
-    // Next come the next panels, or of a few panels the next expert's; long ones are foreseen.
-    d.ahead = d.groups > 32 ? 256 : d.groups < visitedGroups ? block.outPanels() * d.bPanel : 0;
-    d.b = block.outerPanel(packed, p0);
     for (int64_t s = 0; s < slivers; ++s) {
       int64_t r0 = rows * s / slivers, r1 = rows * (s + 1) / slivers;
       d.m = r1 - r0;
       d.rows = tile.token + tile.first[b] + r0;
       d.h = tile.h + tile.hidden[b] + (group * rows + r0) * 16;
-      (bf16 ? kernel.downTileBf16 : kernel.downTile)(d);
+      kernel.downTile(d, type);
+    }
+  };
+  // The groups of block b as they are packed, those of `packed`, from `group` of the block on.
+  auto down = [&](int64_t b, int64_t packed, int64_t group) {
+    const int64_t groups = block.groupsOf(packed);
+    d.groups = groups;
+    d.bPanel = groups * 256;
+    d.shift = job.skip && b > 0 ? job.skip + (b - 1) * padded + p0 * 16 : nullptr;
+    d.hStep = tile.rows(b) * 16;
+    if (groups == 0 && !d.shift)
+      return;
+    if (stored == ElementType::F32 || groups == 0 || tile.rows(b) <= kernel.mr) {
+      // Next come the next panels, or of a few panels the next expert's; long ones are foreseen.
+      d.ahead = groups > 32 ? 256 : groups < visitedGroups ? block.outPanels() * d.bPanel : 0;
+      d.b = block.outerPanel(packed, p0);
+      return addGroups(b, group, stored);
+    }
+    // Several tiles read the same weights: they are widened once, as many groups as stay in cache.
+    const int64_t most = std::max<int64_t>(1, panelsBytes / (d.panels * 1024));
+    float *wide = scratch<float>(Scratch::Widened, d.panels * most * 256);
+    d.ahead = 0;
+    for (int64_t g = 0; g < groups; g += most) {
+      d.groups = std::min(most, groups - g);
+      d.bPanel = d.groups * 256;
+      for (int64_t p = 0; p < d.panels; ++p)
+        kernel.widen(static_cast<const char *>(block.outerPanel(packed, p0 + p)) +
+                         g * 256 * bytesOf(stored),
+                     stored, d.bPanel, wide + p * d.bPanel);
+      d.b = wide;
+      addGroups(b, group + g, ElementType::F32);
+      d.shift = nullptr;
     }
   };
   for (int64_t b = 0; b < tile.blocks; ++b)
@@ -223,7 +252,8 @@ int64_t columnBlock(const Job &job, int64_t tokens, int64_t panels) {
   const PackedFfn &block = job.block;
   const int64_t groups = block.groups() / std::max<int64_t>(1, block.experts);
   if (job.routing && groups >= visitedGroups)
-    fit = std::max(fit, std::min(visitedBytes / row, panelsBytes / (groups * 256 * block.width())));
+    fit = std::max(fit, std::min(visitedBytes / row,
+                                 panelsBytes / (groups * 256 * bytesOf(block.types.outer))));
   return std::max<int64_t>(1, std::min(panels, std::max<int64_t>(2, fit / 2 * 2)));
 }
 

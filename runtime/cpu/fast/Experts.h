@@ -19,18 +19,24 @@ struct FfnSource {
   Cut cut;
 };
 
+/// Types of a block's weights into the hidden units and out of them.
+struct FfnTypes {
+  ElementType inner = ElementType::F32, outer = ElementType::F32;
+};
+
 /// The same block, packed in groups of 16 hidden units. Experts are ranges of units; each begins
 /// with a new group, so that sizes which are no multiples of 16 cost padding.
 class PackedFfn {
 public:
-  using Type = PackedMatrix::Type;
   PackedFfn() = default;
   /// Experts are the units starts[e] .. starts[e + 1]; what precedes starts[0] is the core, always
   /// on. Empty starts: one dense block. `order`, if not empty, lists for each unit of the experts'
   /// numbering its place in the source. Raises Error for starts that do not ascend to `hidden`,
   /// for an order that is no permutation, and for a cut of a block without a gate.
   PackedFfn(const FfnSource &source, Activation act, const std::vector<int64_t> &starts = {},
-            const std::vector<int64_t> &order = {}, Type type = Type::F32);
+            const std::vector<int64_t> &order = {}, FfnTypes types = {});
+  /// The types that hold the source's weights exactly.
+  static FfnTypes exactTypes(const FfnSource &source);
   /// Makes experts() add row e of vectors [experts, out] for each expert e that a token skips.
   void setSkipVectors(const float *vectors);
 
@@ -38,7 +44,7 @@ public:
   Activation act = Activation::Identity;
   bool gated = false;
   Cut cut;
-  Type type = Type::F32;
+  FfnTypes types;
   /// Block 0 is the core (maybe of no groups), block 1 + e expert e: groups firstGroup[b] ..
   /// firstGroup[b + 1].
   std::vector<int64_t> firstGroup;
@@ -52,16 +58,17 @@ public:
   int64_t outPanels() const { return (out + 15) / 16; }
   size_t bytes() const { return inner.size() + outer.size(); }
   /// [in][16], or [in][32] with the gate's 16 columns first.
-  const void *innerGroup(int64_t g) const { return inner.as<char>() + g * innerStep() * width(); }
+  const void *innerGroup(int64_t g) const {
+    return inner.as<char>() + g * innerStep() * bytesOf(types.inner);
+  }
   /// Panel p of block b: [groups of b][16][16], for its 16 outputs the rows of each group's units.
   /// A block's panels follow each other.
   const void *outerPanel(int64_t b, int64_t p) const {
     return outer.as<char>() +
-           (firstGroup[size_t(b)] * outPanels() + p * groupsOf(b)) * 256 * width();
+           (firstGroup[size_t(b)] * outPanels() + p * groupsOf(b)) * 256 * bytesOf(types.outer);
   }
   int64_t groupsOf(int64_t b) const { return firstGroup[size_t(b) + 1] - firstGroup[size_t(b)]; }
   int64_t innerStep() const { return in * (gated ? 32 : 16); }
-  int64_t width() const { return type == Type::F32 ? 4 : 2; }
 
 private:
   Buffer inner, outer;

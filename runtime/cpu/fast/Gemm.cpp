@@ -34,21 +34,21 @@ void finishBlock(const Product &g, int64_t m0, int64_t m, int64_t n0, int64_t n,
   kernels().finish(f);
 }
 
-/// Products of up to mr rows with panels p0..p1, through a tile of scratch where the result cannot
-/// go straight to c.
-static void runTile(const Product &g, Tile t, bool packed, int64_t m0, int64_t p0, int64_t p1) {
+/// Products of up to mr rows with panels p0..p1 of b, through a tile of scratch where the result
+/// cannot go straight to c. Packed rows need floats.
+static void runTile(const Product &g, const Panels &b, Tile t, bool packed, int64_t m0, int64_t p0,
+                    int64_t p1) {
   const Kernels &kernel = kernels();
-  auto tile = packed ? (g.b.bf16 ? kernel.packedTileBf16 : kernel.packedTile)
-                     : (g.b.bf16 ? kernel.rowTileBf16 : kernel.rowTile);
-  t.bk = g.b.stepK;
-  t.bp = g.b.stepPanel;
+  auto tile = [&](const Tile &t) { packed ? kernel.packedTile(t) : kernel.rowTile(t, b.type); };
+  t.bk = b.stepK;
+  t.bp = b.stepPanel;
   t.k = g.k;
   // Whole panels go to c directly unless something is still to be read there.
   bool direct = !g.epilogue.residual || g.epilogue.residual != g.c;
   int64_t whole = direct ? std::min(p1, g.n / 16) : p0;
   if (whole > p0) {
     t.panels = whole - p0;
-    t.b = g.b.panel(p0);
+    t.b = b.panel(p0);
     t.c = g.c + m0 * g.ldc + p0 * 16;
     t.ldc = g.ldc;
     tile(t);
@@ -58,12 +58,23 @@ static void runTile(const Product &g, Tile t, bool packed, int64_t m0, int64_t p
   float *buffer = scratch<float>(Scratch::Tile, maxTileRows * 16 * 16);
   for (int64_t p = std::max(whole, p0); p < p1; p += 16) {
     t.panels = std::min<int64_t>(16, p1 - p);
-    t.b = g.b.panel(p);
+    t.b = b.panel(p);
     t.c = buffer;
     t.ldc = t.panels * 16;
     tile(t);
     finishBlock(g, m0, t.m, p * 16, std::min(t.panels * 16, g.n - p * 16), buffer, t.ldc);
   }
+}
+
+/// Panels p0..p1 as floats: in scratch, unless they are.
+static Panels asFloats(const Product &g, int64_t p0, int64_t p1) {
+  if (g.b.type == ElementType::F32)
+    return g.b;
+  const int64_t count = 16 * g.k;
+  float *wide = scratch<float>(Scratch::Widened, (p1 - p0) * count);
+  for (int64_t p = p0; p < p1; ++p)
+    kernels().widen(g.b.panel(p), g.b.type, count, wide + (p - p0) * count);
+  return {reinterpret_cast<const char *>(wide), ElementType::F32, 16, count, p0};
 }
 
 void runBlock(const Product &g, int64_t m0, int64_t m1, int64_t p0, int64_t p1) {
@@ -75,10 +86,10 @@ void runBlock(const Product &g, int64_t m0, int64_t m1, int64_t p0, int64_t p1) 
       rows[r - m0] = g.row(r);
     t.m = m1 - m0;
     t.rows = rows;
-    return runTile(g, t, false, m0, p0, p1);
+    return runTile(g, g.b, t, false, m0, p0, p1);
   }
-  const int64_t block = std::max<int64_t>(
-      1, std::min(p1 - p0, blockBytes / std::max<int64_t>(1, g.k * 16 * (g.b.bf16 ? 2 : 4))));
+  const int64_t block =
+      std::max<int64_t>(1, std::min(p1 - p0, blockBytes / std::max<int64_t>(1, g.k * 16 * 4)));
   for (int64_t m = m0; m < m1;) {
     // Slivers of nearly equal height: a short last one would waste most of its loads of b.
     int64_t left = m1 - m, slivers = (left + mr - 1) / mr;
@@ -91,12 +102,15 @@ void runBlock(const Product &g, int64_t m0, int64_t m1, int64_t p0, int64_t p1) 
       start[s + 1] = start[s] + height;
       g.packSliver(start[s], height, packed + s * mr * g.k);
     }
-    for (int64_t p = p0; p < p1; p += block)
+    for (int64_t p = p0; p < p1; p += block) {
+      const int64_t end = std::min(p1, p + block);
+      const Panels b = asFloats(g, p, end);
       for (int64_t s = 0; s < now; ++s) {
         t.m = start[s + 1] - start[s];
         t.a = packed + s * mr * g.k;
-        runTile(g, t, true, start[s], p, std::min(p1, p + block));
+        runTile(g, b, t, true, start[s], p, end);
       }
+    }
     m = start[now];
   }
 }

@@ -7,49 +7,60 @@
 // bit for bit. (gemmUnpacked with transposed b and at most 4 rows sums in another order.)
 #pragma once
 #include "Activation.h"
+#include "ElementType.h"
 #include "Memory.h"
+#include <initializer_list>
 
 namespace uoe::rt::fast {
 
-/// A weight [k, n] as ceil(n / 16) panels of [k][16] (columns past n are 0), in float or bfloat16.
+struct Floats {
+  const float *begin = nullptr; // null: nothing
+  int64_t count = 0;
+};
+/// A type of 16 bits that holds every element of all the ranges exactly; F32 if there is none, or
+/// an element is not finite.
+ElementType exactType(std::initializer_list<Floats> ranges);
+/// What `value` is stored as, rounded to nearest even, and back.
+uint16_t toBits(ElementType type, float value);
+float fromBits(ElementType type, uint16_t bits);
+
+/// A weight [k, n] as ceil(n / 16) panels of [k][16] (columns past n are 0).
 /// The rows k0..k1 of a panel are contiguous, and so are neighbouring panels: a slice of columns or
 /// rows needs no copy.
 class PackedMatrix {
 public:
-  enum class Type : uint8_t { F32, BF16 };
   PackedMatrix() = default;
-  PackedMatrix(int64_t k, int64_t n, Type type = Type::F32); // all zero
+  PackedMatrix(int64_t k, int64_t n, ElementType type = ElementType::F32); // all zero
 
   int64_t k() const { return rows; }
   int64_t n() const { return columns; }
   int64_t panels() const { return (columns + 15) / 16; }
-  Type type() const { return kind; }
+  ElementType type() const { return kind; }
   bool empty() const { return rows == 0 || columns == 0; }
   size_t bytes() const { return data.size(); }
-  /// Panel p from its row k on: floats or bfloat16.
+  /// Panel p from its row k on.
   const void *panel(int64_t p, int64_t k = 0) const {
     return data.as<char>() + (p * rows + k) * 16 * elementBytes();
   }
   void *panel(int64_t p, int64_t k = 0) {
     return const_cast<void *>(static_cast<const PackedMatrix *>(this)->panel(p, k));
   }
-  int64_t elementBytes() const { return kind == Type::F32 ? 4 : 2; }
+  int64_t elementBytes() const { return bytesOf(kind); }
   /// Element (k, n) as float; slow, for tests.
   float at(int64_t k, int64_t n) const;
 
 private:
   int64_t rows = 0, columns = 0;
-  Type kind = Type::F32;
+  ElementType kind = ElementType::F32;
   Buffer data;
 };
 
 /// Packs b: element (k, n) is b[k * ldb + n], or b[n * ldb + k] if transposed; ldb = 0 means dense.
-/// bfloat16 rounds to nearest even.
+/// 16-bit types round to nearest even.
 PackedMatrix pack(const float *b, int64_t k, int64_t n, bool transposed = false, int64_t ldb = 0,
-                  PackedMatrix::Type type = PackedMatrix::Type::F32);
-/// The same from bfloat16 bits; the result keeps them.
-PackedMatrix packBf16(const uint16_t *b, int64_t k, int64_t n, bool transposed = false,
-                      int64_t ldb = 0);
+                  ElementType type = ElementType::F32);
+/// A dense b in the exact type.
+PackedMatrix packExact(const float *b, int64_t k, int64_t n, bool transposed = false);
 
 /// What happens to a product before it is stored: c = act(alpha * ab + bias) + residualScale *
 /// residual.

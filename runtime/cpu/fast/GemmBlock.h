@@ -6,17 +6,17 @@
 
 namespace uoe::rt::fast {
 
-/// Panels of 16 columns of the right operand: element (k, 16 p + j) at base + k * stepK + p *
-/// stepPanel + j.
+/// Panels of 16 columns of the right operand, from panel `first` on: element (k, 16 p + j) at base
+/// + k * stepK + (p - first) * stepPanel + j.
 struct Panels {
   const char *base = nullptr;
-  bool bf16 = false;
+  ElementType type = ElementType::F32;
   int64_t stepK = 16, stepPanel = 0;
+  int64_t first = 0;
 
-  const void *panel(int64_t p) const { return base + p * stepPanel * (bf16 ? 2 : 4); }
+  const void *panel(int64_t p) const { return base + (p - first) * stepPanel * bytesOf(type); }
   static Panels of(const PackedMatrix &b) {
-    return {static_cast<const char *>(b.panel(0)), b.type() == PackedMatrix::Type::BF16, 16,
-            16 * b.k()};
+    return {static_cast<const char *>(b.panel(0)), b.type(), 16, 16 * b.k()};
   }
 };
 

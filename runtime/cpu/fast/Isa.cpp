@@ -2,6 +2,9 @@
 #include "runtime/core/Error.h"
 #include "simd/Table.h"
 #include <algorithm>
+#ifdef UOE_FAST_X86
+#include <cpuid.h>
+#endif
 
 namespace uoe::rt::fast {
 
@@ -29,12 +32,20 @@ const char *nameOf(Isa isa) {
   return "";
 }
 
+#ifdef UOE_FAST_X86
+// Conversion from half floats: __builtin_cpu_supports of clang 14 does not know it.
+static bool hasHalf() {
+  unsigned a, b, c, d;
+  return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
+}
+#endif
+
 const std::vector<Isa> &supportedIsas() {
   static const std::vector<Isa> found = [] {
     std::vector<Isa> list{Isa::Portable};
 #ifdef UOE_FAST_X86
     __builtin_cpu_init();
-    bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && hasHalf();
     if (avx2)
       list.push_back(Isa::Avx2);
     if (avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&

@@ -51,6 +51,7 @@ enum class Scratch {
   Mixed,
   Stripe,
   Sums,
+  Widened,
   Count
 };
 /// At least `bytes` of uninitialised scratch of this thread on a 64-byte boundary.

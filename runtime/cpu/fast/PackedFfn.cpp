@@ -2,18 +2,8 @@
 #include "runtime/core/Error.h"
 #include "runtime/core/ThreadPool.h"
 #include <algorithm>
-#include <cmath>
-#include <cstring>
 
 namespace uoe::rt::fast {
-
-uint16_t roundToBf16(float x) {
-  uint32_t bits;
-  std::memcpy(&bits, &x, 4);
-  if (std::isnan(x))
-    return static_cast<uint16_t>(bits >> 16 | 0x40);
-  return static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
-}
 
 namespace {
 
@@ -35,18 +25,18 @@ std::vector<int64_t> checkedOrder(int64_t hidden, const std::vector<int64_t> &or
   return out;
 }
 
-void put(void *base, PackedFfn::Type type, int64_t index, float value) {
-  if (type == PackedFfn::Type::F32)
+void put(void *base, ElementType type, int64_t index, float value) {
+  if (type == ElementType::F32)
     static_cast<float *>(base)[index] = value;
   else
-    static_cast<uint16_t *>(base)[index] = roundToBf16(value);
+    static_cast<uint16_t *>(base)[index] = toBits(type, value);
 }
 
 } // namespace
 
 PackedFfn::PackedFfn(const FfnSource &s, Activation act, const std::vector<int64_t> &starts,
-                     const std::vector<int64_t> &order, Type type)
-    : in(s.in), out(s.out), act(act), gated(s.gate != nullptr), cut(s.cut), type(type) {
+                     const std::vector<int64_t> &order, FfnTypes types)
+    : in(s.in), out(s.out), act(act), gated(s.gate != nullptr), cut(s.cut), types(types) {
   check(gated || !cut.any(), "experts: a limit or an offset needs a gate");
   check(s.in >= 0 && s.hidden >= 0 && s.out >= 0, "experts: negative size");
   std::vector<int64_t> bounds{0};
@@ -84,8 +74,8 @@ PackedFfn::PackedFfn(const FfnSource &s, Activation act, const std::vector<int64
   if (s.downBias)
     std::copy(s.downBias, s.downBias + s.out, downBias.begin());
 
-  inner = Buffer(static_cast<size_t>(groups() * innerStep() * width()));
-  outer = Buffer(static_cast<size_t>(groups() * outPanels() * 256 * width()));
+  inner = Buffer(static_cast<size_t>(groups() * innerStep() * bytesOf(types.inner)));
+  outer = Buffer(static_cast<size_t>(groups() * outPanels() * 256 * bytesOf(types.outer)));
   const int64_t columns = gated ? 32 : 16;
   auto packGroup = [&](int64_t g) {
     const int64_t b =
@@ -99,7 +89,7 @@ PackedFfn::PackedFfn(const FfnSource &s, Activation act, const std::vector<int64
         const float *from = transposed ? w + unit * in : w + unit;
         int64_t step = transposed ? 1 : s.hidden;
         for (int64_t i = 0; i < in; ++i)
-          put(in16, type, i * columns + at, from[i * step]);
+          put(in16, types.inner, i * columns + at, from[i * step]);
       };
       if (gated)
         column(s.gate, s.gateTransposed, j);
@@ -107,7 +97,8 @@ PackedFfn::PackedFfn(const FfnSource &s, Activation act, const std::vector<int64
       const float *from = s.downTransposed ? s.down + unit : s.down + unit * out;
       int64_t step = s.downTransposed ? s.hidden : 1;
       for (int64_t i = 0; i < out; ++i)
-        put(out16, type, (i / 16 * groupsOf(b) + g - firstGroup[size_t(b)]) * 256 + j * 16 + i % 16,
+        put(out16, types.outer,
+            (i / 16 * groupsOf(b) + g - firstGroup[size_t(b)]) * 256 + j * 16 + i % 16,
             from[i * step]);
     }
   };
@@ -115,6 +106,11 @@ PackedFfn::PackedFfn(const FfnSource &s, Activation act, const std::vector<int64
     for (int64_t g = begin; g < end; ++g)
       packGroup(g);
   });
+}
+
+FfnTypes PackedFfn::exactTypes(const FfnSource &s) {
+  return {exactType({{s.gate, s.in * s.hidden}, {s.up, s.in * s.hidden}}),
+          exactType({{s.down, s.hidden * s.out}})};
 }
 
 void PackedFfn::setSkipVectors(const float *vectors) {

@@ -98,7 +98,7 @@ void product(int64_t m, int64_t n, int64_t k, const Operand &a, const Operand &b
   if (m <= fewRows && !b.transposed) {
     whole = n / 16 * 16;
     g.n = whole;
-    g.b = {reinterpret_cast<const char *>(b.data), false, b.ld, 16};
+    g.b = {reinterpret_cast<const char *>(b.data), ElementType::F32, b.ld, 16, 0};
     runProduct(g);
     if (whole == n)
       return;
@@ -122,7 +122,7 @@ void product(int64_t m, int64_t n, int64_t k, const Operand &a, const Operand &b
     else
       packInto(rest, k, g.n, 0, panels, kept.panels);
   }
-  g.b = {reinterpret_cast<const char *>(kept.panels), false, 16, 16 * k};
+  g.b = {reinterpret_cast<const char *>(kept.panels), ElementType::F32, 16, 16 * k, 0};
   runProduct(g);
 }
 

@@ -62,7 +62,9 @@ struct Source {
 
 std::any prepareFfn(const Node &node, std::vector<bool> &consumed) {
   Source source(node, 1, consumed);
-  return Packed(std::make_shared<const fast::PackedFfn>(source.ffn, activationOf(node)));
+  return Packed(std::make_shared<const fast::PackedFfn>(
+      source.ffn, activationOf(node), std::vector<int64_t>(), std::vector<int64_t>(),
+      fast::PackedFfn::exactTypes(source.ffn)));
 }
 
 const fast::PackedFfn &packed(KernelCall &call) {
@@ -114,7 +116,8 @@ std::any prepareExperts(const Node &node, std::vector<bool> &consumed) {
   if (experts->byNeuron)
     experts->neurons = fast::PackedNeurons(source.ffn, activationOf(node), starts);
   else
-    experts->groups = fast::PackedFfn(source.ffn, activationOf(node), starts);
+    experts->groups = fast::PackedFfn(source.ffn, activationOf(node), starts, {},
+                                      fast::PackedFfn::exactTypes(source.ffn));
   if (const Tensor *skip = node.constant(skipInput)) {
     expectType(*skip, DType::F32, "skip");
     check(skip->size() == static_cast<int64_t>(sizes.size()) * source.ffn.out,

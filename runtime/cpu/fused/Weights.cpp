@@ -13,7 +13,7 @@ std::shared_ptr<const fast::PackedMatrix> packInput(const Node &node, size_t i,
   int64_t k = weight->dim(transposed ? 1 : 0), n = weight->dim(transposed ? 0 : 1);
   consumed[i] = true;
   return std::make_shared<const fast::PackedMatrix>(
-      fast::pack(weight->data<float>(), k, n, transposed));
+      fast::packExact(weight->data<float>(), k, n, transposed));
 }
 
 const float *vectorInput(KernelCall &call, size_t i, int64_t n, const char *what) {

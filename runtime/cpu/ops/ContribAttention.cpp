@@ -128,8 +128,8 @@ void project(KernelCall &call, const Tensor &x, const Tensor &weights, const T *
       auto *state = std::any_cast<ProjectionState>(&call.state);
       if (!state || state->source != constants[1]->raw()) {
         ProjectionState fresh;
-        fresh.packed =
-            std::make_shared<fast::PackedMatrix>(fast::pack(weights.data<float>(), depth, columns));
+        fresh.packed = std::make_shared<fast::PackedMatrix>(
+            fast::packExact(weights.data<float>(), depth, columns));
         fresh.source = constants[1]->raw();
         call.state = fresh;
         state = std::any_cast<ProjectionState>(&call.state);

@@ -23,7 +23,7 @@ const fast::PackedMatrix *packedConstant(KernelCall &call, const Tensor &b, bool
     Tensor floats = castReal(b, DType::F32);
     PackedState fresh;
     fresh.packed = std::make_shared<fast::PackedMatrix>(
-        fast::pack(floats.data<float>(), depth, columns, transposed));
+        fast::packExact(floats.data<float>(), depth, columns, transposed));
     fresh.source = constants[1]->raw();
     call.state = std::move(fresh);
     state = std::any_cast<PackedState>(&call.state);

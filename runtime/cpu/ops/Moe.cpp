@@ -28,7 +28,7 @@ std::vector<std::shared_ptr<const fast::PackedMatrix>> packExperts(const Tensor 
   int64_t out = weights.dim(1), in = weights.dim(2);
   for (int64_t e = 0; e < weights.dim(0); ++e)
     packed.push_back(std::make_shared<fast::PackedMatrix>(
-        fast::pack(weights.data<float>() + e * out * in, in, out, true)));
+        fast::packExact(weights.data<float>() + e * out * in, in, out, true)));
   return packed;
 }
 

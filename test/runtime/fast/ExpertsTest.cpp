@@ -157,9 +157,9 @@ TEST_P(ExpertsTest, AllExpertsEqualTheDenseBlock) {
 
 TEST_P(ExpertsTest, OneTokenEqualsTheSameTokenOfABatch) {
   const int64_t tokens = 300, in = 36, out = 44;
-  for (auto type : {PackedFfn::Type::F32, PackedFfn::Type::BF16}) {
+  for (auto type : {ElementType::F32, ElementType::BF16, ElementType::F16}) {
     Weights w(in, 96, out, true, true, false);
-    PackedFfn block(w.source, Activation::Silu, {16, 32, 48, 64, 80, 96}, {}, type);
+    PackedFfn block(w.source, Activation::Silu, {16, 32, 48, 64, 80, 96}, {}, {type, type});
     auto x = randoms(tokens * in, 1), mask = randomMask(tokens, 5, true);
     Choice choice = chooseMasked(mask.data(), tokens, 5, true);
     std::vector<float> batch(static_cast<size_t>(tokens * out)), row(static_cast<size_t>(out)),
@@ -176,6 +176,48 @@ TEST_P(ExpertsTest, OneTokenEqualsTheSameTokenOfABatch) {
     uoe::rt::ThreadPool::setGlobalThreads(0);
     EXPECT_EQ(0, std::memcmp(serial.data(), batch.data(), batch.size() * sizeof(float)));
   }
+}
+
+// Weights of a narrow type give the bits of the same weights as floats: dense, routed, with a
+// vector for what is skipped, of many groups and few, for few tokens and many.
+TEST_P(ExpertsTest, ExactTypes) {
+  const int64_t in = 36, hidden = 1100, out = 44;
+  for (bool gated : {true, false})
+    for (FfnTypes types : {FfnTypes{ElementType::BF16, ElementType::F32},
+                           FfnTypes{ElementType::F32, ElementType::F16},
+                           FfnTypes{ElementType::F16, ElementType::BF16}}) {
+      Weights w(in, hidden, out, gated, true, false);
+      auto round = [](std::vector<float> &weights, ElementType type) {
+        if (type != ElementType::F32)
+          for (float &x : weights)
+            x = fromBits(type, toBits(type, x));
+      };
+      round(w.up, types.inner);
+      round(w.gate, types.inner);
+      round(w.down, types.outer);
+      FfnTypes exact = PackedFfn::exactTypes(w.source);
+      ASSERT_EQ(exact.inner, types.inner);
+      ASSERT_EQ(exact.outer, types.outer);
+      const std::vector<int64_t> starts{1000, 1016, 1020, 1060, 1100};
+      PackedFfn wide(w.source, Activation::Silu, starts),
+          narrow(w.source, Activation::Silu, starts, {}, exact);
+      EXPECT_LT(narrow.bytes(), wide.bytes());
+      auto skip = randoms(4 * out, 7);
+      wide.setSkipVectors(skip.data());
+      narrow.setSkipVectors(skip.data());
+      for (int64_t tokens : {1, 3, 14, 15, 40, 300}) {
+        SCOPED_TRACE(tokens);
+        auto x = randoms(tokens * in, 1), mask = randomMask(tokens, 4, true);
+        Choice choice = chooseMasked(mask.data(), tokens, 4, true);
+        std::vector<float> y(static_cast<size_t>(tokens * out)), expected = y;
+        ffn(narrow, x.data(), in, tokens, y.data(), out);
+        ffn(wide, x.data(), in, tokens, expected.data(), out);
+        ASSERT_EQ(0, std::memcmp(y.data(), expected.data(), y.size() * sizeof(float)));
+        fast::experts(narrow, x.data(), in, tokens, choice.routing(), y.data(), out);
+        fast::experts(wide, x.data(), in, tokens, choice.routing(), expected.data(), out);
+        ASSERT_EQ(0, std::memcmp(y.data(), expected.data(), y.size() * sizeof(float)));
+      }
+    }
 }
 
 TEST_P(ExpertsTest, OrderAndBfloat16) {
@@ -199,7 +241,8 @@ TEST_P(ExpertsTest, OrderAndBfloat16) {
   fast::experts(PackedFfn(w.source, Activation::Silu, {0, 10, 40}, order), x.data(), in, tokens,
                 choice.routing(), y.data(), out);
   expectClose(y, expected);
-  fast::experts(PackedFfn(w.source, Activation::Silu, {0, 10, 40}, order, PackedFfn::Type::BF16),
+  fast::experts(PackedFfn(w.source, Activation::Silu, {0, 10, 40}, order,
+                          {ElementType::BF16, ElementType::BF16}),
                 x.data(), in, tokens, choice.routing(), y.data(), out);
   expectClose(y, expected, 0.02f);
 }

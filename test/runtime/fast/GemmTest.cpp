@@ -1,7 +1,9 @@
 #include "runtime/cpu/fast/Gemm.h"
 #include "Common.h"
 #include "runtime/cpu/fast/Reference.h"
+#include <cmath>
 #include <cstring>
+#include <limits>
 
 using namespace uoe::rt::fast;
 using namespace uoe::rt::fast::test;
@@ -81,7 +83,7 @@ TEST_P(GemmTest, RowsAnywhere) {
 TEST_P(GemmTest, OneRowEqualsTheSameRowOfABatch) {
   const int64_t k = 300, n = 75, m = 61;
   auto a = randoms(m * k, 1), b = randoms(k * n, 2);
-  for (auto type : {PackedMatrix::Type::F32, PackedMatrix::Type::BF16}) {
+  for (auto type : {ElementType::F32, ElementType::BF16, ElementType::F16}) {
     PackedMatrix packed = pack(b.data(), k, n, false, 0, type);
     std::vector<float> batch(count(m * n)), row(count(n)), serial(count(m * n));
     gemm(a.data(), k, m, packed, batch.data(), n);
@@ -96,23 +98,77 @@ TEST_P(GemmTest, OneRowEqualsTheSameRowOfABatch) {
   }
 }
 
-TEST_P(GemmTest, Bfloat16Weights) {
+TEST_P(GemmTest, RoundedWeights) {
   const int64_t k = 70, n = 37;
-  auto b = randoms(k * n, 2);
-  PackedMatrix packed = pack(b.data(), k, n, false, 0, PackedMatrix::Type::BF16);
-  std::vector<float> rounded(count(k * n));
-  for (int64_t i = 0; i < k; ++i)
-    for (int64_t j = 0; j < n; ++j) {
-      rounded[count(i * n + j)] = packed.at(i, j);
-      ASSERT_NEAR(packed.at(i, j), b[count(i * n + j)], 1.0 / 256);
-    }
-  for (int64_t m : {1, 4, 9, 45}) {
-    auto a = randoms(m * k, 1);
-    std::vector<float> c(count(m * n)), expected(count(m * n));
-    gemm(a.data(), k, m, packed, c.data(), n);
-    reference::gemm(m, n, k, a.data(), k, false, rounded.data(), n, false, expected.data(), n);
-    expectClose(c, expected);
+  for (auto type : {ElementType::BF16, ElementType::F16}) {
+    auto b = randoms(k * n, 2);
+    PackedMatrix packed = pack(b.data(), k, n, false, 0, type);
+    for (int64_t i = 0; i < k; ++i)
+      for (int64_t j = 0; j < n; ++j)
+        ASSERT_NEAR(packed.at(i, j), b[count(i * n + j)],
+                    type == ElementType::BF16 ? 1.0 / 256 : 1.0 / 2048);
   }
+}
+
+// Weights of a narrow type give the bits of the same weights as floats, whatever the rows.
+TEST_P(GemmTest, ExactTypes) {
+  const int64_t k = 70, n = 37;
+  for (auto type : {ElementType::BF16, ElementType::F16})
+    for (bool transposed : {false, true}) {
+      auto b = randoms(k * n, 2);
+      for (float &x : b)
+        x = fromBits(type, toBits(type, x));
+      PackedMatrix wide = pack(b.data(), k, n, transposed),
+                   narrow = packExact(b.data(), k, n, transposed);
+      EXPECT_EQ(narrow.type(), type);
+      EXPECT_EQ(narrow.bytes() * 2, wide.bytes());
+      for (int64_t m : {1, 2, 3, 4, 9, 14, 15, 45, 200}) {
+        SCOPED_TRACE(m);
+        auto a = randoms(m * k, 1);
+        std::vector<float> c(count(m * n)), expected(count(m * n));
+        gemm(a.data(), k, m, narrow, c.data(), n);
+        gemm(a.data(), k, m, wide, expected.data(), n);
+        ASSERT_EQ(0, std::memcmp(c.data(), expected.data(), c.size() * sizeof(float)));
+      }
+    }
+}
+
+TEST(ElementTypes, Exact) {
+  auto of = [](std::vector<float> x) {
+    return exactType({{x.data(), static_cast<int64_t>(x.size())}});
+  };
+  const float infinity = std::numeric_limits<float>::infinity();
+  EXPECT_EQ(of({}), ElementType::BF16);
+  EXPECT_EQ(of({0.0f, -0.0f, 1.0f, -1.5f}), ElementType::BF16);
+  EXPECT_EQ(of({1e30f}), ElementType::F32);
+  EXPECT_EQ(of({0x1p100f}), ElementType::BF16);
+  EXPECT_EQ(of({1 + 0x1p-10f, 65504.0f, 0x1p-24f, -0x3p-24f}), ElementType::F16);
+  EXPECT_EQ(of({1 + 0x1p-10f, 0x1p-25f}), ElementType::F32);
+  EXPECT_EQ(of({1 + 0x1p-10f, 65536.0f}), ElementType::F32);
+  EXPECT_EQ(of({1 + 0x1p-11f}), ElementType::F32);
+  EXPECT_EQ(of({infinity}), ElementType::F32);
+  EXPECT_EQ(of({std::nanf("")}), ElementType::F32);
+  // The last of many, and of several ranges.
+  std::vector<float> many(100000, 1.0f), half(3, 1 + 0x1p-9f);
+  EXPECT_EQ(exactType({{many.data(), 100000}, {}, {half.data(), 3}}), ElementType::F16);
+  many.back() = 1 + 0x1p-20f;
+  EXPECT_EQ(exactType({{half.data(), 3}, {many.data(), 100000}}), ElementType::F32);
+}
+
+// Every half float but those that are not finite, as the kernels widen them.
+TEST_P(GemmTest, HalfsWiden) {
+  std::vector<float> b;
+  for (uint32_t bits = 0; bits < 0x10000; ++bits)
+    if ((bits & 0x7c00) != 0x7c00)
+      b.push_back(fromBits(ElementType::F16, static_cast<uint16_t>(bits)));
+  const auto n = static_cast<int64_t>(b.size());
+  PackedMatrix packed = packExact(b.data(), 1, n);
+  ASSERT_EQ(packed.type(), ElementType::F16);
+  const float one = 1;
+  std::vector<float> c(b.size());
+  gemm(&one, 1, 1, packed, c.data(), n);
+  for (size_t i = 0; i < b.size(); ++i)
+    ASSERT_EQ(c[i], b[i]) << i;
 }
 
 TEST_P(GemmTest, Unpacked) {

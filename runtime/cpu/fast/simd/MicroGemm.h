@@ -25,8 +25,18 @@ constexpr int panelsFor(int m) {
 UOE_INLINE V loadB(const float *b) {
   return load(b);
 }
-UOE_INLINE V loadB(const uint16_t *b) {
-  return loadBf16(b);
+/// Elements of 16 bits as they lie in a packed weight.
+struct Bf16 {
+  uint16_t bits;
+};
+struct F16 {
+  uint16_t bits;
+};
+UOE_INLINE V loadB(const Bf16 *b) {
+  return loadBf16(&b->bits);
+}
+UOE_INLINE V loadB(const F16 *b) {
+  return loadF16(&b->bits);
 }
 
 struct PackedRows {
@@ -136,11 +146,17 @@ template <typename B> struct Sweeps {
     static void run(const Tile &t) { rowSweep<Rows, B>(t); }
   };
 };
-template <typename B> void packedDispatch(const Tile &t) {
-  byRows<Sweeps<B>::template Packed>(t);
+inline void packedDispatch(const Tile &t) {
+  byRows<Sweeps<float>::Packed>(t);
 }
 template <typename B> void rowDispatch(const Tile &t) {
   byRows<Sweeps<B>::template Pointed>(t);
+}
+
+template <typename B> void widen(const void *from, int64_t n, float *out) {
+  const B *b = static_cast<const B *>(from);
+  for (int64_t i = 0; i < n; i += lanes)
+    store(out + i, loadB(b + i));
 }
 
 } // namespace uoe::rt::fast::UOE_SIMD

@@ -177,6 +177,10 @@ UOE_INLINE __m256 fromBf16(const uint16_t *p) {
 UOE_INLINE V loadBf16(const uint16_t *p) {
   return {fromBf16(p), fromBf16(p + 8)};
 }
+UOE_INLINE V loadF16(const uint16_t *p) {
+  return {_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i *>(p))),
+          _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i *>(p + 8)))};
+}
 UOE_INLINE __m256 fromI8(const int8_t *p) {
   return _mm256_cvtepi32_ps(
       _mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i *>(p))));

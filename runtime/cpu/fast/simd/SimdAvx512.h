@@ -168,6 +168,10 @@ UOE_INLINE V loadBf16(const uint16_t *p) {
   __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i *>(p)));
   return {_mm512_castsi512_ps(_mm512_slli_epi32(wide, 16))};
 }
+/// 16 IEEE half floats as float.
+UOE_INLINE V loadF16(const uint16_t *p) {
+  return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i *>(p)))};
+}
 /// 16 signed bytes as float.
 UOE_INLINE V loadI8(const int8_t *p) {
   return {_mm512_cvtepi32_ps(

@@ -188,6 +188,24 @@ UOE_INLINE V loadBf16(const uint16_t *p) {
   memcpy(&v, wide, sizeof v);
   return v;
 }
+/// Finite ones alone: packed weights in this type are.
+UOE_INLINE V loadF16(const uint16_t *p) {
+  float wide[16];
+  for (int i = 0; i < 16; ++i) {
+    // The exponent's bias differs by 112; the product also makes subnormal numbers normal.
+    const uint32_t magnitude = uint32_t(p[i] & 0x7fff) << 13, sign = uint32_t(p[i] & 0x8000) << 16;
+    float value;
+    memcpy(&value, &magnitude, sizeof value);
+    value *= 0x1p112f;
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    bits |= sign;
+    memcpy(&wide[i], &bits, sizeof bits);
+  }
+  V v;
+  memcpy(&v, wide, sizeof v);
+  return v;
+}
 UOE_INLINE V loadI8(const int8_t *p) {
   float wide[16];
   for (int i = 0; i < 16; ++i)

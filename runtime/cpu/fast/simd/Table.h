@@ -1,6 +1,7 @@
 // The functions that exist once per instruction set, as a table. Internal to runtime/cpu/fast.
 #pragma once
 #include "runtime/cpu/fast/Activation.h"
+#include "runtime/cpu/fast/ElementType.h"
 #include <stdint.h>
 
 namespace uoe::rt::fast {
@@ -18,7 +19,7 @@ struct Tile {
   int64_t m = 0, k = 0, panels = 0;
   const float *a = nullptr;           // packed tiles: [k][mr]; row tiles: unused
   const float *const *rows = nullptr; // row tiles: the m rows of a
-  const void *b = nullptr;            // float or bfloat16
+  const void *b = nullptr;            // of an ElementType
   int64_t bk = 0, bp = 0;
   float *c = nullptr;
   int64_t ldc = 0;
@@ -32,7 +33,7 @@ struct DownTile {
   int64_t m = 0, groups = 0, panels = 0;
   const float *h = nullptr;
   int64_t hStep = 0;
-  const void *b = nullptr; // float or bfloat16
+  const void *b = nullptr; // of an ElementType
   int64_t bPanel = 0;
   int64_t ahead = 0; // elements from what is read of b to what is fetched meanwhile; 0: next panels
   float *c = nullptr;
@@ -212,12 +213,11 @@ struct Kernels {
   int panels;       // panels that a full tile covers at once
   int stripePanels; // the most of a SumTile
 
-  void (*packedTile)(const Tile &tile);
-  void (*packedTileBf16)(const Tile &tile);
-  void (*rowTile)(const Tile &tile);
-  void (*rowTileBf16)(const Tile &tile);
-  void (*downTile)(const DownTile &tile);
-  void (*downTileBf16)(const DownTile &tile);
+  void (*packedTile)(const Tile &tile); // of floats
+  // Of each type of b.
+  void (*rowTiles[3])(const Tile &tile);
+  void (*downTiles[3])(const DownTile &tile);
+  void (*wideners[3])(const void *from, int64_t n, float *out);
   void (*hiddenTile)(const HiddenTile &tile);
   void (*addTile)(const AddTile &tile);
   /// m <= mr rows of k floats into [k][mr], missing rows as 0. Up to 16 floats after the result may
@@ -260,6 +260,17 @@ struct Kernels {
                      bool interleaved);
   void (*activation)(Activation act, const float *x, float *y, int64_t n);
   void (*gated)(Activation act, const float *gate, const float *up, float *y, int64_t n);
+
+  void rowTile(const Tile &tile, ElementType type = ElementType::F32) const {
+    rowTiles[static_cast<int>(type)](tile);
+  }
+  void downTile(const DownTile &tile, ElementType type) const {
+    downTiles[static_cast<int>(type)](tile);
+  }
+  /// n elements, a multiple of 16, as floats.
+  void widen(const void *from, ElementType type, int64_t n, float *out) const {
+    wideners[static_cast<int>(type)](from, n, out);
+  }
 };
 
 /// The table of the instruction set in use.

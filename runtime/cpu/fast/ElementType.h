@@ -1,0 +1,15 @@
+// How packed weights are stored.
+#pragma once
+#include <stdint.h>
+
+namespace uoe::rt::fast {
+
+/// All arithmetic is in float: a weight that a 16-bit type holds exactly takes half the bytes and
+/// gives the same results.
+enum class ElementType : uint8_t { F32, BF16, F16 };
+
+inline int64_t bytesOf(ElementType type) {
+  return type == ElementType::F32 ? 4 : 2;
+}
+
+} // namespace uoe::rt::fast
