@@ -74,7 +74,7 @@ void runChunk(const PackedCascade &b, int64_t c, int64_t tokens, const Kept &cha
   s.a = channels.values;
   s.c = g;
   s.ldc = width;
-  kernel.addRows(s);
+  kernel.addRows(s, b.types.first);
   HiddenTile tile;
   tile.act = b.act;
   tile.m = 1;
@@ -107,7 +107,7 @@ void runChunk(const PackedCascade &b, int64_t c, int64_t tokens, const Kept &cha
     s.a = upInput;
     s.lda = b.inPadded();
     s.c = u;
-    kernel.dotRows(s);
+    kernel.dotRows(s, b.types.up);
   }
   for (int64_t i = 0; i < active.count; ++i) {
     int64_t j = active.index[i];
@@ -133,7 +133,7 @@ void runChunk(const PackedCascade &b, int64_t c, int64_t tokens, const Kept &cha
   s.a = last.values;
   s.c = part;
   s.ldc = b.outPadded();
-  kernel.addRows(s);
+  kernel.addRows(s, b.types.down);
   totals.active += activeCount;
   totals.down += downCount;
 }
@@ -187,15 +187,16 @@ void runFew(const PackedCascade &b, const float *x, int64_t ldx, int64_t tokens,
 }
 
 /// c[m, n] += or = of a times rows of b that lie `stepK` apart.
-void denseProduct(const float *a, int64_t lda, int64_t m, const float *b, int64_t stepK, int64_t k,
-                  int64_t n, float *c, int64_t ldc, const Epilogue &epilogue) {
+void denseProduct(const float *a, int64_t lda, int64_t m, const void *b, ElementType type,
+                  int64_t stepK, int64_t k, int64_t n, float *c, int64_t ldc,
+                  const Epilogue &epilogue) {
   Product g;
   g.m = m;
   g.n = n;
   g.k = k;
   g.a = a;
   g.stepM = lda;
-  g.b = {reinterpret_cast<const char *>(b), ElementType::F32, stepK, 16, 0};
+  g.b = {static_cast<const char *>(b), type, stepK, 16, 0};
   g.c = c;
   g.ldc = ldc;
   g.epilogue = epilogue;
@@ -287,6 +288,18 @@ int64_t upStride(const PackedCascade &b) {
   return b.inPadded() + 16;
 }
 
+/// The rows of all neurons: in scratch, unless they are floats.
+const float *upAsFloats(const PackedCascade &b) {
+  if (b.types.up == ElementType::F32)
+    return static_cast<const float *>(b.upRow(0));
+  const int64_t row = b.inPadded();
+  float *wide = scratch<float>(Scratch::UpRows, b.hidden * row);
+  ThreadPool::global().parallelFor(b.hidden, 64, [&](int64_t begin, int64_t end) {
+    kernels().widen(b.upRow(begin), b.types.up, (end - begin) * row, wide + begin * row);
+  });
+  return wide;
+}
+
 /// u = z up for all neurons, whose rows are read as they lie.
 void denseUp(const PackedCascade &b, const float *z, int64_t tokens, float *u, int64_t ldu) {
   constexpr int64_t tile = 128, piece = 48; // the rows of a tile stay in L2
@@ -302,8 +315,14 @@ void denseUp(const PackedCascade &b, const float *z, int64_t tokens, float *u, i
       d.rows = rows;
       d.n = std::min(piece, b.hidden - j0);
       d.k = b.in;
-      d.b = b.upRow(j0);
       d.ldb = b.inPadded();
+      if (b.types.up == ElementType::F32) {
+        d.b = static_cast<const float *>(b.upRow(j0));
+      } else {
+        float *wide = scratch<float>(Scratch::Widened, d.n * d.ldb);
+        kernels().widen(b.upRow(j0), b.types.up, d.n * d.ldb, wide);
+        d.b = wide;
+      }
       d.c = u + t0 * ldu + j0;
       d.ldc = ldu;
       kernels().dotTile(d);
@@ -354,20 +373,22 @@ void runMany(const PackedCascade &b, const float *x, int64_t ldx, int64_t tokens
   first.epilogue.bias = b.firstBias.data();
   first.epilogue.act = b.act;
   if (isSparse(gate, channels.active)) {
-    sparseProduct(gate, tokens, {b.firstChunk(0), width, width / 16, in * width}, hidden, first);
+    sparseProduct(gate, tokens, {b.firstChunk(0), width, width / 16, in * width, b.types.first},
+                  hidden, first);
   } else {
     rows([&](int64_t t) { gate.zero(x + t * ldx, zg + t * in); });
     for (int64_t c = 0; c < b.chunks(); ++c) {
       Epilogue e = first.epilogue;
       e.bias += c * width;
-      denseProduct(zg, in, tokens, b.firstChunk(c), width, in, width, g + c * width, hidden, e);
+      denseProduct(zg, in, tokens, b.firstChunk(c), b.types.first, width, in, width, g + c * width,
+                   hidden, e);
     }
   }
   // Dot products of rows as they lie are as fast as packed ones with AVX-512 alone.
   if (b.gated && isa() == Isa::Avx512)
     denseUp(b, zu, tokens, u, hidden);
   else if (b.gated)
-    gemmUnpacked(tokens, b.hidden, in, zu, upStride(b), false, b.upRow(0), b.inPadded(), true, u,
+    gemmUnpacked(tokens, b.hidden, in, zu, upStride(b), false, upAsFloats(b), b.inPadded(), true, u,
                  hidden);
   rows([&](int64_t t) {
     float *h = g + t * hidden;
@@ -385,14 +406,15 @@ void runMany(const PackedCascade &b, const float *x, int64_t ldx, int64_t tokens
   last.epilogue.residual = residual;
   last.epilogue.ldr = ldr;
   if (isSparse(down, neurons.down)) {
-    sparseProduct(down, tokens, {b.downRow(0), b.outPadded(), b.outPadded(), 0}, b.out, last);
+    sparseProduct(down, tokens, {b.downRow(0), b.outPadded(), b.outPadded(), 0, b.types.down},
+                  b.out, last);
   } else {
     rows([&](int64_t t) {
       if (!b.downScale.empty())
         down.zero(g + t * hidden, g + t * hidden);
     });
-    denseProduct(g, hidden, tokens, b.downRow(0), b.outPadded(), b.hidden, b.out, y, ldy,
-                 last.epilogue);
+    denseProduct(g, hidden, tokens, b.downRow(0), b.types.down, b.outPadded(), b.hidden, b.out, y,
+                 ldy, last.epilogue);
   }
   if (counts) {
     counts->tokens += tokens;

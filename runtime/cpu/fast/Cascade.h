@@ -13,6 +13,7 @@
 // A is everything.
 #pragma once
 #include "Activation.h"
+#include "ElementType.h"
 #include "Memory.h"
 #include <vector>
 
@@ -38,14 +39,21 @@ struct CascadeCounts {
   int64_t tokens = 0, gateChannels = 0, activeNeurons = 0, upChannels = 0, downNeurons = 0;
 };
 
+struct CascadeTypes {
+  ElementType first = ElementType::F32, up = ElementType::F32, down = ElementType::F32;
+};
+
 class PackedCascade {
 public:
   PackedCascade() = default;
-  PackedCascade(const CascadeSource &source, Activation act);
+  PackedCascade(const CascadeSource &source, Activation act, CascadeTypes types = {});
+  /// The types that hold the source's weights exactly.
+  static CascadeTypes exactTypes(const CascadeSource &source);
 
   int64_t in = 0, hidden = 0, out = 0;
   Activation act = Activation::Identity;
   bool gated = false;
+  CascadeTypes types;
   float gateThreshold = 0, activeThreshold = 0, upThreshold = 0, downThreshold = 0;
   // Scales are empty where a stage drops nothing; biases include the mean's part, padded to 16.
   std::vector<float> mean, gateScale, activeScale, upScale, downScale;
@@ -58,9 +66,13 @@ public:
   int64_t inPadded() const { return (in + 15) / 16 * 16; }
   int64_t outPadded() const { return (out + 15) / 16 * 16; }
   /// [in][chunk()] of chunk c; columns past `hidden` are 0.
-  const float *firstChunk(int64_t c) const { return first.as<float>() + c * in * chunk(); }
-  const float *upRow(int64_t j) const { return up.as<float>() + j * inPadded(); }
-  const float *downRow(int64_t j) const { return down.as<float>() + j * outPadded(); }
+  const void *firstChunk(int64_t c) const {
+    return advance(first.as<char>(), types.first, c * in * chunk());
+  }
+  const void *upRow(int64_t j) const { return advance(up.as<char>(), types.up, j * inPadded()); }
+  const void *downRow(int64_t j) const {
+    return advance(down.as<char>(), types.down, j * outPadded());
+  }
   size_t bytes() const { return first.size() + up.size() + down.size(); }
 
 private:

@@ -12,4 +12,9 @@ inline int64_t bytesOf(ElementType type) {
   return type == ElementType::F32 ? 4 : 2;
 }
 
+/// `count` elements on from p.
+inline const void *advance(const void *p, ElementType type, int64_t count) {
+  return static_cast<const char *>(p) + count * bytesOf(type);
+}
+
 } // namespace uoe::rt::fast

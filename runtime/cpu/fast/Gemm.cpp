@@ -70,8 +70,14 @@ static void runTile(const Product &g, const Panels &b, Tile t, bool packed, int6
 static Panels asFloats(const Product &g, int64_t p0, int64_t p1) {
   if (g.b.type == ElementType::F32)
     return g.b;
-  const int64_t count = 16 * g.k;
+  const int64_t count = 16 * g.k, width = (p1 - p0) * 16;
   float *wide = scratch<float>(Scratch::Widened, (p1 - p0) * count);
+  if (g.b.stepK != 16) { // rows, whose panels are side by side
+    for (int64_t k = 0; k < g.k; ++k)
+      kernels().widen(advance(g.b.panel(p0), g.b.type, k * g.b.stepK), g.b.type, width,
+                      wide + k * width);
+    return {reinterpret_cast<const char *>(wide), ElementType::F32, width, 16, p0};
+  }
   for (int64_t p = p0; p < p1; ++p)
     kernels().widen(g.b.panel(p), g.b.type, count, wide + (p - p0) * count);
   return {reinterpret_cast<const char *>(wide), ElementType::F32, 16, count, p0};

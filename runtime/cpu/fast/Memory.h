@@ -52,6 +52,7 @@ enum class Scratch {
   Stripe,
   Sums,
   Widened,
+  UpRows,
   Count
 };
 /// At least `bytes` of uninitialised scratch of this thread on a 64-byte boundary.

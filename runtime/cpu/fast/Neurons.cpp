@@ -464,12 +464,13 @@ void panelUnits(const Job &job, const PanelPairs &p, int64_t q0, int64_t q1) {
       d.k = std::min(p.k, in - k0);
       d.begins = k0 == 0;
       d.ends = k0 + d.k == in;
-      copyRows(b + k0, in, n, d.k, rows);
+      copyRows(b + k0, ElementType::F32, in, n, d.k, rows, d.k);
       for (int64_t i = 0; i < parts; ++i) {
         if (!d.ends)
-          fetchRows(b + k0 + d.k, in, n, std::min(p.k, in - k0 - d.k), i, parts);
+          fetchRows(b + k0 + d.k, ElementType::F32, in, n, std::min(p.k, in - k0 - d.k), i, parts);
         else if (j0 + n < block.hidden)
-          fetchRows(b + n * in, in, std::min(p.rows, block.hidden - j0 - n), p.k, i, parts);
+          fetchRows(b + n * in, ElementType::F32, in, std::min(p.rows, block.hidden - j0 - n), p.k,
+                    i, parts);
         const int64_t r = i * together;
         d.m = std::min(together, p.tokens - r);
         d.x = p.x + r * p.ldx + k0;

@@ -1,4 +1,5 @@
 #include "Cascade.h"
+#include "Gemm.h"
 #include "runtime/core/Error.h"
 #include "runtime/core/ThreadPool.h"
 #include <algorithm>
@@ -15,6 +16,13 @@ struct View {
   float at(int64_t r, int64_t c) const { return data[transposed ? c * rows + r : r * columns + c]; }
 };
 
+void put(Buffer &to, ElementType type, int64_t index, float value) {
+  if (type == ElementType::F32)
+    to.as<float>()[index] = value;
+  else
+    to.as<uint16_t>()[index] = toBits(type, value);
+}
+
 std::vector<float> copyOf(const float *from, int64_t n, int64_t padded) {
   std::vector<float> out(static_cast<size_t>(padded), 0.0f);
   if (from)
@@ -27,8 +35,13 @@ std::vector<float> scaleOf(const float *from, int64_t n) {
 
 } // namespace
 
-PackedCascade::PackedCascade(const CascadeSource &s, Activation act)
-    : in(s.in), hidden(s.hidden), out(s.out), act(act), gated(s.up != nullptr),
+CascadeTypes PackedCascade::exactTypes(const CascadeSource &s) {
+  return {exactType({{s.first, s.in * s.hidden}}), exactType({{s.up, s.in * s.hidden}}),
+          exactType({{s.down, s.hidden * s.out}})};
+}
+
+PackedCascade::PackedCascade(const CascadeSource &s, Activation act, CascadeTypes types)
+    : in(s.in), hidden(s.hidden), out(s.out), act(act), gated(s.up != nullptr), types(types),
       gateThreshold(s.gateThreshold), activeThreshold(s.activeThreshold),
       upThreshold(s.upThreshold), downThreshold(s.downThreshold) {
   check(in >= 0 && hidden >= 0 && out >= 0, "cascade: negative size");
@@ -45,27 +58,27 @@ PackedCascade::PackedCascade(const CascadeSource &s, Activation act)
   firstBias = copyOf(s.firstBias, hidden, padded);
   upBias = copyOf(s.upBias, hidden, padded);
 
-  first = Buffer(static_cast<size_t>(padded * in) * sizeof(float));
-  down = Buffer(static_cast<size_t>(hidden * outPadded()) * sizeof(float));
+  first = Buffer(static_cast<size_t>(padded * in * bytesOf(types.first)));
+  down = Buffer(static_cast<size_t>(hidden * outPadded() * bytesOf(types.down)));
   if (gated)
-    up = Buffer(static_cast<size_t>(hidden * inPadded()) * sizeof(float));
+    up = Buffer(static_cast<size_t>(hidden * inPadded() * bytesOf(types.up)));
   const View w1{s.first, s.firstTransposed, in, hidden}, wu{s.up, s.upTransposed, in, hidden},
       wd{s.down, s.downTransposed, hidden, out};
   ThreadPool::global().parallelFor(chunks(), 1, [&](int64_t begin, int64_t end) {
     for (int64_t j = begin * width; j < std::min(hidden, end * width); ++j) {
-      float *column = first.as<float>() + j / width * in * width + j % width;
+      const int64_t column = j / width * in * width + j % width;
       double firstMean = 0, upMean = 0;
       for (int64_t i = 0; i < in; ++i) {
-        column[i * width] = w1.at(i, j);
+        put(first, types.first, column + i * width, w1.at(i, j));
         firstMean += double(mean[size_t(i)]) * double(w1.at(i, j));
       }
       firstBias[size_t(j)] = static_cast<float>(double(firstBias[size_t(j)]) + firstMean);
       for (int64_t i = 0; i < out; ++i)
-        down.as<float>()[j * outPadded() + i] = wd.at(j, i);
+        put(down, types.down, j * outPadded() + i, wd.at(j, i));
       if (!gated)
         continue;
       for (int64_t i = 0; i < in; ++i) {
-        up.as<float>()[j * inPadded() + i] = wu.at(i, j);
+        put(up, types.up, j * inPadded() + i, wu.at(i, j));
         upMean += double(mean[size_t(i)]) * double(wu.at(i, j));
       }
       upBias[size_t(j)] = static_cast<float>(double(upBias[size_t(j)]) + upMean);

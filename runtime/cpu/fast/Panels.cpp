@@ -26,15 +26,23 @@ Stripes::Stripes(int64_t n) {
   step = std::max<int64_t>(1, panelFloats() / 256 / std::max<int64_t>(1, width)) * 16;
 }
 
-void copyRows(const float *from, int64_t ld, int64_t n, int64_t width, float *to) {
-  for (int64_t i = 0; i < n; ++i)
-    std::memcpy(to + i * width, from + i * ld, static_cast<size_t>(width) * sizeof(float));
+void copyRows(const void *from, ElementType type, int64_t ld, int64_t n, int64_t width, float *to,
+              int64_t ldt) {
+  for (int64_t i = 0; i < n; ++i) {
+    const void *row = advance(from, type, i * ld);
+    if (type == ElementType::F32)
+      std::memcpy(to + i * ldt, row, static_cast<size_t>(width) * sizeof(float));
+    else
+      kernels().widen(row, type, width, to + i * ldt);
+  }
 }
 
-void fetchRows(const float *from, int64_t ld, int64_t n, int64_t width, int64_t i, int64_t parts) {
+void fetchRows(const void *from, ElementType type, int64_t ld, int64_t n, int64_t width, int64_t i,
+               int64_t parts) {
+  const int64_t line = 64 / bytesOf(type);
   for (int64_t r = n * i / parts; r < n * (i + 1) / parts; ++r)
-    for (int64_t j = 0; j < width; j += 16)
-      __builtin_prefetch(from + r * ld + j, 0, 2);
+    for (int64_t j = 0; j < width; j += line)
+      __builtin_prefetch(advance(from, type, r * ld + j), 0, 2);
 }
 
 namespace {
@@ -64,16 +72,14 @@ void sumStripe(const EntryLists &entries, int64_t m, int64_t k, const RowPanels 
   t.b = rows;
   for (int64_t k0 = 0, q = 0; k0 < k; k0 += step, ++q) {
     const int64_t n = std::min(step, k - k0), next = std::min(step, k - k0 - n);
-    eachGroup(b, k0, p0, p1, [&](const float *from, int64_t floats, int64_t to) {
-      for (int64_t i = 0; i < n; ++i)
-        std::memcpy(rows + i * width + to, from + i * b.stepK,
-                    static_cast<size_t>(floats) * sizeof(float));
+    eachGroup(b, k0, p0, p1, [&](const void *from, int64_t columns, int64_t to) {
+      copyRows(from, b.type, b.stepK, n, columns, rows + to, width);
     });
     t.first = static_cast<int32_t>(k0);
     for (int64_t i = 0; i < parts; ++i) {
       if (next > 0)
-        eachGroup(b, k0 + n, p0, p1, [&](const float *from, int64_t floats, int64_t) {
-          fetchRows(from, b.stepK, next, floats, i, parts);
+        eachGroup(b, k0 + n, p0, p1, [&](const void *from, int64_t columns, int64_t) {
+          fetchRows(from, b.type, b.stepK, next, columns, i, parts);
         });
       const int64_t r = i * together;
       t.m = std::min(together, m - r);

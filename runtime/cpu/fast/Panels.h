@@ -4,6 +4,7 @@
 // multiply-add of 16 columns then costs one load from L1, of which processors make as many a cycle
 // as multiply-adds. Internal to runtime/cpu/fast.
 #pragma once
+#include "ElementType.h"
 #include <cstdint>
 
 namespace uoe::rt::fast {
@@ -14,11 +15,12 @@ int64_t panelFloats();
 /// Rows of the right operand: element (k, 16 p + j) at base + k * stepK + p / group * stepGroup + p
 /// % group * 16 + j.
 struct RowPanels {
-  const float *base = nullptr;
+  const void *base = nullptr;
   int64_t stepK = 0, group = 1, stepGroup = 0;
+  ElementType type = ElementType::F32;
 
-  const float *at(int64_t k, int64_t p) const {
-    return base + k * stepK + p / group * stepGroup + p % group * 16;
+  const void *at(int64_t k, int64_t p) const {
+    return advance(base, type, k * stepK + p / group * stepGroup + p % group * 16);
   }
 };
 
@@ -48,9 +50,11 @@ struct Stripes {
 void sumStripe(const EntryLists &entries, int64_t m, int64_t k, const RowPanels &b, int64_t p0,
                int64_t p1, float *c);
 
-/// n rows of `width` floats into [n][width].
-void copyRows(const float *from, int64_t ld, int64_t n, int64_t width, float *to);
+/// n rows of `width` elements (a multiple of 16 unless they are floats) as floats, `ldt` apart.
+void copyRows(const void *from, ElementType type, int64_t ld, int64_t n, int64_t width, float *to,
+              int64_t ldt);
 /// Asks for part i of `parts` of what copyRows will read.
-void fetchRows(const float *from, int64_t ld, int64_t n, int64_t width, int64_t i, int64_t parts);
+void fetchRows(const void *from, ElementType type, int64_t ld, int64_t n, int64_t width, int64_t i,
+               int64_t parts);
 
 } // namespace uoe::rt::fast

@@ -88,7 +88,8 @@ std::any prepareCascade(const Node &node, std::vector<bool> &consumed) {
     upBias = withoutMean(offset, up);
     source.upBias = upBias.data();
   }
-  return Packed(std::make_shared<const fast::PackedCascade>(source, activationOf(node)));
+  return Packed(std::make_shared<const fast::PackedCascade>(
+      source, activationOf(node), fast::PackedCascade::exactTypes(source)));
 }
 
 void runCascade(KernelCall &call) {

@@ -1,6 +1,7 @@
 #include "runtime/cpu/fast/Cascade.h"
 #include "Common.h"
 #include "runtime/core/Error.h"
+#include "runtime/cpu/fast/Gemm.h"
 #include "runtime/cpu/fast/Reference.h"
 #include <cstring>
 
@@ -100,6 +101,43 @@ TEST_P(CascadeTest, AgreesWithTheEquations) {
           EXPECT_LT(counts.gateChannels, tokens * size[0]);
           EXPECT_LT(counts.downNeurons, tokens * size[1]);
         }
+      }
+}
+
+// Weights of a narrow type give the bits of the same weights as floats, whichever products are
+// taken.
+TEST_P(CascadeTest, ExactTypes) {
+  const int64_t in = 52, out = 70;
+  const CascadeTypes lists[] = {{ElementType::BF16, ElementType::F32, ElementType::F16},
+                                {ElementType::F16, ElementType::BF16, ElementType::F32},
+                                {ElementType::F32, ElementType::F16, ElementType::BF16}};
+  for (int64_t hidden : {70, 1100})
+    for (bool gated : {true, false})
+      for (const CascadeTypes &types : lists) {
+        Weights w(in, hidden, out, gated, true, false);
+        auto round = [](std::vector<float> &weights, ElementType type) {
+          if (type != ElementType::F32)
+            for (float &x : weights)
+              x = fromBits(type, toBits(type, x));
+        };
+        round(w.first, types.first);
+        round(w.up, types.up);
+        round(w.down, types.down);
+        CascadeTypes exact = PackedCascade::exactTypes(w.source);
+        ASSERT_EQ(exact.first, types.first);
+        ASSERT_EQ(exact.down, types.down);
+        PackedCascade wide(w.source, Activation::Silu), narrow(w.source, Activation::Silu, exact);
+        EXPECT_LT(narrow.bytes(), wide.bytes());
+        for (int64_t tokens : {1, 3, 8, 9, 15, 130})
+          for (auto products : {CascadeProducts::Sparse, CascadeProducts::Dense}) {
+            SCOPED_TRACE(testing::Message() << hidden << " hidden, " << tokens << " tokens");
+            auto x = randoms(tokens * in, 20);
+            std::vector<float> y(static_cast<size_t>(tokens * out)), expected = y;
+            cascade(narrow, x.data(), in, tokens, y.data(), out, nullptr, 0, nullptr, products);
+            cascade(wide, x.data(), in, tokens, expected.data(), out, nullptr, 0, nullptr,
+                    products);
+            ASSERT_EQ(0, std::memcmp(y.data(), expected.data(), y.size() * sizeof(float)));
+          }
       }
 }
 

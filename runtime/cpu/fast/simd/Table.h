@@ -117,13 +117,13 @@ struct QuantTile {
   int64_t ldc = 0;
 };
 
-/// Rows index[0 .. count) of b, each n floats (a multiple of 16), and m <= 8 tokens.
+/// Rows index[0 .. count) of b, each n elements (a multiple of 16), and m <= 8 tokens.
 /// addRows: c[r][0 .. n) += sum over i of a[i * m + r] * b[index[i]].
 /// dotRows: c[i * m + r] = a[r * lda ...] . b[index[i]].
 struct SparseRows {
   int64_t m = 0, n = 0, count = 0;
   const int32_t *index = nullptr;
-  const float *b = nullptr;
+  const void *b = nullptr; // of an ElementType
   int64_t ldb = 0;
   const float *a = nullptr;
   int64_t lda = 0;
@@ -238,8 +238,8 @@ struct Kernels {
   void (*quantTile)(const QuantTile &tile);
   /// The first panel of tile.b as [blocks * block][16] floats.
   void (*widenPanel)(const QuantTile &tile, float *out);
-  void (*addRows)(const SparseRows &rows);
-  void (*dotRows)(const SparseRows &rows);
+  void (*rowAdders[3])(const SparseRows &rows);
+  void (*rowDots[3])(const SparseRows &rows);
   int64_t (*keepRow)(const float *x, const float *mean, const float *scale, float threshold,
                      int64_t n, float *out);
   void (*multiplyRow)(float *x, const float *y, const float *z, int64_t n);
@@ -266,6 +266,12 @@ struct Kernels {
   }
   void downTile(const DownTile &tile, ElementType type) const {
     downTiles[static_cast<int>(type)](tile);
+  }
+  void addRows(const SparseRows &rows, ElementType type) const {
+    rowAdders[static_cast<int>(type)](rows);
+  }
+  void dotRows(const SparseRows &rows, ElementType type) const {
+    rowDots[static_cast<int>(type)](rows);
   }
   /// n elements, a multiple of 16, as floats.
   void widen(const void *from, ElementType type, int64_t n, float *out) const {
