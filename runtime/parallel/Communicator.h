@@ -22,6 +22,11 @@ public:
   virtual void allToAll(const void *send, const std::vector<int64_t> &sendCounts, void *receive,
                         const std::vector<int64_t> &receiveCounts, size_t bytes) = 0;
 
+  /// Every rank gets what all have: counts[r] elements of `bytes` bytes of rank r, one after the
+  /// other by rank. `counts` [ranks] is the same on every rank; `send` holds this rank's.
+  virtual void allGather(const void *send, const std::vector<int64_t> &counts, void *receive,
+                         size_t bytes) = 0;
+
   /// No rank returns before all have called it.
   virtual void barrier() = 0;
 };

@@ -71,6 +71,15 @@ public:
              "all-to-all");
   }
 
+  void allGather(const void *send, const std::vector<int64_t> &counts, void *receive,
+                 size_t bytes) override {
+    Blocks blocks(counts);
+    Element element(bytes);
+    checkMpi(MPI_Allgatherv(send, blocks.counts[self], element.type, receive, blocks.counts.data(),
+                            blocks.starts.data(), element.type, comm),
+             "all-gather");
+  }
+
 private:
   MPI_Comm comm = MPI_COMM_NULL;
   int self = 0, size = 1;

@@ -35,7 +35,6 @@ public:
   /// for an order that is no permutation, and for a cut of a block without a gate.
   PackedFfn(const FfnSource &source, Activation act, const std::vector<int64_t> &starts = {},
             const std::vector<int64_t> &order = {}, FfnTypes types = {});
-  /// The types that hold the source's weights exactly.
   static FfnTypes exactTypes(const FfnSource &source);
   /// Makes experts() add row e of vectors [experts, out] for each expert e that a token skips.
   void setSkipVectors(const float *vectors);
@@ -73,6 +72,10 @@ public:
 private:
   Buffer inner, outer;
 };
+
+/// The block in the types that hold its weights exactly.
+PackedFfn packExact(const FfnSource &source, Activation act,
+                    const std::vector<int64_t> &starts = {});
 
 /// Which experts each token takes: those of token t are ids[offsets[t]] .. ids[offsets[t + 1] - 1],
 /// each at most once, with weights (null: 1). An expert's hidden units are multiplied by its

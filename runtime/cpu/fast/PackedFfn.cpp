@@ -113,6 +113,10 @@ FfnTypes PackedFfn::exactTypes(const FfnSource &s) {
           exactType({{s.down, s.hidden * s.out}})};
 }
 
+PackedFfn packExact(const FfnSource &source, Activation act, const std::vector<int64_t> &starts) {
+  return PackedFfn(source, act, starts, {}, PackedFfn::exactTypes(source));
+}
+
 void PackedFfn::setSkipVectors(const float *vectors) {
   const int64_t padded = outPanels() * 16;
   skip.assign(static_cast<size_t>(padded * experts), 0.0f);

@@ -5,66 +5,15 @@
 #include "runtime/cpu/fused/Routing.h"
 #include "runtime/cpu/fused/Weights.h"
 #include "runtime/cpu/ops/Register.h"
-#include <limits>
 
 namespace uoe::rt {
 namespace {
 
 using Packed = std::shared_ptr<const fast::PackedFfn>;
 
-// Inputs up, gate?, down, bias_up?, bias_gate?, bias_down? begin at `first`; all are constants.
-struct Source {
-  fast::FfnSource ffn;
-  explicit Source(const Node &node, size_t first, std::vector<bool> &consumed) {
-    int64_t transposed = node.integer("transposed", 0);
-    auto constant = [&](size_t i) -> const Tensor * {
-      const Tensor *t = node.constant(first + i);
-      if (t) {
-        expectType(*t, DType::F32, "weight");
-        consumed[first + i] = true;
-      }
-      return t;
-    };
-    auto matrix = [&](size_t i, bool &isTransposed) {
-      const Tensor *t = constant(i);
-      check(!t || t->rank() == 2, "weight: expected a matrix, found shape ",
-            t ? toString(t->shape()) : "");
-      isTransposed = (transposed >> (first + i)) & 1;
-      return t;
-    };
-    const Tensor *up = matrix(0, ffn.upTransposed), *gate = matrix(1, ffn.gateTransposed),
-                 *down = matrix(2, ffn.downTransposed);
-    check(up && down, "the weights must be constants");
-    ffn.in = up->dim(ffn.upTransposed ? 1 : 0);
-    ffn.hidden = up->dim(ffn.upTransposed ? 0 : 1);
-    ffn.out = down->dim(ffn.downTransposed ? 0 : 1);
-    check(down->dim(ffn.downTransposed ? 1 : 0) == ffn.hidden, "the down matrix ",
-          toString(down->shape()), " does not fit ", ffn.hidden, " neurons");
-    check(!gate || (gate->dim(ffn.gateTransposed ? 1 : 0) == ffn.in &&
-                    gate->dim(ffn.gateTransposed ? 0 : 1) == ffn.hidden),
-          "the gate matrix does not fit ", ffn.in, " inputs and ", ffn.hidden, " neurons");
-    ffn.up = up->data<float>();
-    ffn.gate = gate ? gate->data<float>() : nullptr;
-    ffn.down = down->data<float>();
-    auto bias = [&](size_t i, int64_t n) -> const float * {
-      const Tensor *t = constant(i);
-      check(!t || t->size() == n, "bias: expected ", n, " elements, found shape ",
-            t ? toString(t->shape()) : "");
-      return t ? t->data<float>() : nullptr;
-    };
-    ffn.upBias = bias(3, ffn.hidden);
-    ffn.gateBias = bias(4, ffn.hidden);
-    ffn.downBias = bias(5, ffn.out);
-    ffn.cut.limit = node.real("limit", std::numeric_limits<float>::infinity());
-    ffn.cut.upOffset = node.real("up_offset", 0);
-  }
-};
-
 std::any prepareFfn(const Node &node, std::vector<bool> &consumed) {
-  Source source(node, 1, consumed);
   return Packed(std::make_shared<const fast::PackedFfn>(
-      source.ffn, activationOf(node), std::vector<int64_t>(), std::vector<int64_t>(),
-      fast::PackedFfn::exactTypes(source.ffn)));
+      fast::packExact(ffnInputs(node, 1, consumed), activationOf(node))));
 }
 
 const fast::PackedFfn &packed(KernelCall &call) {
@@ -94,33 +43,25 @@ struct Experts {
 };
 using PackedExperts = std::shared_ptr<const Experts>;
 
-std::vector<int64_t> slotsOf(const Node &node, int64_t experts) {
-  std::vector<int64_t> slots = node.integers("slots");
-  for (int64_t expert : slots)
-    check(expert >= -1 && expert < experts, "a slot for expert ", expert, " of ", experts);
-  return slots;
-}
-
 std::any prepareExperts(const Node &node, std::vector<bool> &consumed) {
   std::vector<int64_t> sizes = node.integers("sizes"), starts{0};
   for (int64_t size : sizes)
     starts.push_back(starts.back() + size);
-  Source source(node, firstWeight, consumed);
-  check(starts.back() == source.ffn.hidden, "the experts have ", starts.back(),
-        " neurons, the weights ", source.ffn.hidden);
+  const fast::FfnSource source = ffnInputs(node, firstWeight, consumed);
+  check(starts.back() == source.hidden, "the experts have ", starts.back(),
+        " neurons, the weights ", source.hidden);
   auto experts = std::make_shared<Experts>();
   experts->slots = slotsOf(node, static_cast<int64_t>(sizes.size()));
-  experts->in = source.ffn.in;
-  experts->out = source.ffn.out;
+  experts->in = source.in;
+  experts->out = source.out;
   experts->byNeuron = fast::preferNeurons(sizes);
   if (experts->byNeuron)
-    experts->neurons = fast::PackedNeurons(source.ffn, activationOf(node), starts);
+    experts->neurons = fast::PackedNeurons(source, activationOf(node), starts);
   else
-    experts->groups = fast::PackedFfn(source.ffn, activationOf(node), starts, {},
-                                      fast::PackedFfn::exactTypes(source.ffn));
+    experts->groups = fast::packExact(source, activationOf(node), starts);
   if (const Tensor *skip = node.constant(skipInput)) {
     expectType(*skip, DType::F32, "skip");
-    check(skip->size() == static_cast<int64_t>(sizes.size()) * source.ffn.out,
+    check(skip->size() == static_cast<int64_t>(sizes.size()) * source.out,
           "skip: expected one row per expert, found shape ", toString(skip->shape()));
     if (experts->byNeuron)
       experts->neurons.setSkipVectors(skip->data<float>());

@@ -32,4 +32,11 @@ fast::Routing routingOf(KernelCall &call, size_t first, const Tensor &x,
   return own.routing();
 }
 
+std::vector<int64_t> slotsOf(const Node &node, int64_t experts) {
+  std::vector<int64_t> slots = node.integers("slots");
+  for (int64_t expert : slots)
+    check(expert >= -1 && expert < experts, "a slot for expert ", expert, " of ", experts);
+  return slots;
+}
+
 } // namespace uoe::rt

@@ -11,4 +11,8 @@ namespace uoe::rt {
 fast::Routing routingOf(KernelCall &call, size_t first, const Tensor &x,
                         const std::vector<int64_t> &slots, fast::Choice &own);
 
+/// The attribute "slots": per router output its expert of `experts`, -1 for none; empty if the
+/// outputs are the experts.
+std::vector<int64_t> slotsOf(const Node &node, int64_t experts);
+
 } // namespace uoe::rt

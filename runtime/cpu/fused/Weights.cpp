@@ -1,4 +1,5 @@
 #include "runtime/cpu/fused/Weights.h"
+#include <limits>
 
 namespace uoe::rt {
 
@@ -14,6 +15,52 @@ std::shared_ptr<const fast::PackedMatrix> packInput(const Node &node, size_t i,
   consumed[i] = true;
   return std::make_shared<const fast::PackedMatrix>(
       fast::packExact(weight->data<float>(), k, n, transposed));
+}
+
+fast::FfnSource ffnInputs(const Node &node, size_t first, std::vector<bool> &consumed) {
+  fast::FfnSource ffn;
+  const int64_t transposed = node.integer("transposed", 0);
+  auto constant = [&](size_t i) -> const Tensor * {
+    const Tensor *t = node.constant(first + i);
+    if (t) {
+      expectType(*t, DType::F32, "weight");
+      consumed[first + i] = true;
+    }
+    return t;
+  };
+  auto matrix = [&](size_t i, bool &isTransposed) {
+    const Tensor *t = constant(i);
+    check(!t || t->rank() == 2, "weight: expected a matrix, found shape ",
+          t ? toString(t->shape()) : "");
+    isTransposed = (transposed >> (first + i)) & 1;
+    return t;
+  };
+  const Tensor *up = matrix(0, ffn.upTransposed), *gate = matrix(1, ffn.gateTransposed),
+               *down = matrix(2, ffn.downTransposed);
+  check(up && down, "the weights must be constants");
+  ffn.in = up->dim(ffn.upTransposed ? 1 : 0);
+  ffn.hidden = up->dim(ffn.upTransposed ? 0 : 1);
+  ffn.out = down->dim(ffn.downTransposed ? 0 : 1);
+  check(down->dim(ffn.downTransposed ? 1 : 0) == ffn.hidden, "the down matrix ",
+        toString(down->shape()), " does not fit ", ffn.hidden, " neurons");
+  check(!gate || (gate->dim(ffn.gateTransposed ? 1 : 0) == ffn.in &&
+                  gate->dim(ffn.gateTransposed ? 0 : 1) == ffn.hidden),
+        "the gate matrix does not fit ", ffn.in, " inputs and ", ffn.hidden, " neurons");
+  ffn.up = up->data<float>();
+  ffn.gate = gate ? gate->data<float>() : nullptr;
+  ffn.down = down->data<float>();
+  auto bias = [&](size_t i, int64_t n) -> const float * {
+    const Tensor *t = constant(i);
+    check(!t || t->size() == n, "bias: expected ", n, " elements, found shape ",
+          t ? toString(t->shape()) : "");
+    return t ? t->data<float>() : nullptr;
+  };
+  ffn.upBias = bias(3, ffn.hidden);
+  ffn.gateBias = bias(4, ffn.hidden);
+  ffn.downBias = bias(5, ffn.out);
+  ffn.cut.limit = node.real("limit", std::numeric_limits<float>::infinity());
+  ffn.cut.upOffset = node.real("up_offset", 0);
+  return ffn;
 }
 
 const float *vectorInput(KernelCall &call, size_t i, int64_t n, const char *what) {

@@ -1,7 +1,7 @@
 // Weights of fused entries: packed at load, in the one layout that serves every number of rows.
 #pragma once
 #include "runtime/core/Kernel.h"
-#include "runtime/cpu/fast/Gemm.h"
+#include "runtime/cpu/fast/Experts.h"
 
 namespace uoe::rt {
 
@@ -10,6 +10,11 @@ namespace uoe::rt {
 /// is no constant float32 matrix.
 std::shared_ptr<const fast::PackedMatrix> packInput(const Node &node, size_t i,
                                                     std::vector<bool> &consumed);
+/// A feed-forward block's constant inputs up, gate?, down, bias_up?, bias_gate?, bias_down? from
+/// `first` on, laid out as the attribute "transposed" says, and the attributes "limit" and
+/// "up_offset". Marks them as consumed; the pointers are good as long as the inputs. Raises Error
+/// for inputs that are no float32 constants or do not fit together.
+fast::FfnSource ffnInputs(const Node &node, size_t first, std::vector<bool> &consumed);
 /// Float32 vector i of length n as a pointer, null if absent. Raises Error for another length or
 /// type.
 const float *vectorInput(KernelCall &call, size_t i, int64_t n, const char *what);

@@ -34,4 +34,18 @@ std::string checkRefusals(Communicator &comm);
 /// elements of one byte and of many.
 std::string checkTransport(Communicator &comm);
 
+/// Empty, or how a layer of which every rank has the same tokens differs from one process: every
+/// bit has to agree with each pair computed alone and added up in ascending order, on every rank,
+/// however many tokens go at a time, with and without a base and a residual.
+std::string checkReplicated(Communicator &comm, const Case &layer);
+
+/// The same of the entry uoe.ShardedExperts with each rank's part of the weights, in groups and by
+/// neuron, with skip vectors and slots; and all but rounding with uoe.Experts over the whole layer.
+std::string checkEntry(Communicator &comm);
+
+/// Empty, or what is wrong when one rank has other tokens, another choice, another x, a choice that
+/// there is not, or fails: every rank has to get an error that names the rank, and so on later
+/// calls.
+std::string checkReplicatedRefusals(Communicator &comm);
+
 } // namespace uoe::rt::parallel::test

@@ -36,6 +36,19 @@ TEST_P(InProcess, EveryRankHearsOfARefusal) {
   expectGood(checkRefusals);
 }
 
+TEST_P(InProcess, ReplicatedLayerEqualsOneProcess) {
+  for (const Case &layer : cases())
+    expectGood([&](Communicator &comm) { return checkReplicated(comm, layer); });
+}
+
+TEST_P(InProcess, EntryEqualsOneProcess) {
+  expectGood(checkEntry);
+}
+
+TEST_P(InProcess, EveryRankHearsWhatOneFinds) {
+  expectGood(checkReplicatedRefusals);
+}
+
 TEST_P(InProcess, NobodyWaitsForAFailedRank) {
   const int last = GetParam() - 1;
   std::string message;

@@ -33,6 +33,10 @@ static int run(Communicator &comm, int expectedRanks) {
   report(checkTransport(comm));
   for (const Case &layer : cases())
     report(checkResult(comm, layer));
+  for (const Case &layer : cases())
+    report(checkReplicated(comm, layer));
+  report(checkEntry(comm));
+  report(checkReplicatedRefusals(comm));
   report(checkRefusals(comm));
   comm.barrier();
   if (comm.rank() == 0 && !failed)
