@@ -553,6 +553,21 @@ def LowerUoeToOnnxPass : Pass<"lower-uoe-to-onnx", "::mlir::ModuleOp"> {
                  Option<"keepBlocks", "keep-blocks", "bool", "false", "leave uoe.ffn, uoe.attention and uoe.moe in place">];
 }
 
+def DistributeExpertsPass : Pass<"distribute-experts", "::mlir::ModuleOp"> {
+  let summary = "experts with a placement become this rank's part of a layer that several ranks compute";
+  let description = [{
+    A call of uoe.Experts with `shard` becomes one of uoe.ShardedExperts, whose weights are those of this rank's experts alone: slices that are taken
+    where the weights lie, before what a model computes from them at load (Transpose, Reshape, Concat, Cast, Slice along another axis). So a rank reads
+    and keeps no weights of other ranks' experts. Skip vectors stay whole: what skipping gives is added up by the rank that a token belongs to.
+
+    A placement on a rank that there is not is an error. Run after lower-uoe-to-rt and before lower-to-rt.
+  }];
+  let options = [Option<"rank", "rank", "int64_t", "0", "the rank whose part is made">,
+                 Option<"ranks", "ranks", "int64_t", "1", "how many there are; 1 takes every expert, whatever its placement">];
+  let statistics = [Statistic<"distributed", "layers-distributed", "layers of which a part was taken">];
+  let dependentDialects = ["::uoe::rtir::RtDialect"];
+}
+
 def LowerUoeToRtPass : Pass<"lower-uoe-to-rt", "::mlir::ModuleOp"> {
   let summary = "uoe ops become calls of fused runtime entries";
   let description = [{

@@ -9,6 +9,12 @@ struct ExecuteOptions : mlir::PassPipelineOptions<ExecuteOptions> {
   Option<bool> generate{*this, "generate",
                         llvm::cl::desc("make loops of elementwise chains, for generated kernels"),
                         llvm::cl::init(true)};
+  Option<int64_t> ranks{*this, "ranks",
+                        llvm::cl::desc("ranks that share experts which have a placement; 0: all "
+                                       "experts are computed as if they had none"),
+                        llvm::cl::init(0)};
+  Option<int64_t> rank{*this, "rank", llvm::cl::desc("the rank whose part is made"),
+                       llvm::cl::init(0)};
 };
 } // namespace
 
@@ -61,6 +67,12 @@ static void executeRaised(OpPassManager &passes, const ExecuteOptions &options) 
   spellRouting.keepBlocks = true;
   passes.addPass(uoe::createLowerUoeToOnnxPass(spellRouting));
   passes.addPass(uoe::createLowerUoeToRtPass());
+  if (options.ranks > 0) {
+    uoe::DistributeExpertsPassOptions part;
+    part.rank = options.rank;
+    part.ranks = options.ranks;
+    passes.addPass(uoe::createDistributeExpertsPass(part));
+  }
   passes.addPass(uoe::createLowerUoeToOnnxPass());
   if (options.generate)
     passes.addPass(uoe::createOutlineElementwisePass());

@@ -216,6 +216,8 @@ struct LowerUoeToRtPass : uoe::impl::LowerUoeToRtPassBase<LowerUoeToRtPass> {
     addCut(params, ffn);
     if (op.getSlots())
       params.push_back(builder.getNamedAttr("slots", op.getSlotsAttr()));
+    if (op.getShard()) // for distribute-experts
+      params.push_back(builder.getNamedAttr("shard", op.getShardAttr()));
     SmallVector<Value> operands{outer(ffn.getInput()),
                                 lists->offsets,
                                 lists->ids,
