@@ -11,6 +11,7 @@ import functools
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -155,6 +156,11 @@ def main():
         suite.script("exports-roll", [python, ROOT / "test/conformance/roll.py", "--build", build, exports])
         suite.script("exports-union", [python, ROOT / "test/conformance/union.py", "--build", build, exports])
         suite.script("exports-convert", [python, ROOT / "test/conformance/convert.py", "--build", build, exports])
+        # Built where MPI is found.
+        if (build / "bin/uoe-test-mpi").exists() and shutil.which("mpirun"):
+            suite.script("exports-ranks", [python, ROOT / "test/conformance/ranks.py", "--build", build, exports])
+        else:
+            print("     not run: exports-ranks, without MPI", flush=True)
         # Without nvcc there are no kernels to run.
         if (build / "runtime/cuda/Model.fatbin").exists():
             suite.script("exports-device", [python, ROOT / "test/conformance/device.py", "--uoe-run", build / "bin/uoe-run", "--driver",

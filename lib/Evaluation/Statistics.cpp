@@ -29,8 +29,13 @@ std::vector<double> repeat(const Repetition &repetition, const std::function<voi
     run();
   std::vector<double> times;
   double total = 0;
-  while (static_cast<int>(times.size()) < repetition.most &&
-         (static_cast<int>(times.size()) < repetition.runs || total < repetition.seconds)) {
+  auto again = [&] {
+    const int done = static_cast<int>(times.size());
+    const bool own =
+        done < repetition.most && (done < repetition.runs || total < repetition.seconds);
+    return repetition.agreed ? repetition.agreed(own) : own;
+  };
+  while (again()) {
     auto begin = std::chrono::steady_clock::now();
     run();
     times.push_back(

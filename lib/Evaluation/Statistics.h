@@ -29,6 +29,9 @@ struct Repetition {
   int runs = 10;      // counted runs at least
   double seconds = 1; // time of the counted runs together at least
   int most = 100000;  // counted runs at most
+  /// Whether to run again, given what this process would do: where several run together, they do
+  /// the same. Null: this process decides.
+  std::function<bool(bool again)> agreed = nullptr;
 };
 /// Seconds of each counted run.
 std::vector<double> repeat(const Repetition &repetition, const std::function<void()> &run);

@@ -8,6 +8,7 @@
 #include "mlir/Pass/PassRegistry.h"
 #include "passes/Passes.h"
 #include "runtime/cuda/exec/Executor.h"
+#include "runtime/parallel/ShardedExperts.h"
 #include "llvm/Support/raw_ostream.h"
 #include <chrono>
 
@@ -67,12 +68,42 @@ public:
   const rt::Program &program() const override { return *compiled; }
 
   size_t weightBytes() const override { return weights; }
+  size_t shardedLayers() const override { return sharded; }
   std::vector<std::string> deviations() const override { return deviating; }
 
   std::vector<rt::Value> run(const std::vector<rt::Value> &values) override {
-    rt::check(values.size() == inputPorts.size(), "the model takes ", inputPorts.size(),
-              " inputs, given ", values.size());
-    checkInputs(values);
+    if (!group) {
+      checkInputs(values);
+      return runChecked(values);
+    }
+    try {
+      checkInputs(values);
+      group->agree("the inputs", hashOf(values));
+      return runChecked(values);
+    } catch (const std::exception &error) {
+      group->fail(error.what());
+      throw;
+    }
+  }
+
+  // Types, shapes, and the elements of small inputs: a cache takes long to hash, and what follows
+  // from it is compared in the layers.
+  static uint64_t hashOf(const std::vector<rt::Value> &values) {
+    constexpr size_t small = 64 << 10;
+    uint64_t hash = values.size();
+    for (const rt::Value &value : values) {
+      const rt::Tensor &tensor = value.tensor;
+      const std::string text =
+          std::to_string(static_cast<int>(value.kind)) +
+          (value.kind == rt::Value::Kind::Tensor ? rt::describe(tensor) : std::string());
+      hash = rt::parallel::hashOf(text.data(), text.size(), hash);
+      if (tensor.bytes() <= small)
+        hash = rt::parallel::hashOf(tensor.raw(), tensor.bytes(), hash);
+    }
+    return hash;
+  }
+
+  std::vector<rt::Value> runChecked(const std::vector<rt::Value> &values) {
     bool anyDefault = false;
     for (size_t i = 0; i < values.size(); ++i)
       anyDefault |= !values[i] && defaults[i].size() > 0;
@@ -134,6 +165,8 @@ public:
   }
 
   void checkInputs(const std::vector<rt::Value> &values) const {
+    rt::check(values.size() == inputPorts.size(), "the model takes ", inputPorts.size(),
+              " inputs, given ", values.size());
     std::map<std::string, std::pair<int64_t, std::string>> named;
     for (size_t i = 0; i < values.size(); ++i) {
       const PortInfo &port = inputPorts[i];
@@ -177,19 +210,58 @@ public:
   std::unique_ptr<rt::cuda::ModelExecutor> onDevice;
   std::map<std::string, KindTime> times;
   std::vector<std::string> deviating;
+  rt::parallel::Group *group = nullptr;
   double seconds = 0, codegen = 0;
-  size_t weights = 0, generated = 0;
+  size_t weights = 0, generated = 0, sharded = 0;
 };
+
+/// The kernels of the CPU, experts over ranks included.
+const rt::KernelTable &cpuKernels() {
+  static const rt::KernelTable table = [] {
+    rt::KernelTable all = rt::KernelTable::builtin();
+    rt::parallel::addShardedExperts(all);
+    return all;
+  }();
+  return table;
+}
+
+/// A hash of a model as it was read: ops, types and attributes; of weights in files what they are,
+/// not where, nor their elements.
+uint64_t hashOf(ModuleOp module) {
+  std::string text;
+  llvm::raw_string_ostream out(text);
+  uint64_t hash = 0;
+  module.walk<WalkOrder::PreOrder>([&](Operation *op) {
+    text.clear();
+    out << op->getName() << op->getNumOperands();
+    llvm::interleaveComma(op->getResultTypes(), out);
+    for (NamedAttribute named : op->getAttrs()) {
+      out << named.getName().getValue();
+      if (auto file = dyn_cast<onnx::FileAttr>(named.getValue()))
+        out << file.getType();
+      else
+        out << named.getValue();
+    }
+    hash = rt::parallel::hashOf(text.data(), text.size(), hash);
+  });
+  return hash;
+}
 
 LogicalResult runPipeline(ModuleOp module, const SessionOptions &options) {
   PassManager passes(module.getContext());
   passes.enableVerifier(false); // it ran on import; this is a hot path at load
   std::string pipeline = options.pipeline;
-  if (pipeline.empty())
-    // Generated loops are the CPU's so far: the device runs operators one by one.
-    pipeline = !options.fuse                                 ? "execute-reference"
-               : options.generate && options.device == "cpu" ? "execute"
-                                                             : "execute{generate=false}";
+  if (pipeline.empty() && !options.fuse) {
+    pipeline = "execute-reference";
+  } else if (pipeline.empty()) {
+    // Generated loops are the CPU's so far, and so are ranks: the device runs operators one by one.
+    const bool cpu = options.device == "cpu";
+    pipeline = "execute{generate=" + std::string(options.generate && cpu ? "true" : "false");
+    if (cpu)
+      pipeline += " rank=" + std::to_string(options.group ? options.group->rank() : 0) +
+                  " ranks=" + std::to_string(options.group ? options.group->ranks() : 1);
+    pipeline += "}";
+  }
   if (options.reading == Reading::OnnxRuntime)
     pipeline = "inline-functions,normalize-opset,infer-shapes,read-as-onnxruntime," + pipeline;
   if (failed(parsePassPipeline(pipeline, passes, llvm::errs())))
@@ -203,6 +275,8 @@ std::unique_ptr<Session> build(ModuleOp module, const SessionOptions &options,
   if (!function)
     return module.emitError("has no function '") << onnx::kMainGraph << "' to run", nullptr;
   auto session = std::make_unique<ProgramSession>();
+  session->group = options.group;
+  const uint64_t hash = options.group ? hashOf(module) : 0;
   for (unsigned i = 0; i < function.getNumArguments(); ++i)
     session->inputPorts.push_back(
         portInfo(function.getArgumentTypes()[i], function.getArgAttrDict(i)));
@@ -246,7 +320,8 @@ std::unique_ptr<Session> build(ModuleOp module, const SessionOptions &options,
   for (const auto &entry : session->compiled->constants)
     session->weights += entry.second.bytes();
   try {
-    const rt::KernelTable &cpu = rt::KernelTable::builtin();
+    const rt::KernelTable &cpu = cpuKernels();
+    rt::parallel::CurrentGroup current(options.group);
     session->device = std::move(device);
     if (session->device) {
       session->compiled->finish(rt::cuda::tableForDevice(cpu), &cpu);
@@ -262,6 +337,10 @@ std::unique_ptr<Session> build(ModuleOp module, const SessionOptions &options,
     module.emitError(error.what());
     return nullptr;
   }
+  for (const rt::Program::Step &step : session->compiled->steps)
+    session->sharded += step.node.domain == "uoe" && step.node.op == "ShardedExperts";
+  if (options.group)
+    options.group->agree("the model", hash);
   session->seconds = std::chrono::duration<double>(Clock::now() - start).count();
   return session;
 }
@@ -269,6 +348,13 @@ std::unique_ptr<Session> build(ModuleOp module, const SessionOptions &options,
 /// Opens the device that a model is to run on; null for the CPU.
 FailureOr<std::unique_ptr<rt::cuda::Device>> openDevice(const SessionOptions &options,
                                                         std::string &error) {
+  if (options.group && options.group->ranks() > 1 && (options.device != "cpu" || !options.fuse)) {
+    error = options.fuse ? "experts over several processes run on the CPU: --device " +
+                               options.device + " runs in one process, without mpirun"
+                         : "without fused kernels every process computes all experts: --no-fuse "
+                           "runs in one process, without mpirun";
+    return failure();
+  }
   if (options.device == "cpu")
     return std::unique_ptr<rt::cuda::Device>();
   if (options.device != "cuda") {
@@ -283,40 +369,61 @@ FailureOr<std::unique_ptr<rt::cuda::Device>> openDevice(const SessionOptions &op
   }
 }
 
+/// Loads by `make`. What fails on one rank is told to the others, and what they say is the error.
+template <typename Make>
+std::unique_ptr<Session> together(rt::parallel::Group *group, std::string &error, Make make) {
+  std::unique_ptr<Session> session;
+  try {
+    session = make();
+    if (!session && group)
+      group->fail(error);
+  } catch (const std::exception &refusal) {
+    if (!group)
+      throw;
+    group->fail(refusal.what());
+    error = refusal.what();
+  }
+  return session;
+}
+
 } // namespace
 
 std::unique_ptr<Session> Session::load(const std::string &path, const SessionOptions &options,
                                        std::string &error) {
-  Clock::time_point start = Clock::now();
-  auto device = openDevice(options, error);
-  if (failed(device))
-    return nullptr;
-  rt::ThreadPool::setGlobalThreads(options.threads);
-  static std::once_flag once;
-  std::call_once(once, registerAllPasses);
-  MLIRContext context(MLIRContext::Threading::DISABLED);
-  loadModelDialects(context);
-  Diagnostics diagnostics(&context);
-  OwningOpRef<ModuleOp> module = readModel(path, context);
-  std::unique_ptr<Session> session =
-      module ? build(*module, options, std::move(*device), start) : nullptr;
-  if (!session)
-    error = diagnostics.text.empty() ? path + ": cannot be loaded" : diagnostics.text;
-  return session;
+  return together(options.group, error, [&]() -> std::unique_ptr<Session> {
+    Clock::time_point start = Clock::now();
+    auto device = openDevice(options, error);
+    if (failed(device))
+      return nullptr;
+    rt::ThreadPool::setGlobalThreads(options.threads);
+    static std::once_flag once;
+    std::call_once(once, registerAllPasses);
+    MLIRContext context(MLIRContext::Threading::DISABLED);
+    loadModelDialects(context);
+    Diagnostics diagnostics(&context);
+    OwningOpRef<ModuleOp> module = readModel(path, context);
+    std::unique_ptr<Session> session =
+        module ? build(*module, options, std::move(*device), start) : nullptr;
+    if (!session)
+      error = diagnostics.text.empty() ? path + ": cannot be loaded" : diagnostics.text;
+    return session;
+  });
 }
 
 std::unique_ptr<Session> Session::create(OwningOpRef<ModuleOp> module,
                                          const SessionOptions &options, std::string &error) {
-  Clock::time_point start = Clock::now();
-  auto device = openDevice(options, error);
-  if (failed(device))
-    return nullptr;
-  rt::ThreadPool::setGlobalThreads(options.threads);
-  static std::once_flag once;
-  std::call_once(once, registerAllPasses);
-  Diagnostics diagnostics(module->getContext());
-  std::unique_ptr<Session> session = build(*module, options, std::move(*device), start);
-  if (!session)
-    error = diagnostics.text.empty() ? "the module cannot be executed" : diagnostics.text;
-  return session;
+  return together(options.group, error, [&]() -> std::unique_ptr<Session> {
+    Clock::time_point start = Clock::now();
+    auto device = openDevice(options, error);
+    if (failed(device))
+      return nullptr;
+    rt::ThreadPool::setGlobalThreads(options.threads);
+    static std::once_flag once;
+    std::call_once(once, registerAllPasses);
+    Diagnostics diagnostics(module->getContext());
+    std::unique_ptr<Session> session = build(*module, options, std::move(*device), start);
+    if (!session)
+      error = diagnostics.text.empty() ? "the module cannot be executed" : diagnostics.text;
+    return session;
+  });
 }

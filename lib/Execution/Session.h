@@ -9,6 +9,9 @@
 namespace uoe::rt::cuda {
 struct DeviceReport;
 }
+namespace uoe::rt::parallel {
+class Group;
+}
 
 namespace uoe {
 
@@ -24,6 +27,11 @@ struct SessionOptions {
   std::string pipeline; // a textual pass pipeline instead of the built-in one, for experiments
   bool generate = true; // kernels for chains of elementwise operators; not without fuse
   std::string *listing = nullptr; // if given, gets the generated kernels as MLIR
+  /// Ranks that run the model together, each with the weights of its own experts
+  /// (docs/parallel.md). Loading and running are then collective: all ranks do the same, with the
+  /// same inputs, and what fails on one is an error on all. Outlives the session. Null: this
+  /// process alone.
+  rt::parallel::Group *group = nullptr;
 };
 
 /// A graph input or output as the model declares it.
@@ -69,6 +77,8 @@ public:
   virtual size_t weightBytes() const = 0;            // bytes of the weights that the model uses
   virtual void setProfiling(bool on) = 0;            // resets the counters as well
   virtual std::vector<KindTime> profile() const = 0; // most expensive first
+  /// Layers of experts that ranks share by their placement, one process counted as a rank.
+  virtual size_t shardedLayers() const { return 0; }
   /// How the runs on a device went since the profile was reset; null for the CPU.
   virtual const rt::cuda::DeviceReport *deviceReport() const { return nullptr; }
   /// Called with (probe name, value) for every value that carries a probe, in order; for

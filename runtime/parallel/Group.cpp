@@ -46,7 +46,7 @@ uint64_t hashOf(const void *data, size_t bytes, uint64_t seed) {
 // Whatever the transport raises, the other ranks may not have seen.
 template <typename Body> void Group::guarded(Body body) {
   if (broken())
-    throw Error(failure);
+    throw Error(why);
   try {
     body();
   } catch (const std::exception &error) {
@@ -55,9 +55,9 @@ template <typename Body> void Group::guarded(Body body) {
   }
 }
 
-void Group::end(const std::string &why) {
-  failure = why.empty() ? "failed" : why;
-  throw Error(failure);
+void Group::end(const std::string &reason) {
+  why = reason.empty() ? "failed" : reason;
+  throw Error(why);
 }
 
 std::vector<std::string> Group::texts(const std::string &mine) {
@@ -114,10 +114,10 @@ std::vector<int64_t> Group::gather(const std::string &place, int64_t value) {
   return values;
 }
 
-void Group::fail(const std::string &why) noexcept {
+void Group::fail(const std::string &reason) noexcept {
   try {
     if (!broken())
-      exchange({1, 0, 0}, why);
+      exchange({1, 0, 0}, reason);
   } catch (const std::exception &) { // what all ranks raise now
   }
 }

@@ -27,8 +27,10 @@ public:
   std::vector<int64_t> gather(const std::string &place, int64_t value);
   /// This rank cannot go on, and the others are told why. Raises nothing; nothing happens if the
   /// group is broken already.
-  void fail(const std::string &why) noexcept;
-  bool broken() const { return !failure.empty(); }
+  void fail(const std::string &reason) noexcept;
+  bool broken() const { return !why.empty(); }
+  /// What broke it, the same on all ranks; empty if nothing did.
+  const std::string &failure() const { return why; }
   /// True if the transport itself has failed: other ranks may wait, and must be ended.
   bool lost() const { return transportFailed; }
 
@@ -41,11 +43,11 @@ private:
   struct Word;
   std::vector<Word> exchange(const Word &mine, const std::string &text);
   std::vector<std::string> texts(const std::string &mine);
-  [[noreturn]] void end(const std::string &why);
+  [[noreturn]] void end(const std::string &reason);
   template <typename Body> void guarded(Body body);
 
   Communicator &transport;
-  std::string failure;
+  std::string why;
   bool transportFailed = false;
 };
 

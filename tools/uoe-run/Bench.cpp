@@ -1,11 +1,13 @@
 // uoe-run bench: latency, throughput, memory, and where the time goes.
 #include "Common.h"
+#include "Ranks.h"
 #include "lib/Evaluation/DecodeTiming.h"
 #include "lib/Evaluation/Ports.h"
 #include "lib/Evaluation/Statistics.h"
 #include "lib/Report/Table.h"
 #include "runtime/core/ThreadPool.h"
 #include <algorithm>
+#include <array>
 #include <iostream>
 #include <optional>
 #include <sstream>
@@ -53,7 +55,21 @@ std::optional<rt::cuda::DeviceReport> deviceOf(const Session &session) {
   return device ? std::optional(*device) : std::nullopt;
 }
 
-/// Compile time, weights and memory: what does not depend on the mode.
+/// The peak memory of every rank; empty in a process of its own. Collective.
+std::vector<int64_t> peaks(const Memory &own) {
+  if (!Ranks::group())
+    return {};
+  return Ranks::group()->gather("the memory", static_cast<int64_t>(own.peak));
+}
+
+/// How often to run is rank 0's choice.
+Repetition together(Repetition repetition) {
+  if (rt::parallel::Group *group = Ranks::group())
+    repetition.agreed = [group](bool again) { return group->share("the runs", again) != 0; };
+  return repetition;
+}
+
+/// Compile time, weights and memory: what does not depend on the mode. Collective.
 void addCosts(report::Json &json, const Session &session,
               const std::optional<rt::cuda::DeviceReport> &device) {
   Memory use = memory();
@@ -62,6 +78,8 @@ void addCosts(report::Json &json, const Session &session,
   json["generated_kernels"] = session.generatedKernels();
   json["weight_bytes"] = session.weightBytes();
   json["memory"] = {{"peak", use.peak}, {"anonymous", use.anonymous}, {"file", use.file}};
+  if (const auto all = peaks(use); !all.empty())
+    json["ranks"] = {{"count", all.size()}, {"peaks", all}, {"layers", session.shardedLayers()}};
   if (device)
     json["device"] = deviceJson(*device);
 }
@@ -76,6 +94,13 @@ void printCosts(const Session &session, const std::optional<rt::cuda::DeviceRepo
             << "\nmemory      " << report::bytes(static_cast<double>(use.peak)) << " peak; now "
             << report::bytes(static_cast<double>(use.anonymous)) << " allocated, "
             << report::bytes(static_cast<double>(use.file)) << " mapped files\n";
+  if (const auto all = peaks(use); !all.empty()) {
+    std::cout << "ranks       " << all.size() << ", which share " << session.shardedLayers()
+              << (session.shardedLayers() == 1 ? " layer" : " layers") << "; peak memory";
+    for (size_t r = 0; r < all.size(); ++r)
+      std::cout << (r ? ", " : " ") << report::bytes(static_cast<double>(all[r]));
+    std::cout << '\n';
+  }
   if (device)
     std::cout << "device      " << rt::cuda::describe(*device) << '\n';
 }
@@ -155,6 +180,26 @@ int decode(const Arguments &arguments, Session &session, const InputOptions &opt
   return 0;
 }
 
+/// The next line of stdin, as rank 0 reads it: a word and a number, 1 if there is none. "quit" at
+/// the end.
+std::pair<std::string, int> nextRequest() {
+  static const std::array<const char *, 5> known = {"", "run", "decode", "memory", "quit"};
+  int64_t kind = 4, count = 1;
+  if (std::string line; Ranks::first() && std::getline(std::cin, line)) {
+    std::istringstream words(line);
+    std::string request;
+    if (words >> request)
+      words >> count;
+    kind = std::find(known.begin(), known.end(), request) - known.begin();
+    kind = kind == static_cast<int64_t>(known.size()) ? 0 : kind;
+  }
+  if (rt::parallel::Group *group = Ranks::group()) {
+    kind = group->share("a request", kind);
+    count = group->share("a request's number", count);
+  }
+  return {known[static_cast<size_t>(kind)], static_cast<int>(count)};
+}
+
 /// Answers requests on stdin with one line of JSON each, so that a driver can take turns between
 /// several programs without loading their models again.
 int serve(const Arguments &arguments, Session &session, const InputOptions &options) {
@@ -165,11 +210,8 @@ int serve(const Arguments &arguments, Session &session, const InputOptions &opti
   addCosts(ready, session, deviceOf(session));
   print(ready);
   std::unique_ptr<Decoder> decoder;
-  for (std::string line; std::getline(std::cin, line);) {
-    std::istringstream words(line);
-    std::string request;
-    int count = 1;
-    words >> request >> count;
+  for (;;) {
+    auto [request, count] = nextRequest();
     if (request == "quit")
       break;
     if (request == "run" && arguments.decode == 0 && count > 0) {
@@ -196,6 +238,7 @@ int serve(const Arguments &arguments, Session &session, const InputOptions &opti
 int execute(const Arguments &arguments) {
   InputOptions options = arguments.inputs.read();
   auto session = load(arguments.model, arguments.common);
+  checkShared({session.get()});
   if (!arguments.tokens.empty())
     options.tokens = textOf(arguments.tokens, *session);
   if (arguments.serve)
@@ -208,7 +251,7 @@ int execute(const Arguments &arguments) {
   if (int ids = inputOf(*session, Role::Ids); ids >= 0)
     tokens = bound.values[ids].tensor.size();
   Sample first(repeat({0, 1, 0, 1}, [&] { session->run(bound.values); }));
-  Sample sample(repeat(arguments.repetition, [&] { session->run(bound.values); }));
+  Sample sample(repeat(together(arguments.repetition), [&] { session->run(bound.values); }));
   const auto device = deviceOf(*session);
   int profiled = std::clamp(arguments.repetition.runs, 1, 5);
   session->setProfiling(true);

@@ -1,4 +1,5 @@
 #include "Common.h"
+#include "Ranks.h"
 #include "lib/TensorIO/Npy.h"
 #include "lib/TensorIO/Proto.h"
 #include <algorithm>
@@ -106,11 +107,28 @@ std::unique_ptr<Session> load(const std::string &path, const Common &common) {
   SessionOptions options = common.session;
   if (common.printKernels)
     options.listing = &kernels;
+  options.group = Ranks::group();
+  if (options.threads == 0)
+    options.threads = Ranks::threads();
   std::unique_ptr<Session> session = Session::load(path, options, error);
   if (!session)
     rt::fail(error);
-  std::cerr << kernels;
+  if (Ranks::first())
+    std::cerr << kernels;
   return session;
+}
+
+void checkShared(std::initializer_list<const Session *> sessions) {
+  auto shares = [](const Session *session) { return session && session->shardedLayers() > 0; };
+  rt::check(
+      !Ranks::group() || std::any_of(sessions.begin(), sessions.end(), shares),
+      "none of the model's experts has a placement, so each of the ",
+      Ranks::group() ? Ranks::group()->ranks() : 1,
+      " processes would compute all; place them (uoe-opt --shard-experts), or run one process");
+}
+
+void refuseRanks(const char *command) {
+  rt::check(!Ranks::group(), "uoe-run ", command, " runs in one process, without mpirun");
 }
 
 std::string describeDims(const BoundInputs &bound) {

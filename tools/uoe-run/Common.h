@@ -26,8 +26,13 @@ struct InputArguments {
 };
 void addInputs(CLI::App &command, InputArguments &arguments);
 
-/// Compiles a model; raises rt::Error with the diagnostics.
+/// Compiles a model, on all ranks together where there are several; raises rt::Error with the
+/// diagnostics.
 std::unique_ptr<Session> load(const std::string &path, const Common &common);
+/// Raises rt::Error if several processes run models of which none shares its experts among them.
+void checkShared(std::initializer_list<const Session *> sessions);
+/// Raises rt::Error if the command was started as several processes, which it makes no use of.
+void refuseRanks(const char *command);
 
 /// "batch=1 sequence=8", with the assumed ones marked.
 std::string describeDims(const BoundInputs &bound);

@@ -74,6 +74,7 @@ int execute(const Arguments &arguments) {
   InputOptions options = arguments.inputs.read();
   auto a = load(arguments.first, arguments.common);
   auto b = load(arguments.second, arguments.common);
+  checkShared({a.get(), b.get()});
   auto pairs = pairOutputs(*a, *b);
   std::vector<Comparison> rows;
   for (auto [i, k] : pairs)

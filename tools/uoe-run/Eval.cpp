@@ -110,6 +110,7 @@ int execute(const Arguments &arguments) {
   std::unique_ptr<Session> reference;
   if (!arguments.reference.empty())
     reference = load(arguments.reference, arguments.common);
+  checkShared({session.get(), reference.get()});
   std::string kind = arguments.kind;
   if (kind == "auto") {
     // What scores tokens is taken for a decoder; a masked language model needs --kind encoder.

@@ -1,5 +1,6 @@
 // uoe-run run: executes a model once.
 #include "Common.h"
+#include "Ranks.h"
 #include "lib/Evaluation/Metrics.h"
 #include "lib/Report/Table.h"
 #include "lib/TensorIO/Npy.h"
@@ -66,11 +67,12 @@ void describe(const std::string &name, const rt::Tensor &tensor, report::Table &
 int execute(const Arguments &arguments) {
   InputOptions options = arguments.inputs.read();
   auto session = load(arguments.model, arguments.common);
+  checkShared({session.get()});
   BoundInputs bound = bindInputs(*session, options);
   auto begin = std::chrono::steady_clock::now();
   std::vector<rt::Value> results = session->run(bound.values);
   double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  if (!arguments.folder.empty())
+  if (!arguments.folder.empty() && Ranks::first())
     save(arguments.folder, *session, results);
 
   report::Table table({"output", "type", "shape", ">min", ">mean", ">max", ">NaN / Inf"});
@@ -95,6 +97,8 @@ int execute(const Arguments &arguments) {
                          {"outputs", list}};
     if (device)
       json["device"] = deviceJson(*device);
+    if (Ranks::group())
+      json["ranks"] = Ranks::group()->ranks();
     print(json);
     return 0;
   }
@@ -108,7 +112,10 @@ int execute(const Arguments &arguments) {
   }
   table.print(std::cout);
   std::cout << "compiled in " << report::duration(session->compileSeconds()) << ", ran in "
-            << report::duration(seconds) << '\n';
+            << report::duration(seconds);
+  if (Ranks::group())
+    std::cout << " on " << Ranks::group()->ranks() << " ranks";
+  std::cout << '\n';
   if (device)
     std::cout << "device: " << rt::cuda::describe(*device) << '\n';
   return 0;

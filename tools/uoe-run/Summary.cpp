@@ -147,6 +147,7 @@ std::string change(double dense, double converted) {
 }
 
 int execute(const Arguments &arguments) {
+  refuseRanks("summary");
   const Load x = measureAlone(arguments.dense, arguments),
              y = measureAlone(arguments.converted, arguments);
   const ConversionReport a = account(arguments.dense), b = account(arguments.converted);

@@ -35,6 +35,7 @@ const char *readingName(const Arguments &arguments) {
 }
 
 int execute(Arguments &arguments) {
+  refuseRanks("test");
   arguments.options.session = arguments.common.session;
   arguments.options.otherReading = !arguments.common.readingGiven;
   std::vector<std::string> folders;
