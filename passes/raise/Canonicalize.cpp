@@ -68,8 +68,9 @@ struct CanonicalizeOnnx : uoe::impl::CanonicalizeOnnxPassBase<CanonicalizeOnnx> 
 
   Simplified apply(Graph &graph, NodeOp node) {
     using Rule = Simplified (*)(Graph &, NodeOp);
-    for (Rule rule : {&simplify, &recogniseLayerNorm, &recogniseRms, &recogniseActivation,
-                      &recogniseSoftmax, &canonicalLinear, &canonicalEinsum, &canonicalTranspose}) {
+    for (Rule rule :
+         {&simplify, &recogniseLayerNorm, &recogniseRms, &recogniseActivation, &recogniseSoftmax,
+          &canonicalLinear, &canonicalSum, &canonicalEinsum, &canonicalTranspose}) {
       Simplified result = rule(graph, node);
       if (!result.changed)
         continue;

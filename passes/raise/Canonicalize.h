@@ -27,6 +27,9 @@ Simplified recogniseRotary(Graph &graph, onnx::NodeOp root, WeightReader &weight
 Simplified recogniseMask(Graph &graph, onnx::NodeOp root, WeightReader &weights);
 /// Gemm as MatMul and Add; reshapes that only merge leading axes move behind products and biases.
 Simplified canonicalLinear(Graph &graph, onnx::NodeOp root);
+/// A sum of products of one input with matrices, or with two in a row (LoRA that was not merged),
+/// as one product.
+Simplified canonicalSum(Graph &graph, onnx::NodeOp root);
 /// Einsum of two operands as Transpose, Reshape and MatMul.
 Simplified canonicalEinsum(Graph &graph, onnx::NodeOp root);
 /// Transpositions move towards the outputs past what treats elements or axes alike; 1x1

@@ -195,13 +195,62 @@ Simplified raise::recogniseActivation(Graph &graph, NodeOp root) {
   return Simplified::none();
 }
 
+/// What is added to the sum of exponentials in exp(x - m) / (exp(c - m) + sum(exp(x - m))), as one
+/// more number beside the x: c, as [.., 1]. Null if it is something else.
+static Value oneMore(Graph &graph, NodeOp root, Value addend, Value shifted) {
+  int64_t rank = graph.rank(shifted);
+  Type element = graph.element(shifted);
+  NodeOp shift = producer(shifted, "Sub");
+  Value m = shift ? shift.input(1) : Value();
+  bool isShift = m && graph.rank(m) == rank && graph.size(m, -1) == 1;
+  double c = 0;
+  if (NodeOp exponential = producer(addend, "Exp")) {
+    // exp(-m), exp(c - m)
+    NodeOp negative = producer(exponential.input(0), "Neg"),
+           difference = producer(exponential.input(0), "Sub");
+    auto scalar = difference ? graph.scalarOf(difference.input(0)) : std::optional<double>(0.0);
+    Value shiftedBy = negative               ? negative.input(0)
+                      : difference && scalar ? difference.input(1)
+                                             : Value();
+    if (!isShift || shiftedBy != m)
+      return {};
+    c = *scalar;
+  } else if (auto scalar = graph.scalarOf(addend); scalar && *scalar > 0) {
+    if (isShift && *scalar == 1)
+      return llvm::equal(ArrayRef<Dim>(graph.facts.facts(m).dims).drop_back(),
+                         ArrayRef<Dim>(graph.facts.facts(shifted).dims).drop_back())
+                 ? m
+                 : Value();
+    c = std::log(*scalar);
+  } else {
+    return {};
+  }
+  auto type = RankedTensorType::get(SmallVector<int64_t>(rank, 1), element);
+  APFloat number(c);
+  bool lost;
+  number.convert(cast<FloatType>(element).getFloatSemantics(), APFloat::rmNearestTiesToEven, &lost);
+  Value rows = graph.make(root, "Shape", {shifted},
+                          {graph.attribute("start", int64_t(0)), graph.attribute("end", rank - 1)});
+  Value shape = graph.make(root, "Concat", {rows, graph.integers(root, {1})},
+                           {graph.attribute("axis", int64_t(0))});
+  return graph.make(root, "Expand",
+                    {graph.constant(root, DenseElementsAttr::get(type, number)), shape});
+}
+
 /// exp(x - max(x)) / sum(exp(x - max(x))), with or without the maximum, which only guards against
-/// overflow.
+/// overflow. One more exponential in the sum (softmax plus one) is that of a sink: a number beside
+/// the others, whose share is dropped.
 Simplified raise::recogniseSoftmax(Graph &graph, NodeOp root) {
   if (!root.is("Div") || graph.opset(root) < 13)
     return Simplified::none();
   NodeOp exponential = producer(root.input(0), "Exp");
-  NodeOp sum = producer(root.input(1), "ReduceSum");
+  NodeOp sum = producer(root.input(1), "ReduceSum"), more = producer(root.input(1), "Add");
+  Value addend;
+  for (unsigned i : {0, 1})
+    if (NodeOp inner = more ? producer(more.input(i), "ReduceSum") : NodeOp(); inner && !sum) {
+      sum = inner;
+      addend = more.input(1 - i);
+    }
   if (!exponential || !sum || sum.input(0) != exponential.getResult(0) ||
       sum.integer("keepdims", 1) == 0)
     return Simplified::none();
@@ -218,5 +267,17 @@ Simplified raise::recogniseSoftmax(Graph &graph, NodeOp root) {
       if (over && over->size() == 1 && ((*over)[0] < 0 ? (*over)[0] + rank : (*over)[0]) == axis)
         x = shifted.input(0);
     }
+  if (addend) {
+    Value sink = axis == rank - 1 ? oneMore(graph, root, addend, exponential.input(0)) : Value();
+    if (!sink)
+      return Simplified::none();
+    if (NodeOp shifted = producer(exponential.input(0), "Sub");
+        shifted && graph.rank(shifted.input(1)) == rank && graph.size(shifted.input(1), -1) == 1)
+      x = shifted.input(0);
+    x = graph.make(root, "Concat", {x, sink}, {graph.attribute("axis", int64_t(-1))});
+    x = graph.make(root, "Softmax", {x}, {graph.attribute("axis", int64_t(-1))});
+    auto at = [&](int64_t i) { return graph.integers(root, {i}); };
+    return Simplified::with(graph.make(root, "Slice", {x, at(0), at(-1), at(-1)}));
+  }
   return Simplified::with(graph.make(root, "Softmax", {x}, {graph.attribute("axis", axis - rank)}));
 }

@@ -530,6 +530,29 @@ static Simplified sharedHead(Graph &graph, NodeOp root) {
   return Simplified::with(reshaped(graph, root, product, shape));
 }
 
+/// A product of activations with its last two axes swapped, (K·Qᵀ)ᵀ, where an operand is swapped
+/// already: the product of the operands swapped, in the other order.
+static Simplified swappedProduct(Graph &graph, NodeOp root) {
+  auto perm = permutationOf(root);
+  NodeOp product = producer(root.input(0), "MatMul");
+  if (!perm || perm->size() < 3 || !product || !root.input(0).hasOneUse())
+    return Simplified::none();
+  int64_t rank = static_cast<int64_t>(perm->size());
+  Permutation swap = llvm::to_vector(llvm::seq<int64_t>(0, rank));
+  std::swap(swap[rank - 1], swap[rank - 2]);
+  Value a = product.input(0), b = product.input(1);
+  auto isSwapped = [&](Value value) {
+    auto own = permutationOf(value.getDefiningOp<NodeOp>());
+    return own && (*own)[rank - 1] != rank - 1;
+  };
+  if (*perm != swap || graph.rank(a) != rank || graph.rank(b) != rank ||
+      isConstantExpression(graph, a) || isConstantExpression(graph, b) ||
+      !(isSwapped(a) || isSwapped(b)))
+    return Simplified::none();
+  return Simplified::with(graph.make(
+      root, "MatMul", {transposed(graph, root, b, swap), transposed(graph, root, a, swap)}));
+}
+
 Simplified raise::canonicalTranspose(Graph &graph, NodeOp root) {
   if (root.is("Conv"))
     return pointwise(graph, root);
@@ -538,8 +561,10 @@ Simplified raise::canonicalTranspose(Graph &graph, NodeOp root) {
   if (root.is("RotaryEmbedding"))
     return rotateFirst(graph, root);
   if (root.is("Transpose")) {
-    Simplified repeated = repeatLast(graph, root);
-    return repeated.changed ? repeated : mergeLast(graph, root);
+    for (auto rule : {&repeatLast, &mergeLast, &swappedProduct})
+      if (Simplified result = rule(graph, root); result.changed)
+        return result;
+    return Simplified::none();
   }
   if (root.is("Reshape") || root.is("Unsqueeze"))
     return splitFirst(graph, root);

@@ -75,27 +75,39 @@ struct Product {
 };
 std::optional<Product> matchProduct(mlir::Value value, Facts &facts);
 
-/// y·x = input·W + bias with constant W [in, out], in any spelling.
+/// y = input·W + bias with constant W [in, out], in any spelling.
 struct Linear {
+  /// Makes a constant, of the element type of the input, as nodes at the builder's position.
+  using Maker = std::function<mlir::Value(mlir::OpBuilder &)>;
   mlir::Value input;
   mlir::Operation *core = nullptr;
-  /// Makes W, of the element type of the input, as nodes at the builder's position.
-  std::function<mlir::Value(mlir::OpBuilder &)> weight;
-  /// Vectors that add up to the bias; each with `out` elements on the last dimension.
-  llvm::SmallVector<mlir::Value> biases;
-  /// What the operator's own bias is multiplied by (Gemm's beta); applies to `biases[0]` if
-  /// `scaledBias`.
-  double beta = 1.0;
-  bool scaledBias = false;
+  /// Makes W.
+  Maker weight;
+  /// Make the vectors that add up to the bias; each has `out` elements on the last dimension.
+  llvm::SmallVector<Maker> biases;
   int64_t in = 0, out = 0;
   /// Nodes from the value down to the core.
   Nodes nodes;
 };
-/// Matches `value` as the result of a linear map, through regrouping, casts, quantisation and bias
-/// additions.
+/// Matches `value` as the result of a linear map, through regrouping, casts, quantisation, bias
+/// additions and factors of its columns; or as the sum of several maps of one input, of which some
+/// may be products of two (a low-rank map beside a matrix: LoRA).
 std::optional<Linear> matchLinear(mlir::Value value, Facts &facts);
+/// A sum of linear maps of one input, as one: its value and the map.
+struct LinearSum {
+  mlir::Value value;
+  Linear map;
+};
+/// The last sum ahead of `from`, the value of `part` or of what was added to it, that is a map of
+/// the part's input (low-rank maps beside a matrix, which may take its result again: LoRA, DoRA).
+/// `adjust` may look further behind a map's input.
+std::optional<LinearSum> sumAhead(mlir::Value from, const Linear &part, Facts &facts,
+                                  llvm::function_ref<void(Linear &, Facts &)> adjust = nullptr);
 /// Matches the node (or chain that ends in `value`) itself, without what follows it.
 std::optional<Linear> matchLinearCore(mlir::Value value, Facts &facts);
+/// If the node multiplies (or divides) its other operand by a constant vector along the last
+/// dimension, of `size` elements: that vector, with the dimensions that it has.
+mlir::Value factorsOf(onnx::NodeOp node, int64_t size, Facts &facts, mlir::Value &other);
 /// If `value` is a sum of something and a vector along the last dimension (of `out` elements), that
 /// vector.
 mlir::Value biasOf(onnx::NodeOp node, int64_t out, Facts &facts, mlir::Value &other);

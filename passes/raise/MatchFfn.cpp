@@ -180,15 +180,48 @@ static NodeOp onlyUser(Value value) {
   return value.hasOneUse() ? dyn_cast<NodeOp>(*value.getUsers().begin()) : NodeOp();
 }
 
+// Factors of the hidden neurons (IA3) between the activation and the down-projection become factors
+// of its rows.
+static void takeFactors(Linear &down, Facts &facts) {
+  while (true) {
+    Nodes nodes;
+    auto node = through(down.input, true, &nodes).getDefiningOp<NodeOp>();
+    Value hidden;
+    Value factor = node ? factorsOf(node, down.in, facts, hidden) : Value();
+    if (!factor)
+      return;
+    down.nodes.insert(nodes.begin(), nodes.end());
+    down.nodes.insert(node);
+    down.input = hidden;
+    down.weight = [matrix = down.weight, factor, divides = node.is("Div"),
+                   rows = down.in](OpBuilder &builder) {
+      Value w = matrix(builder);
+      Location loc = w.getLoc();
+      Value column =
+          makeReshape(builder, loc, makeCast(builder, loc, factor, elementOf(w)), {rows, 1});
+      return makeNode(builder, loc, divides ? "Div" : "Mul", {w, column}, w.getType());
+    };
+  }
+}
+
 // Follows the down-projection's result through biases, quantisation and regrouping, while the
 // block's input can be regrouped alike.
 static void extendOutput(FfnMatch &match, Facts &facts) {
   Block *block = match.root.getDefiningOp()->getBlock();
   int64_t out = match.down.out;
-  while (NodeOp user = onlyUser(match.root)) {
-    if (user->getBlock() != block)
-      return;
+  while (true) {
     Value other;
+    NodeOp user = onlyUser(match.root);
+    if (!user || !biasOf(user, out, facts, other))
+      if (auto sum = sumAhead(match.root, match.down, facts, takeFactors)) {
+        sum->map.nodes.insert(match.down.nodes.begin(), match.down.nodes.end());
+        match.down = std::move(sum->map);
+        match.downBiases.clear(); // they are the sum's
+        match.root = sum->value;
+        continue;
+      }
+    if (!user || user->getBlock() != block)
+      return;
     if (Value bias = biasOf(user, out, facts, other)) {
       match.downBiases.push_back(bias);
       match.nodes.insert(user);
@@ -354,6 +387,7 @@ FfnOutcome raise::matchFfn(NodeOp node, Facts &facts, bool expert) {
       outcome.reason = oddBlock(node, hidden, facts);
     return outcome;
   }
+  takeFactors(*down, facts);
   Trace trace{facts, {}, {}, {}, std::nullopt, false};
   if (!trace.run(down->input)) {
     if (!trace.branches.empty() && trace.unknownOperator)
@@ -394,6 +428,9 @@ FfnOutcome raise::matchFfn(NodeOp node, Facts &facts, bool expert) {
     match.up = std::move(first);
   } else {
     FfnBranch &second = trace.branches[1];
+    if (first.linear.core == second.linear.core && first.start == second.start)
+      return miss("activation: " + describe(node) +
+                  " follows a function with a parameter of each neuron");
     auto gated = recogniseGated(hidden, first.value, second.value);
     if (!gated && !expert)
       gated = recogniseCutGated(hidden, first.value, second.value);
@@ -452,8 +489,8 @@ FfnOutcome raise::matchFfn(NodeOp node, Facts &facts, bool expert) {
   for (const FfnBranch *branch : {&match.up, match.gate ? &*match.gate : nullptr})
     if (branch)
       match.nodes.insert(branch->linear.nodes.begin(), branch->linear.nodes.end());
-  match.nodes.insert(match.down.nodes.begin(), match.down.nodes.end());
   extendOutput(match, facts);
+  match.nodes.insert(match.down.nodes.begin(), match.down.nodes.end());
   if (!alignInput(match))
     return miss("shape: the leading dimensions of the input cannot be followed to the result");
   if (hiddenSize <= d && !expert && !joinsResidual(match.root, facts))

@@ -145,6 +145,11 @@ static bool constantScale(Value scales, NodeOp quantise, Facts &facts,
   return false;
 }
 
+// A constant as it is.
+static Linear::Maker same(Value value) {
+  return [value](OpBuilder &) { return value; };
+}
+
 std::optional<Linear> raise::matchLinearCore(Value value, Facts &facts) {
   auto node = value.getDefiningOp<NodeOp>();
   if (!node)
@@ -183,9 +188,9 @@ std::optional<Linear> raise::matchLinearCore(Value value, Facts &facts) {
     if (Value c = node.is("Gemm") ? node.input(2) : Value()) {
       if (!facts.isConstant(c) || rankOf(c) < 1 || sizeOf(c, -1) != linear.out)
         return std::nullopt;
-      linear.biases.push_back(c);
-      linear.beta = node.real("beta", 1.0);
-      linear.scaledBias = linear.beta != 1.0;
+      linear.biases.push_back([c, beta = node.real("beta", 1.0)](OpBuilder &builder) {
+        return makeScaled(builder, c.getLoc(), c, beta);
+      });
     }
     return linear;
   }
@@ -208,7 +213,7 @@ std::optional<Linear> raise::matchLinearCore(Value value, Facts &facts) {
     };
     linear.nodes.insert(node);
     if (Value bias = node.input(5))
-      linear.biases.push_back(bias);
+      linear.biases.push_back(same(bias));
     return linear;
   }
 
@@ -227,7 +232,7 @@ std::optional<Linear> raise::matchLinearCore(Value value, Facts &facts) {
     };
     linear.nodes.insert(node);
     if (bias)
-      linear.biases.push_back(bias);
+      linear.biases.push_back(same(bias));
     return linear;
   }
 
@@ -297,51 +302,292 @@ Value raise::biasOf(NodeOp node, int64_t out, Facts &facts, Value &other) {
   return {};
 }
 
-std::optional<Linear> raise::matchLinear(Value value, Facts &facts) {
-  SmallVector<Value> biases;
-  Nodes nodes;
-  while (true) {
-    if (auto linear = matchLinearCore(value, facts)) {
-      for (Value bias : biases)
-        if (sizeOf(bias, -1) != linear->out)
-          return std::nullopt;
-      linear->biases.append(biases);
-      linear->nodes.insert(nodes.begin(), nodes.end());
-      return linear;
-    }
-    auto node = value.getDefiningOp<NodeOp>();
-    if (!node)
-      return std::nullopt;
-    Value other;
-    if (int64_t out = sizeOf(value, -1); known(out))
-      if (Value bias = biasOf(node, out, facts, other)) {
-        biases.push_back(bias);
-        nodes.insert(node);
-        value = other;
-        continue;
-      }
-    Value next = throughOnce(value, true, &nodes);
-    if (!next)
-      return std::nullopt;
-    value = next;
+// True if the constant is a vector of `size` elements along the last dimension.
+static bool isRow(Value value, int64_t size, Facts &facts) {
+  if (!value || !facts.isConstant(value) || !isFloat(value) || rankOf(value) < 1 ||
+      sizeOf(value, -1) != size)
+    return false;
+  for (int64_t axis = 0; axis + 1 < rankOf(value); ++axis)
+    if (sizeOf(value, axis) != 1)
+      return false;
+  return true;
+}
+
+Value raise::factorsOf(NodeOp node, int64_t size, Facts &facts, Value &other) {
+  if (!(node.is("Mul") || node.is("Div")) || node.getInputs().size() != 2 || size == 1)
+    return {};
+  for (unsigned i : {0, 1}) {
+    other = node.input(1 - i);
+    if ((i == 0 && node.is("Div")) || !isRow(node.input(i), size, facts) ||
+        facts.isConstant(other) || rankOf(node.input(i)) > rankOf(other) ||
+        sizeOf(other, -1) != size)
+      continue;
+    return node.input(i);
   }
+  return {};
+}
+
+// True if both are the same rows: one value, perhaps regrouped in two ways.
+static bool sameRows(Value a, Value b) {
+  if (a == b)
+    return true;
+  auto source = [](Value value) {
+    for (auto node = value.getDefiningOp<NodeOp>();
+         node && (node.is("Reshape") || node.is("Squeeze") || node.is("Unsqueeze") ||
+                  node.is("Flatten") || node.is("Identity"));
+         node = value.getDefiningOp<NodeOp>())
+      value = node.input(0);
+    return value;
+  };
+  return through(a, true) == through(b, true) ||
+         (known(sizeOf(a, -1)) && sizeOf(a, -1) == sizeOf(b, -1) && source(a) == source(b));
+}
+
+namespace {
+// A linear map that may be put together from several.
+struct Maps {
+  Facts &facts;
+  int budget = 24;
+
+  struct Map {
+    Linear linear;
+    bool composed = false; // of low rank, of two products
+  };
+
+  // One matrix, or in a sum (`term`) also the product of two that is of lower rank than both sides.
+  std::optional<Map> core(Value value, bool term) {
+    auto outer = matchLinearCore(value, facts);
+    if (!outer || !term)
+      return outer ? std::optional(Map{std::move(*outer)}) : std::nullopt;
+    Value middle = outer->input;
+    if (producesMap(middle))
+      if (auto inner = map(middle, /*term=*/true);
+          inner && inner->linear.out == outer->in && inner->linear.biases.empty() &&
+          outer->in < outer->out && outer->in < inner->linear.in) {
+        Linear both;
+        both.input = inner->linear.input;
+        both.core = outer->core;
+        both.in = inner->linear.in;
+        both.out = outer->out;
+        both.biases = outer->biases;
+        both.nodes = std::move(outer->nodes);
+        both.nodes.insert(inner->linear.nodes.begin(), inner->linear.nodes.end());
+        both.weight = [a = inner->linear.weight, b = outer->weight, in = both.in,
+                       out = both.out](OpBuilder &builder) {
+          // In double: it stands for what the model computes in two steps.
+          Value first = a(builder), second = b(builder);
+          Location loc = first.getLoc();
+          Type element = elementOf(first), wide = builder.getF64Type();
+          Value product =
+              makeNode(builder, loc, "MatMul",
+                       {makeCast(builder, loc, first, wide), makeCast(builder, loc, second, wide)},
+                       RankedTensorType::get({in, out}, wide));
+          return makeCast(builder, loc, product, element);
+        };
+        return Map{std::move(both), true};
+      }
+    return Map{std::move(*outer)};
+  }
+
+  static Linear::Maker negated(Linear::Maker maker) {
+    return [maker = std::move(maker)](OpBuilder &builder) {
+      Value value = maker(builder);
+      return makeNode(builder, value.getLoc(), "Neg", {value}, value.getType());
+    };
+  }
+
+  // Saves the walk where the value cannot be a map of low rank.
+  static bool producesMap(Value value) {
+    auto node = value.getDefiningOp<NodeOp>();
+    return node && known(sizeOf(value, -1));
+  }
+
+  static void multiply(Linear &linear, Value factor, bool divides) {
+    auto times = [factor, divides](Linear::Maker maker) -> Linear::Maker {
+      return [=](OpBuilder &builder) {
+        Value value = maker(builder);
+        Location loc = value.getLoc();
+        Value row = makeCast(builder, loc, factor, elementOf(value));
+        if (rankOf(row) > 1)
+          row = makeReshape(builder, loc, row, {sizeOf(row, -1)});
+        return makeNode(builder, loc, divides ? "Div" : "Mul", {value, row}, value.getType());
+      };
+    };
+    linear.weight = times(linear.weight);
+    for (Linear::Maker &bias : linear.biases)
+      bias = times(bias);
+  }
+
+  std::optional<Map> map(Value value, bool term) {
+    SmallVector<std::pair<Value, bool>> biases; // added, or taken away
+    Nodes nodes;
+    auto finish = [&](std::optional<Map> found) -> std::optional<Map> {
+      if (!found)
+        return std::nullopt;
+      Linear &linear = found->linear;
+      for (auto [bias, added] : biases) {
+        if (sizeOf(bias, -1) != linear.out)
+          return std::nullopt;
+        linear.biases.push_back(added ? same(bias) : negated(same(bias)));
+      }
+      linear.nodes.insert(nodes.begin(), nodes.end());
+      return found;
+    };
+    while (--budget > 0) {
+      if (auto found = core(value, term))
+        return finish(std::move(found));
+      auto node = value.getDefiningOp<NodeOp>();
+      if (!node)
+        return std::nullopt;
+      Value other;
+      if (int64_t out = sizeOf(value, -1); known(out)) {
+        if (Value bias = biasOf(node, out, facts, other)) {
+          biases.push_back({bias, true});
+          nodes.insert(node);
+          value = other;
+          continue;
+        }
+        if (node.is("Sub") && isRow(node.input(1), out, facts) &&
+            !facts.isConstant(node.input(0)) && rankOf(node.input(1)) <= rankOf(node.input(0))) {
+          biases.push_back({node.input(1), false});
+          nodes.insert(node);
+          value = node.input(0);
+          continue;
+        }
+        Value factor = factorsOf(node, out, facts, other);
+        if (!factor && term)
+          factor = scalarFactor(node, other);
+        if (factor) {
+          auto found = map(other, term);
+          if (!found || found->linear.out != out)
+            return std::nullopt;
+          multiply(found->linear, factor, node.is("Div"));
+          found->linear.nodes.insert(node);
+          return finish(std::move(found));
+        }
+        if ((node.is("Add") || node.is("Sub")) && isFloat(value))
+          return finish(sum(node));
+      }
+      Value next = throughOnce(value, true, &nodes);
+      if (!next)
+        return std::nullopt;
+      value = next;
+    }
+    return std::nullopt;
+  }
+
+  // A constant number that the node multiplies or divides its other operand by. On its own a map
+  // times a number is left to what reads it, mostly an activation.
+  Value scalarFactor(NodeOp node, Value &other) {
+    if (!(node.is("Mul") || node.is("Div")) || node.getInputs().size() != 2)
+      return {};
+    for (unsigned i : {1, 0}) {
+      other = node.input(1 - i);
+      if ((i == 0 && node.is("Div")) || !facts.scalar(node.input(i)) || facts.isConstant(other) ||
+          rankOf(node.input(i)) > 1 || !isFloat(node.input(i)))
+        continue;
+      return node.input(i);
+    }
+    return {};
+  }
+
+  // Rounds its input: what two such maps do to one input is not what one does.
+  static bool quantises(const Linear &linear) {
+    return llvm::any_of(linear.nodes, [](Operation *op) {
+      StringRef name = cast<NodeOp>(op).getOpType();
+      return name.contains("QuantizeLinear") || name.contains("Integer") ||
+             name == "DynamicQuantizeMatMul" || name == "QLinearMatMul";
+    });
+  }
+
+  // Two maps of one input, added or taken away.
+  std::optional<Map> sum(NodeOp add) {
+    if (add.getInputs().size() != 2 || !add.input(0) || !add.input(1) ||
+        facts.isConstant(add.input(0)) || facts.isConstant(add.input(1)) ||
+        rankOf(add.input(0)) != rankOf(add.input(1)))
+      return std::nullopt;
+    auto a = map(add.input(0), /*term=*/true);
+    auto b = a ? map(add.input(1), /*term=*/true) : std::nullopt;
+    if (!b || quantises(a->linear) || quantises(b->linear))
+      return std::nullopt;
+    if (add.is("Sub")) {
+      b->linear.weight = negated(b->linear.weight);
+      for (Linear::Maker &bias : b->linear.biases)
+        bias = negated(bias);
+    }
+    if (a->composed)
+      std::swap(a, b);
+    Linear &first = a->linear, &second = b->linear;
+    if (a->composed || first.in != second.in || first.out != second.out ||
+        elementOf(first.input) != elementOf(second.input))
+      return std::nullopt;
+    if (!sameRows(first.input, second.input))
+      return std::nullopt;
+    // Of one value regrouped in two ways, the one in the sum's shape.
+    if (rankOf(first.input) != rankOf(add.getResult(0)))
+      first.input = second.input;
+    first.weight = [x = first.weight, y = second.weight](OpBuilder &builder) {
+      Value left = x(builder), right = y(builder);
+      right = makeCast(builder, left.getLoc(), right, elementOf(left));
+      return makeNode(builder, left.getLoc(), "Add", {left, right}, left.getType());
+    };
+    first.biases.append(second.biases);
+    first.nodes.insert(second.nodes.begin(), second.nodes.end());
+    first.nodes.insert(add);
+    return Map{std::move(first)};
+  }
+};
+} // namespace
+
+std::optional<Linear> raise::matchLinear(Value value, Facts &facts) {
+  auto found = Maps{facts}.map(value, /*term=*/false);
+  return found ? std::optional(std::move(found->linear)) : std::nullopt;
+}
+
+std::optional<LinearSum> raise::sumAhead(Value from, const Linear &part, Facts &facts,
+                                         llvm::function_ref<void(Linear &, Facts &)> adjust) {
+  SmallVector<Value> ahead{from};
+  std::optional<LinearSum> found;
+  for (size_t i = 0; i < ahead.size() && i < 8; ++i)
+    for (Operation *user : ahead[i].getUsers()) {
+      auto node = dyn_cast<NodeOp>(user);
+      if (!node || node->getBlock() != from.getParentBlock() ||
+          !(node.is("Add") || node.is("Sub") || node.is("Mul")) ||
+          sizeOf(node.getResult(0), -1) != part.out || !isFloat(node.getResult(0)) ||
+          llvm::is_contained(ahead, node.getResult(0)))
+        continue;
+      ahead.push_back(node.getResult(0));
+      Value ignored;
+      if (node.is("Mul") || biasOf(node, part.out, facts, ignored))
+        continue;
+      auto sum = matchLinear(node.getResult(0), facts);
+      if (!sum || !sum->nodes.contains(part.core) || sum->in != part.in)
+        continue;
+      if (adjust)
+        adjust(*sum, facts);
+      if (!sameRows(sum->input, part.input))
+        continue;
+      sum->core = part.core;
+      found = LinearSum{node.getResult(0), std::move(*sum)};
+    }
+  return found;
 }
 
 Value raise::makeBias(OpBuilder &builder, Location loc, const Linear &linear, ArrayRef<Value> more,
                       int64_t start, int64_t size, int64_t step) {
   Value sum;
-  auto add = [&](Value bias, double factor) {
+  auto add = [&](Value bias) {
     if (rankOf(bias) != 1)
       bias = makeReshape(builder, loc, bias, {sizeOf(bias, -1)});
-    bias = makeScaled(builder, loc, makeSlice(builder, loc, bias, 0, start, size, step), factor);
+    bias = makeSlice(builder, loc, bias, 0, start, size, step);
     sum = sum ? makeNode(builder, loc, "Add", {sum, makeCast(builder, loc, bias, elementOf(sum))},
                          sum.getType())
               : bias;
   };
-  for (auto [i, bias] : llvm::enumerate(linear.biases))
-    add(bias, i == 0 && linear.scaledBias ? linear.beta : 1.0);
+  for (const Linear::Maker &bias : linear.biases)
+    add(bias(builder));
   for (Value bias : more)
-    add(bias, 1.0);
+    add(bias);
   return sum;
 }
 

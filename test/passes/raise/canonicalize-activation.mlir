@@ -144,6 +144,51 @@ module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
 
 // -----
 
+// Softmax plus one, exp(x - m) / (exp(-m) + sum(exp(x - m))): a zero beside the others, whose share is dropped.
+// CHECK-LABEL: func.func @softmax_plus_one
+// CHECK-DAG: %[[ZERO:.*]] = onnx.node "Constant"() {value = dense<0.000000e+00> : tensor<1x1xf32>}
+// CHECK: %[[SINK:.*]] = onnx.node "Expand"(%[[ZERO]]
+// CHECK: %[[ALL:.*]] = onnx.node "Concat"(%arg0, %[[SINK]]) {axis = -1 : i64}
+// CHECK: %[[P:.*]] = onnx.node "Softmax"(%[[ALL]]) {axis = -1 : i64}
+// CHECK: onnx.node "Slice"(%[[P]]
+// CHECK-NOT: "Exp"
+module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
+  func.func @softmax_plus_one(%x: tensor<?x4xf32>) -> !onnx.any {
+    %axes = onnx.node "Constant"() {value = dense<-1> : tensor<1xi64>} : () -> tensor<1xi64>
+    %m = onnx.node "ReduceMax"(%x, %axes) : (tensor<?x4xf32>, tensor<1xi64>) -> !onnx.any
+    %d = onnx.node "Sub"(%x, %m) : (tensor<?x4xf32>, !onnx.any) -> !onnx.any
+    %e = onnx.node "Exp"(%d) : (!onnx.any) -> !onnx.any
+    %s = onnx.node "ReduceSum"(%e, %axes) : (!onnx.any, tensor<1xi64>) -> !onnx.any
+    %n = onnx.node "Neg"(%m) : (!onnx.any) -> !onnx.any
+    %one = onnx.node "Exp"(%n) : (!onnx.any) -> !onnx.any
+    %t = onnx.node "Add"(%one, %s) : (!onnx.any, !onnx.any) -> !onnx.any
+    %y = onnx.node "Div"(%e, %t) : (!onnx.any, !onnx.any) -> !onnx.any
+    return %y : !onnx.any
+  }
+}
+
+// -----
+
+// Another number than that of the same shift stays.
+// CHECK-LABEL: func.func @no_softmax_plus_one
+// CHECK-NOT: "Softmax"
+module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
+  func.func @no_softmax_plus_one(%x: tensor<?x4xf32>, %other: tensor<?x1xf32>) -> !onnx.any {
+    %axes = onnx.node "Constant"() {value = dense<-1> : tensor<1xi64>} : () -> tensor<1xi64>
+    %m = onnx.node "ReduceMax"(%x, %axes) : (tensor<?x4xf32>, tensor<1xi64>) -> !onnx.any
+    %d = onnx.node "Sub"(%x, %m) : (tensor<?x4xf32>, !onnx.any) -> !onnx.any
+    %e = onnx.node "Exp"(%d) : (!onnx.any) -> !onnx.any
+    %s = onnx.node "ReduceSum"(%e, %axes) : (!onnx.any, tensor<1xi64>) -> !onnx.any
+    %n = onnx.node "Neg"(%other) : (tensor<?x1xf32>) -> !onnx.any
+    %one = onnx.node "Exp"(%n) : (!onnx.any) -> !onnx.any
+    %t = onnx.node "Add"(%one, %s) : (!onnx.any, !onnx.any) -> !onnx.any
+    %y = onnx.node "Div"(%e, %t) : (!onnx.any, !onnx.any) -> !onnx.any
+    return %y : !onnx.any
+  }
+}
+
+// -----
+
 // A tensor full of zeros, of the other operand's shape: one zero.
 // CHECK-LABEL: func.func @zeros_like
 // CHECK: %[[ZERO:.*]] = onnx.node "Constant"() {value = dense<0.000000e+00> : tensor<f32>}

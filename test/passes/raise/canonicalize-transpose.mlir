@@ -198,3 +198,23 @@ module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
     return %a : tensor<?x6x4x4xf32>
   }
 }
+
+// -----
+
+// (K·Qᵀ)ᵀ is Q·Kᵀ, wherever the transposition has gone in between.
+// CHECK-LABEL: func.func @swapped_product
+// CHECK-SAME: (%[[Q:.*]]: tensor<?x4x?x8xf32{{.*}}, %[[K:.*]]: tensor<?x4x?x8xf32
+// CHECK: %[[KT:.*]] = onnx.node "Transpose"(%[[K]]) {perm = array<i64: 0, 1, 3, 2>}
+// CHECK: %[[S:.*]] = onnx.node "MatMul"(%[[Q]], %[[KT]])
+// CHECK: onnx.node "Mul"(%[[S]]
+// CHECK-NOT: "Transpose"
+module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
+  func.func @swapped_product(%q: tensor<?x4x?x8xf32, #onnx.dims<"n", "", "s", "">>, %k: tensor<?x4x?x8xf32, #onnx.dims<"n", "", "t", "">>) -> !onnx.any {
+    %scale = onnx.node "Constant"() {value = dense<0.5> : tensor<f32>} : () -> tensor<f32>
+    %qt = onnx.node "Transpose"(%q) {perm = array<i64: 0, 1, 3, 2>} : (tensor<?x4x?x8xf32, #onnx.dims<"n", "", "s", "">>) -> !onnx.any
+    %s = onnx.node "MatMul"(%k, %qt) : (tensor<?x4x?x8xf32, #onnx.dims<"n", "", "t", "">>, !onnx.any) -> !onnx.any
+    %t = onnx.node "Transpose"(%s) {perm = array<i64: 0, 1, 3, 2>} : (!onnx.any) -> !onnx.any
+    %y = onnx.node "Mul"(%t, %scale) : (!onnx.any, tensor<f32>) -> !onnx.any
+    return %y : !onnx.any
+  }
+}

@@ -306,3 +306,87 @@ module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
     return %y : tensor<?x?x8xf32>
   }
 }
+
+// -----
+
+// Low-rank maps beside both matrices (LoRA that was not merged) are part of them, and what they are multiplied by.
+// CHECK-LABEL: func.func @low_rank
+// CHECK: %[[AB:.*]] = onnx.node "MatMul"({{.*}}) attributes {uoe.operand} : (tensor<8x2xf64>, tensor<2x16xf64>) -> tensor<8x16xf64>
+// CHECK: %[[NARROW:.*]] = onnx.node "Cast"(%[[AB]])
+// CHECK: %[[SCALED:.*]] = onnx.node "Mul"(%[[NARROW]], %{{.*}}) attributes {uoe.operand}
+// CHECK: %[[UP:.*]] = onnx.node "Add"(%{{.*}}, %[[SCALED]]) attributes {uoe.operand}
+// CHECK: %[[DOWN:.*]] = onnx.node "Add"({{.*}}) attributes {uoe.operand} : (tensor<16x8xf32>, tensor<16x8xf32>)
+// CHECK: %[[F:.*]] = uoe.ffn relu %arg0 up(%[[UP]] + %{{.*}}) down(%[[DOWN]] + %{{.*}})
+// CHECK: return %[[F]]
+module attributes {onnx.opset_import = {ai.onnx = 24 : i64, com.microsoft = 1 : i64}} {
+  func.func @low_rank(%x: tensor<?x?x8xf32>) -> tensor<?x?x8xf32> {
+    %u = onnx.node "Constant"() {value = dense<0.5> : tensor<8x16xf32>} : () -> tensor<8x16xf32>
+    %bias = onnx.node "Constant"() {value = dense<0.5> : tensor<16xf32>} : () -> tensor<16xf32>
+    %a = onnx.node "Constant"() {value = dense<0.25> : tensor<8x2xf32>} : () -> tensor<8x2xf32>
+    %b = onnx.node "Constant"() {value = dense<0.25> : tensor<2x16xf32>} : () -> tensor<2x16xf32>
+    %d = onnx.node "Constant"() {value = dense<0.5> : tensor<16x8xf32>} : () -> tensor<16x8xf32>
+    %out = onnx.node "Constant"() {value = dense<0.5> : tensor<8xf32>} : () -> tensor<8xf32>
+    %e = onnx.node "Constant"() {value = dense<0.25> : tensor<16x2xf32>} : () -> tensor<16x2xf32>
+    %f = onnx.node "Constant"() {value = dense<0.25> : tensor<2x8xf32>} : () -> tensor<2x8xf32>
+    %two = onnx.node "Constant"() {value = dense<2.0> : tensor<f32>} : () -> tensor<f32>
+    %h0 = onnx.node "MatMul"(%x, %u) : (tensor<?x?x8xf32>, tensor<8x16xf32>) -> tensor<?x?x16xf32>
+    %h1 = onnx.node "Add"(%h0, %bias) : (tensor<?x?x16xf32>, tensor<16xf32>) -> tensor<?x?x16xf32>
+    %xa = onnx.node "MatMul"(%x, %a) : (tensor<?x?x8xf32>, tensor<8x2xf32>) -> tensor<?x?x2xf32>
+    %xab = onnx.node "MatMul"(%xa, %b) : (tensor<?x?x2xf32>, tensor<2x16xf32>) -> tensor<?x?x16xf32>
+    %s = onnx.node "Mul"(%xab, %two) : (tensor<?x?x16xf32>, tensor<f32>) -> tensor<?x?x16xf32>
+    %h2 = onnx.node "Add"(%h1, %s) : (tensor<?x?x16xf32>, tensor<?x?x16xf32>) -> tensor<?x?x16xf32>
+    %h = onnx.node "Relu"(%h2) : (tensor<?x?x16xf32>) -> tensor<?x?x16xf32>
+    %y0 = onnx.node "MatMul"(%h, %d) : (tensor<?x?x16xf32>, tensor<16x8xf32>) -> tensor<?x?x8xf32>
+    %y1 = onnx.node "Add"(%y0, %out) : (tensor<?x?x8xf32>, tensor<8xf32>) -> tensor<?x?x8xf32>
+    %he = onnx.node "MatMul"(%h, %e) : (tensor<?x?x16xf32>, tensor<16x2xf32>) -> tensor<?x?x2xf32>
+    %hef = onnx.node "MatMul"(%he, %f) : (tensor<?x?x2xf32>, tensor<2x8xf32>) -> tensor<?x?x8xf32>
+    %y = onnx.node "Add"(%y1, %hef) : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
+    return %y : tensor<?x?x8xf32>
+  }
+}
+
+// -----
+
+// Factors of the hidden neurons (IA3) are factors of the rows of the matrix behind them, those of a product of its columns.
+// CHECK-LABEL: func.func @factors
+// CHECK: %[[UP:.*]] = onnx.node "Mul"(%{{.*}}, %{{.*}}) attributes {uoe.operand} : (tensor<8x16xf32>, tensor<16xf32>) -> tensor<8x16xf32>
+// CHECK: %[[COLUMN:.*]] = onnx.node "Reshape"{{.*}} -> tensor<16x1xf32>
+// CHECK: %[[DOWN:.*]] = onnx.node "Mul"(%{{.*}}, %[[COLUMN]]) attributes {uoe.operand} : (tensor<16x8xf32>, tensor<16x1xf32>) -> tensor<16x8xf32>
+// CHECK: uoe.ffn silu %arg0 up(%[[UP]]) gate(%{{.*}}) down(%[[DOWN]])
+module attributes {onnx.opset_import = {ai.onnx = 24 : i64, com.microsoft = 1 : i64}} {
+  func.func @factors(%x: tensor<?x?x8xf32>) -> tensor<?x?x8xf32> {
+    %u = onnx.node "Constant"() {value = dense<1.0> : tensor<8x16xf32>} : () -> tensor<8x16xf32>
+    %g = onnx.node "Constant"() {value = dense<0.5> : tensor<8x16xf32>} : () -> tensor<8x16xf32>
+    %d = onnx.node "Constant"() {value = dense<0.5> : tensor<16x8xf32>} : () -> tensor<16x8xf32>
+    %l = onnx.node "Constant"() {value = dense<0.75> : tensor<1x16xf32>} : () -> tensor<1x16xf32>
+    %m = onnx.node "Constant"() {value = dense<1.25> : tensor<16xf32>} : () -> tensor<16xf32>
+    %a0 = onnx.node "MatMul"(%x, %u) : (tensor<?x?x8xf32>, tensor<8x16xf32>) -> tensor<?x?x16xf32>
+    %a = onnx.node "Mul"(%a0, %m) : (tensor<?x?x16xf32>, tensor<16xf32>) -> tensor<?x?x16xf32>
+    %b = onnx.node "MatMul"(%x, %g) : (tensor<?x?x8xf32>, tensor<8x16xf32>) -> tensor<?x?x16xf32>
+    %s = onnx.node "Swish"(%b) : (tensor<?x?x16xf32>) -> tensor<?x?x16xf32>
+    %h = onnx.node "Mul"(%a, %s) : (tensor<?x?x16xf32>, tensor<?x?x16xf32>) -> tensor<?x?x16xf32>
+    %hl = onnx.node "Mul"(%h, %l) : (tensor<?x?x16xf32>, tensor<1x16xf32>) -> tensor<?x?x16xf32>
+    %y = onnx.node "MatMul"(%hl, %d) : (tensor<?x?x16xf32>, tensor<16x8xf32>) -> tensor<?x?x8xf32>
+    return %y : tensor<?x?x8xf32>
+  }
+}
+
+// -----
+
+// An activation with a parameter of each neuron is none that the block can hold.
+// CHECK-LABEL: func.func @parameter
+// CHECK-NOT: uoe.ffn
+// REASON: missed ffn at {{.*}}: activation: {{.*}} follows a function with a parameter of each neuron
+module attributes {onnx.opset_import = {ai.onnx = 24 : i64, com.microsoft = 1 : i64}} {
+  func.func @parameter(%x: tensor<?x?x8xf32>) -> tensor<?x?x8xf32> {
+    %u = onnx.node "Constant"() {value = dense<1.0> : tensor<8x16xf32>} : () -> tensor<8x16xf32>
+    %d = onnx.node "Constant"() {value = dense<0.5> : tensor<16x8xf32>} : () -> tensor<16x8xf32>
+    %beta = onnx.node "Constant"() {value = dense<0.75> : tensor<16xf32>} : () -> tensor<16xf32>
+    %a = onnx.node "MatMul"(%x, %u) : (tensor<?x?x8xf32>, tensor<8x16xf32>) -> tensor<?x?x16xf32>
+    %b = onnx.node "Mul"(%a, %beta) : (tensor<?x?x16xf32>, tensor<16xf32>) -> tensor<?x?x16xf32>
+    %s = onnx.node "Sigmoid"(%b) : (tensor<?x?x16xf32>) -> tensor<?x?x16xf32>
+    %h = onnx.node "Mul"(%a, %s) : (tensor<?x?x16xf32>, tensor<?x?x16xf32>) -> tensor<?x?x16xf32>
+    %y = onnx.node "MatMul"(%h, %d) : (tensor<?x?x16xf32>, tensor<16x8xf32>) -> tensor<?x?x8xf32>
+    return %y : tensor<?x?x8xf32>
+  }
+}
