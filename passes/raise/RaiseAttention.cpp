@@ -257,7 +257,8 @@ struct Raiser {
           builder, blockLoc(node), node->getResultTypes(), node.input(0), node.input(1),
           node.input(2), node.input(3), llvm::APFloat(static_cast<float>(scale)),
           node.integer("is_causal", 0) != 0, 0,
-          llvm::APFloat(static_cast<float>(node.real("softcap", 0.0))), false, name);
+          llvm::APFloat(static_cast<float>(node.real("softcap", 0.0))),
+          /*boolean_zero=*/node.input(3) != nullptr, name);
     } else {
       attention = AttentionOp::create(builder, blockLoc(node), node->getResultTypes(), Value(),
                                       Value(), Value(), Value(), llvm::APFloat(1.0f), false, 0,

@@ -144,9 +144,9 @@ module attributes {onnx.opset_import = {ai.onnx = 24 : i64, com.microsoft = 1 : 
 
 // -----
 
-// ONNX's own operator over four dimensions has the block's operands.
+// ONNX's own operator over four dimensions has the block's operands. Rows without any key are 0 to it.
 // CHECK-LABEL: func.func @standard
-// CHECK: uoe.attention %arg0, %arg1, %arg2 bias(%arg3) attributes {fused = "Attention", {{.*}}scale = 2.500000e-01 : f32}
+// CHECK: uoe.attention %arg0, %arg1, %arg2 bias(%arg3) attributes {boolean_zero, fused = "Attention", {{.*}}scale = 2.500000e-01 : f32}
 module attributes {onnx.opset_import = {ai.onnx = 24 : i64, com.microsoft = 1 : i64}} {
   func.func @standard(%q: tensor<?x4x?x8xf32>, %k: tensor<?x4x?x8xf32>, %v: tensor<?x4x?x8xf32>, %b: tensor<?x1x?x?xi1>) -> tensor<?x4x?x8xf32> {
     %y = onnx.node "Attention"(%q, %k, %v, %b) {scale = 0.25 : f32} : (tensor<?x4x?x8xf32>, tensor<?x4x?x8xf32>, tensor<?x4x?x8xf32>, tensor<?x1x?x?xi1>) -> tensor<?x4x?x8xf32>
