@@ -19,11 +19,11 @@ public:
 
   UnfusedAttention run() {
     Operation *before = block->getPrevNode();
-    bool ok = fused.isContrib("Attention")            ? attention()
-              : fused.isContrib("MultiHeadAttention") ? multiHead()
-              : fused.isContrib("GroupQueryAttention")
-                  ? groupQuery()
-                  : stop("holds more than the attention itself");
+    bool ok = fused.isContrib("Attention")             ? attention()
+              : fused.isContrib("MultiHeadAttention")  ? multiHead()
+              : fused.isContrib("GroupQueryAttention") ? groupQuery()
+              : fused.is("Attention")                  ? standard()
+                                      : stop("holds more than the attention itself");
     Operation *first = before ? before->getNextNode() : &block->getBlock()->front();
     for (Operation *op = first; op != block; op = op->getNextNode())
       result.made.push_back(op);
@@ -118,9 +118,14 @@ private:
               double softcap = 0.0) {
     int64_t h = sizeOf(q, 1), e = sizeOf(v, 3);
     auto type = RankedTensorType::get({kAny, h, kAny, e}, element);
-    result.core = AttentionOp::create(
-        builder, loc, TypeRange{type}, q, k, v, bias, llvm::APFloat(static_cast<float>(scale)),
-        causal, 0, llvm::APFloat(static_cast<float>(softcap)), false, StringAttr());
+    result.core = AttentionOp::create(builder, loc, TypeRange{type}, q, k, v, bias,
+                                      llvm::APFloat(static_cast<float>(scale)), causal, 0,
+                                      llvm::APFloat(static_cast<float>(softcap)),
+                                      fused.getDomain() != "com.microsoft", StringAttr());
+    if (rankOf(block.getResult(0)) == 4) {
+      result.results[0] = result.core.getResult(0);
+      return true;
+    }
     Value back = make("Transpose", {result.core.getResult(0)}, {kAny, kAny, h, e}, {},
                       {attr("perm", ArrayRef<int64_t>{0, 2, 1, 3})});
     result.results[0] = make("Reshape", {back, ints({0, 0, h * e})}, {kAny, kAny, h * e});
@@ -375,6 +380,63 @@ private:
       bias = make("Where", {allowed, more, real(-std::numeric_limits<double>::infinity())},
                   {kAny, sizeOf(more, 1), kAny, kAny});
     return finish(q, k, v, bias, false, scaleOf(d), fused.real("softcap", 0.0));
+  }
+
+  //===--------------------------------------------------------------------===//
+  // ONNX's own Attention
+  //===--------------------------------------------------------------------===//
+
+  bool standard() {
+    Value q = input(0), k = input(1), v = input(2), bias = input(3), pastK = input(4),
+          pastV = input(5);
+    if (input(6))
+      return stop("takes how many keys of each batch row are valid");
+    for (StringRef side : {"left_window_size", "right_window_size"})
+      if (fused.integer(side, -1) != -1)
+        return stop("sees a window of keys");
+    if (block->getNumResults() > 3 && !block->getResult(3).use_empty())
+      return stop("gives its scores as a result");
+    int64_t rank = rankOf(q);
+    if (rankOf(k) != rank || rankOf(v) != rank || (rank != 3 && rank != 4))
+      return stop("has operands of unknown or different ranks");
+    bool same = onnx::dimName(q.getType(), rank - 2) == onnx::dimName(k.getType(), rank - 2) &&
+                !onnx::dimName(q.getType(), rank - 2).empty();
+    same |= sizeOf(q, rank - 2) != kAny && sizeOf(q, rank - 2) == sizeOf(k, rank - 2);
+    if (rank == 3) {
+      int64_t h = fused.integer("q_num_heads", 0), g = fused.integer("kv_num_heads", 0);
+      int64_t width = sizeOf(q, 2), keys = sizeOf(k, 2), values = sizeOf(v, 2);
+      if (h <= 0 || g <= 0 || h % g != 0 || width == kAny || keys == kAny || values == kAny ||
+          width % h != 0 || keys % g != 0 || values % g != 0 || width / h != keys / g)
+        return stop("has a number of heads that does not divide its channels");
+      q = heads(q, 0, h, width / h);
+      k = heads(k, 0, g, keys / g);
+      v = heads(v, 0, g, values / g);
+    }
+    int64_t g = sizeOf(k, 1), d = sizeOf(q, 3), e = sizeOf(v, 3);
+    if (d == kAny || sizeOf(k, 3) != d)
+      return stop("has heads of a size that is not known");
+    if (pastK) {
+      k = make("Concat", {pastK, k}, {kAny, g, kAny, d}, {}, {attr("axis", int64_t(2))});
+      v = make("Concat", {pastV, v}, {kAny, g, kAny, e}, {}, {attr("axis", int64_t(2))});
+    }
+    result.results.resize(block->getNumResults());
+    setResult(1, k);
+    setResult(2, v);
+    bool causal = fused.integer("is_causal", 0) != 0;
+    if (causal && !pastK && !same) {
+      // Query s sees the keys up to s; the block would align the last query with the last key.
+      causal = false;
+      Value allowed =
+          make("LessOrEqual", {unsqueeze(upTo(size(k, 2)), 0), unsqueeze(upTo(size(q, 2)), 1)},
+               {kAny, kAny}, i1());
+      if (bias && elementOf(bias) == i1()) {
+        bias = makeBinary(builder, loc, "And", bias, allowed);
+      } else {
+        Value hidden = make("Where", {allowed, real(0), real(-INFINITY)}, {kAny, kAny});
+        bias = bias ? makeBinary(builder, loc, "Add", bias, hidden) : hidden;
+      }
+    }
+    return finish(q, k, v, bias, causal, scaleOf(d), fused.real("softcap", 0.0));
   }
 
   AttentionOp block;

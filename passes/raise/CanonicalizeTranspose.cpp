@@ -391,6 +391,27 @@ static Simplified rotateFirst(Graph &graph, NodeOp root) {
   return Simplified::with(graph.make(root, "Reshape", {rotated, merge.input(1)}));
 }
 
+/// Rotating [B, S, H·D] is rotating [B, H, S, D], on which the others are.
+static Simplified rotateHeads(Graph &graph, NodeOp root) {
+  Value x = root.input(0);
+  int64_t heads = root.integer("num_heads", 0);
+  auto width = graph.size(x, 2);
+  if (graph.rank(x) != 3 || heads <= 0 || !width || *width % heads != 0)
+    return Simplified::none();
+  SmallVector<Value> operands(root.getInputs());
+  operands[0] =
+      graph.make(root, "Reshape", {x, graph.integers(root, {0, 0, heads, *width / heads})});
+  operands[0] = transposed(graph, root, operands[0], {0, 2, 1, 3});
+  SmallVector<NamedAttribute> attributes;
+  for (NamedAttribute attribute : root.getNodeAttrs())
+    if (attribute.getName() != "num_heads")
+      attributes.push_back(attribute);
+  Value rotated = graph.make(root, "RotaryEmbedding", operands, attributes);
+  rotated = transposed(graph, root, rotated, {0, 2, 1, 3});
+  return Simplified::with(
+      graph.make(root, "Reshape", {rotated, graph.integers(root, {0, 0, *width})}));
+}
+
 //===----------------------------------------------------------------------===//
 // Products
 //===----------------------------------------------------------------------===//
@@ -558,8 +579,10 @@ Simplified raise::canonicalTranspose(Graph &graph, NodeOp root) {
     return pointwise(graph, root);
   if (root.is("MatMul"))
     return sharedHead(graph, root);
-  if (root.is("RotaryEmbedding"))
-    return rotateFirst(graph, root);
+  if (root.is("RotaryEmbedding")) {
+    Simplified first = rotateFirst(graph, root);
+    return first.changed ? first : rotateHeads(graph, root);
+  }
   if (root.is("Transpose")) {
     for (auto rule : {&repeatLast, &mergeLast, &swappedProduct})
       if (Simplified result = rule(graph, root); result.changed)

@@ -244,6 +244,32 @@ module attributes {onnx.opset_import = {ai.onnx = 24 : i64, com.microsoft = 1 : 
 
 // -----
 
+// ONNX's own operator over three dimensions, with a cache: heads are taken apart, rows without any key are 0.
+// CHECK-LABEL: func.func @standard
+// CHECK-SAME: (%[[X:.*]]: tensor<?x?x8xf32, {{.*}}>, %[[PK:.*]]: tensor<?x2x?x4xf32>, %[[PV:.*]]: tensor<?x2x?x4xf32>)
+// CHECK: %[[PRESENT:.*]] = onnx.node "Concat"(%[[PK]], %{{.*}}) {axis = 2 : i64}
+// CHECK: uoe.experts({{.*}}) sliced({{.*}}) axes {{.*}} sizes [2 x 1] combine sum
+// CHECK: uoe.attention {{.*}}boolean_zero, causal, scale = 5.000000e-01 : f32
+// CHECK-NOT: uoe.attention
+module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
+  onnx.initializer @q : tensor<8x8xf32> = dense<0.25> : tensor<8x8xf32>
+  onnx.initializer @o : tensor<8x8xf32> = dense<2.0> : tensor<8x8xf32>
+  func.func @standard(%x: tensor<?x?x8xf32, #onnx.dims<"b", "s", "">>, %pk: tensor<?x2x?x4xf32>, %pv: tensor<?x2x?x4xf32>) -> (tensor<?x?x8xf32>, tensor<?x2x?x4xf32>) {
+    %wq = onnx.weight @q : tensor<8x8xf32>
+    %wo = onnx.weight @o : tensor<8x8xf32>
+    %q = onnx.node "MatMul"(%x, %wq) : (tensor<?x?x8xf32, #onnx.dims<"b", "s", "">>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
+    %y:3 = uoe.attention attributes {fused = "Attention"} spelled {
+      %n = onnx.none
+      %a:3 = onnx.node "Attention"(%q, %q, %q, %n, %pk, %pv) {is_causal = 1 : i64, q_num_heads = 2 : i64, kv_num_heads = 2 : i64} : (tensor<?x?x8xf32>, tensor<?x?x8xf32>, tensor<?x?x8xf32>, none, tensor<?x2x?x4xf32>, tensor<?x2x?x4xf32>) -> (tensor<?x?x8xf32>, tensor<?x2x?x4xf32>, tensor<?x2x?x4xf32>)
+      uoe.yield %a#0, %a#1, %a#2 : tensor<?x?x8xf32>, tensor<?x2x?x4xf32>, tensor<?x2x?x4xf32>
+    } : -> tensor<?x?x8xf32>, tensor<?x2x?x4xf32>, tensor<?x2x?x4xf32>
+    %p = onnx.node "MatMul"(%y#0, %wo) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
+    return %p, %y#1 : tensor<?x?x8xf32>, tensor<?x2x?x4xf32>
+  }
+}
+
+// -----
+
 // One that can't be spelled stays.
 // CHECK-LABEL: func.func @sink
 // CHECK: "com.microsoft" "GroupQueryAttention"

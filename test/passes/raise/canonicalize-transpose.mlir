@@ -218,3 +218,21 @@ module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
     return %y : !onnx.any
   }
 }
+
+// -----
+
+// Heads that are rotated side by side, [B, S, H·D], are rotated one by one.
+// CHECK-LABEL: func.func @rotate_heads
+// CHECK: %[[H:.*]] = onnx.node "Reshape"(%arg0, %{{.*}}) {{.*}} -> tensor<?x?x4x8xf32
+// CHECK: %[[T:.*]] = onnx.node "Transpose"(%[[H]]) {perm = array<i64: 0, 2, 1, 3>}
+// CHECK: %[[R:.*]] = onnx.node "RotaryEmbedding"(%[[T]], %arg1, %arg2, %arg3) {interleaved = 1 : i64}
+// CHECK: return %[[R]]
+module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
+  func.func @rotate_heads(%x: tensor<?x?x32xf32, #onnx.dims<"n", "s", "">>, %c: tensor<64x4xf32>, %s: tensor<64x4xf32>, %p: tensor<?x?xi64, #onnx.dims<"n", "s">>) -> !onnx.any {
+    %heads = onnx.node "Constant"() {value = dense<[0, 0, 4, 8]> : tensor<4xi64>} : () -> tensor<4xi64>
+    %r = onnx.node "RotaryEmbedding"(%x, %c, %s, %p) {num_heads = 4 : i64, interleaved = 1 : i64} : (tensor<?x?x32xf32, #onnx.dims<"n", "s", "">>, tensor<64x4xf32>, tensor<64x4xf32>, tensor<?x?xi64, #onnx.dims<"n", "s">>) -> !onnx.any
+    %h = onnx.node "Reshape"(%r, %heads) : (!onnx.any, tensor<4xi64>) -> !onnx.any
+    %t = onnx.node "Transpose"(%h) {perm = array<i64: 0, 2, 1, 3>} : (!onnx.any) -> !onnx.any
+    return %t : !onnx.any
+  }
+}
