@@ -1,6 +1,7 @@
 #include "lib/Conversion/EvaluateWeights.h"
 #include "dialects/uoe/Uoe.h"
 #include "lib/Constants/Evaluate.h"
+#include "passes/raise/Match.h"
 #include <cmath>
 
 using namespace mlir;
@@ -52,9 +53,7 @@ FailureOr<Value> uoe::addNarrowInitializer(OpBuilder &builder, ModuleOp module, 
       addInitializer(builder, module, name, RankedTensorType::get(shape, type), bytes(bits), store);
   if (failed(stored))
     return failure();
-  return onnx::NodeOp::create(builder, module.getLoc(), TypeRange{wide}, "Cast", {*stored},
-                              {builder.getNamedAttr("to", builder.getI64IntegerAttr(1))})
-      .getResult(0);
+  return raise::makeCast(builder, module.getLoc(), *stored, builder.getF32Type());
 }
 
 FloatType uoe::narrowSource(Value value) {
@@ -67,7 +66,7 @@ FloatType uoe::narrowSource(Value value) {
       continue;
     auto tensor = dyn_cast<TensorType>(next.getType());
     if (auto type = tensor ? dyn_cast<FloatType>(tensor.getElementType()) : FloatType();
-        isa<onnx::WeightOp>(op) && type && type.getWidth() == 16)
+        type && type.getWidth() == 16)
       return type;
     llvm::append_range(open, op->getOperands());
   }

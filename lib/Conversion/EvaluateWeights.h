@@ -5,8 +5,8 @@
 
 namespace uoe {
 
-/// The 16-bit float type of a weight that `value` is computed from, a weight expression; null if
-/// there is none.
+/// The 16-bit float type of a weight, or of a rounding on the way, that `value` is computed from, a
+/// weight expression; null if there is none.
 mlir::FloatType narrowSource(mlir::Value value);
 
 /// Evaluates every value that depends on weights alone and is used by an op that does not, one at a

@@ -6,6 +6,7 @@
 #include "lib/Report/Progress.h"
 #include "lib/Weights/Seeded.h"
 #include "passes/decompose/Decompose.h"
+#include "passes/raise/Match.h"
 #include "runtime/cpu/fast/Gemm.h"
 #include "llvm/ADT/StringExtras.h"
 #include <cmath>
@@ -114,6 +115,49 @@ FailureOr<BlockWeights> uoe::loadWeights(FfnOp ffn, WeightReader &reader) {
   return block;
 }
 
+// Weights of 4 or 8 bits: experts and cascades have no kernels that multiply these.
+static bool isQuantised(Value value) {
+  SmallVector<Value> open{value};
+  llvm::DenseSet<Value> seen;
+  while (!open.empty()) {
+    Value next = open.pop_back_val();
+    Operation *op = next.getDefiningOp();
+    if (!op || !seen.insert(next).second)
+      continue;
+    auto tensor = dyn_cast<TensorType>(next.getType());
+    Type element = tensor ? tensor.getElementType() : Type();
+    if (isa<onnx::WeightOp>(op) && element && element.isIntOrFloat() &&
+        element.getIntOrFloatBitWidth() <= 8 && element.getIntOrFloatBitWidth() > 1)
+      return true;
+    llvm::append_range(open, op->getOperands());
+  }
+  return false;
+}
+
+// Matrices that were quantised are rounded to float16, whose 11 bits lose nothing beside the 4 or 8
+// that they have: routed, they then take half of what float32 takes. False if there is none.
+static bool roundQuantised(FfnOp ffn, const BlockWeights &weights) {
+  constexpr float mostHalf = 65504;
+  auto fits = [&](const calibration::MatrixView &m) {
+    return std::all_of(m.data, m.data + m.rows * m.cols,
+                       [](float x) { return std::fabs(x) <= mostHalf; });
+  };
+  if (!fits(weights.ffn.gate) || !fits(weights.ffn.up) || !fits(weights.ffn.down))
+    return false;
+  OpBuilder builder(ffn);
+  bool any = false;
+  for (OpOperand &operand : ffn->getOpOperands()) {
+    Value matrix = operand.get();
+    if (!llvm::is_contained({ffn.getUp(), ffn.getGate(), ffn.getDown()}, matrix) ||
+        !isQuantised(matrix) || narrowSource(matrix))
+      continue;
+    Value half = raise::makeCast(builder, ffn.getLoc(), matrix, builder.getF16Type());
+    operand.set(raise::makeCast(builder, ffn.getLoc(), half, builder.getF32Type()));
+    any = true;
+  }
+  return any;
+}
+
 LogicalResult uoe::visitBlocks(ModuleOp module, const VisitOptions &options,
                                function_ref<LogicalResult(VisitedBlock &)> body) {
   std::shared_ptr<Profile> profile;
@@ -140,6 +184,8 @@ LogicalResult uoe::visitBlocks(ModuleOp module, const VisitOptions &options,
     if ((block.inputs || !profile) && !(options.belowOne && block.budget >= 1)) {
       WeightReader reader;
       FailureOr<BlockWeights> weights = loadWeights(ffn, reader);
+      if (succeeded(weights) && roundQuantised(ffn, *weights))
+        weights = loadWeights(ffn, reader);
       if (failed(weights))
         return failure();
       block.weights = std::move(*weights);
