@@ -337,6 +337,8 @@ std::unique_ptr<Session> build(ModuleOp module, const SessionOptions &options,
     module.emitError(error.what());
     return nullptr;
   }
+  if (options.group)
+    rt::releaseRetainedMemory();
   for (const rt::Program::Step &step : session->compiled->steps)
     session->sharded += step.node.domain == "uoe" && step.node.op == "ShardedExperts";
   if (options.group)

@@ -250,6 +250,9 @@ void setSkips(Layer &layer, const Tensor &skip, int64_t self) {
 std::any prepare(const Node &node, std::vector<bool> &consumed) {
   auto layer = std::make_shared<Layer>();
   layer->group = currentGroup;
+  // Of taking slices, which a rank that was given little memory would keep for nothing.
+  if (currentGroup)
+    releaseRetainedMemory();
   const int64_t ranks = node.integer("ranks", 1), self = node.integer("rank", 0);
   const int64_t found = currentGroup ? currentGroup->ranks() : 1;
   check(ranks == found && self == (currentGroup ? currentGroup->rank() : 0), "the part of rank ",
