@@ -118,7 +118,10 @@ void Group::fail(const std::string &reason) noexcept {
   try {
     if (!broken())
       exchange({1, 0, 0}, reason);
-  } catch (const std::exception &) { // what all ranks raise now
+  } catch (const std::exception &error) {
+    // The exchange ends in what all ranks raise now; anything else is this rank's own.
+    if (!broken())
+      why = error.what();
   }
 }
 

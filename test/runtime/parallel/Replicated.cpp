@@ -71,9 +71,13 @@ struct Weights {
         continue;
       const auto seed = static_cast<unsigned>(e);
       const int64_t size = sizes[e];
-      const std::vector<float> g = randoms(kIn * size, 100 + seed),
-                               u = randoms(kIn * size, 200 + seed),
-                               d = randoms(size * kOut, 300 + seed);
+      std::vector<float> g = randoms(kIn * size, 100 + seed), u = randoms(kIn * size, 200 + seed),
+                         d = randoms(size * kOut, 300 + seed);
+      // Every other expert's fit 16 bits, so that a rank may pack all of its own so.
+      if (e % 2 == 0)
+        for (std::vector<float> *values : {&g, &u, &d})
+          for (float &value : *values)
+            value = std::round(value * 128) / 128;
       for (int64_t i = 0; i < kIn; ++i)
         for (int64_t j = 0; j < size; ++j) {
           gate[i * hidden + at + j] = g[i * size + j];
@@ -300,9 +304,12 @@ std::string checkReplicatedRefusals(Communicator &comm) {
       } catch (const std::exception &error) {
         found = error.what();
       }
-      if (found.find(wanted) == std::string::npos || !group.broken())
-        problems += std::string(what) + ": rank " + std::to_string(comm.rank()) + " expected '" +
-                    wanted + "', found '" + found + "'; ";
+      if (found.find(wanted) != std::string::npos && group.broken())
+        continue;
+      std::ostringstream text;
+      text << what << ": rank " << comm.rank() << " expected '" << wanted << "', found '" << found
+           << "'; ";
+      problems += text.str();
     }
   };
   const std::vector<int64_t> offsets = {0, 1, 2};
