@@ -156,17 +156,18 @@ def main():
         suite.script("exports-roll", [python, ROOT / "test/conformance/roll.py", "--build", build, exports])
         suite.script("exports-union", [python, ROOT / "test/conformance/union.py", "--build", build, exports])
         suite.script("exports-convert", [python, ROOT / "test/conformance/convert.py", "--build", build, exports])
-        # Built where MPI is found.
-        if (build / "bin/uoe-test-mpi").exists() and shutil.which("mpirun"):
-            suite.script("exports-ranks", [python, ROOT / "test/conformance/ranks.py", "--build", build, exports])
-        else:
-            print("     not run: exports-ranks, without MPI", flush=True)
         # Without nvcc there are no kernels to run.
         if (build / "runtime/cuda/Model.fatbin").exists():
             suite.script("exports-device", [python, ROOT / "test/conformance/device.py", "--uoe-run", build / "bin/uoe-run", "--driver",
                                             build / "test/runtime/cuda/fake", exports])
         suite.script("exports-round-trip", [python, ROOT / "test/conformance/round_trip.py", "--uoe-opt", build / "bin/uoe-opt",
                                             "--forms", "onnx,mlirbc", exports])
+    if exports.exists() and wanted("exports-ranks"):
+        # Built where MPI is found.
+        if (build / "bin/uoe-test-mpi").exists() and shutil.which("mpirun"):
+            suite.script("exports-ranks", [python, ROOT / "test/conformance/ranks.py", "--build", build, exports])
+        else:
+            print("     not run: exports-ranks, without MPI", flush=True)
     if wanted("systems-device") and (build / "runtime/cuda/Model.fatbin").exists():
         suite.script("systems-device", [python, ROOT / "test/conformance/device_systems.py", "--build", build, "--driver",
                                         build / "test/runtime/cuda/fake"])

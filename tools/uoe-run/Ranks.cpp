@@ -40,10 +40,13 @@ uint64_t hashOfCores() {
   return rt::parallel::hashOf(&cores, sizeof cores, hash);
 }
 
+/// The same for all ranks, since work that is split otherwise may round otherwise.
 int threadsOf(rt::parallel::Group &group) {
-  const std::vector<int64_t> all = group.gather("the start", static_cast<int64_t>(hashOfCores()));
-  const auto sharing = std::count(all.begin(), all.end(), all[group.rank()]);
-  return std::max(1, rt::ThreadPool::global().threads() / static_cast<int>(sharing));
+  const std::vector<int64_t> cores = group.gather("the start", static_cast<int64_t>(hashOfCores()));
+  const auto sharing = std::count(cores.begin(), cores.end(), cores[group.rank()]);
+  const std::vector<int64_t> threads =
+      group.gather("the start", std::max<int64_t>(1, rt::ThreadPool::global().threads() / sharing));
+  return static_cast<int>(*std::min_element(threads.begin(), threads.end()));
 }
 #endif
 
