@@ -11,6 +11,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -147,6 +148,25 @@ class Checks:
                 problem = out
             self.count(f"bench {' '.join(arguments)}", problem)
 
+    def killed(self, model):
+        """What is wrong when the second of two processes is killed, once the model is loaded."""
+        command = ["mpirun", "-n", "2", self.run, "bench", model, "--serve"]
+        with subprocess.Popen([str(c) for c in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+                              env={**os.environ, **ENVIRONMENT}) as launcher:
+            if "ready" not in launcher.stdout.readline():
+                return "not loaded"
+            children = pathlib.Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children").read_text().split()
+            ranks = [int(pid) for pid in children if b"uoe-run" in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()]
+            if len(ranks) != 2:
+                launcher.terminate()
+                return f"expected 2 processes, found {ranks}"
+            os.kill(max(ranks), signal.SIGKILL)
+            try:
+                return "" if launcher.wait(LIMIT) != 0 else "the status is 0"
+            except subprocess.TimeoutExpired:
+                launcher.terminate()
+                return "the others wait"
+
     def errors(self, export):
         """Every rank says what is wrong on one, and the status is not 0."""
         model, problem = self.convert("mixtral-dynamo", export, MIXTURE, 2)
@@ -187,6 +207,7 @@ class Checks:
             elif not all(wanted in line for line in said):
                 problem = f"expected '{wanted}', found {said}"
             self.count(name, problem)
+        self.count("a process that dies", self.killed(model))
         status, _, err = self.start(self.run, "run", four)
         self.count("one process", "" if status == 0 else err)
 
