@@ -1,5 +1,6 @@
 """Writes FOLDER/block.mlir, a module of two feed-forward blocks of small random weights in a row, and FOLDER/profile, a profile of
-their inputs: block.py FOLDER [plain]. With `plain` the blocks have no gate.
+their inputs: block.py FOLDER [plain] [half] [bytes]. With `plain` the blocks have no gate; with `half` matrices are float16 and cast, with `bytes`
+int8 and dequantised by 1/64.
 
 Neurons 3 and 7 of the first block are duplicates, 11 nearly one of them."""
 
@@ -11,6 +12,7 @@ import numpy as np
 
 D, F, TOKENS = 16, 32, 640
 folder, gated = pathlib.Path(sys.argv[1]), "plain" not in sys.argv[2:]
+half, quantised = "half" in sys.argv[2:], "bytes" in sys.argv[2:]
 folder.mkdir(parents=True, exist_ok=True)
 rng = np.random.default_rng(5)
 
@@ -23,7 +25,20 @@ def block(i):
         for key in w.keys() - {"d"}:
             w[key][..., 7] = w[key][..., 3]
             w[key][..., 11] = w[key][..., 3] * 1.01
+    if half:
+        w = {key: value.astype(np.float16) for key, value in w.items()}
+    if quantised:
+        w = {key: np.round(value * 64) / 64 for key, value in w.items()}
     return {key: value.astype(np.float32) for key, value in w.items()}
+
+
+def stored(key, value):
+    """A weight as it lies in the file, with its type there."""
+    if value.ndim == 2 and half:
+        return value.astype(np.float16), "f16"
+    if value.ndim == 2 and quantised:
+        return (value * 64).astype(np.int8), "i8"
+    return value, "f32"
 
 
 def run(w, x):
@@ -36,13 +51,21 @@ blocks = [block(i) for i in range(2)]
 lines = ["module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {"]
 for i, w in enumerate(blocks):
     for key, value in w.items():
-        shape = "x".join(map(str, value.shape))
-        lines.append(f'  onnx.initializer @{key}{i} : tensor<{shape}xf32> = dense<"0x{value.tobytes().hex().upper()}"> : tensor<{shape}xf32>')
+        data, kind = stored(key, value)
+        shape = "x".join(map(str, value.shape)) + "x" + kind
+        lines.append(f'  onnx.initializer @{key}{i} : tensor<{shape}> = dense<"0x{data.tobytes().hex().upper()}"> : tensor<{shape}>')
 x = f"tensor<?x?x{D}xf32>"
 lines.append(f'  func.func @main_graph(%x0: {x} {{onnx.name = "x"}}) -> ({x} {{onnx.name = "y"}}) {{')
 for i, w in enumerate(blocks):
     for key, value in w.items():
-        lines.append(f'    %{key}{i} = onnx.weight @{key}{i} : tensor<{"x".join(map(str, value.shape))}xf32>')
+        shape, kind = "x".join(map(str, value.shape)), stored(key, value)[1]
+        name = f"%{key}{i}" if kind == "f32" else f"%stored_{key}{i}"
+        lines.append(f"    {name} = onnx.weight @{key}{i} : tensor<{shape}x{kind}>")
+        if kind == "f16":
+            lines.append(f'    %{key}{i} = onnx.node "Cast"({name}) {{to = 1 : i64}} : (tensor<{shape}xf16>) -> tensor<{shape}xf32>')
+        if kind == "i8":
+            lines.append(f'    %step_{key}{i} = onnx.node "Constant"() {{value = dense<0.015625> : tensor<f32>}} : () -> tensor<f32>')
+            lines.append(f'    %{key}{i} = onnx.node "DequantizeLinear"({name}, %step_{key}{i}) : (tensor<{shape}xi8>, tensor<f32>) -> tensor<{shape}xf32>')
     gate, gate_type = (f" gate(%g{i})", f" gate tensor<{D}x{F}xf32>") if gated else ("", "")
     lines.append(f'    %x{i + 1} = uoe.ffn silu %x{i} up(%u{i} + %b{i}){gate} down(%d{i}) attributes {{name = "layer.{i}.ffn"}} : '
                  f"{x}, tensor<{D}x{F}xf32>, tensor<{F}xf32>{gate_type} down tensor<{F}x{D}xf32> -> {x}")
