@@ -492,10 +492,10 @@ def ShardExpertsPass : Pass<"shard-experts", "::mlir::ModuleOp"> {
 //===----------------------------------------------------------------------===//
 
 def PromoteHalfPass : Pass<"promote-half", "::mlir::ModuleOp"> {
-  let summary = "float16 models are computed in float32";
+  let summary = "models of float16 or bfloat16 are computed in float32";
   let description = [{
-    Every float16 value inside the graph becomes float32; weights are cast, which loading evaluates once; inputs and outputs keep their
-    types. A graph in which a value's element type is not known is left as it is. Run after infer-shapes.
+    Every float16 and bfloat16 value inside the graph becomes float32; weights are cast, which loading evaluates once; rows of an embedding
+    are cast after they are taken; inputs and outputs keep their types. A graph in which a value's element type is not known is left as it is. Run after infer-shapes.
   }];
 }
 

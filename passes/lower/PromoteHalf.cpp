@@ -1,8 +1,9 @@
-// promote-half: float16 models are computed in float32. Their kernels would round after every
-// operator, and fused entries know float32 only; weights are widened once, at load. Inputs and
-// outputs keep their types.
+// promote-half: models of float16 or bfloat16 are computed in float32. Their kernels would round
+// after every operator, and fused entries know float32 only; weights are cast, which loading does
+// once, and are packed in 16 bits all the same. Inputs and outputs keep their types.
 #include "dialects/onnx/Onnx.h"
 #include "dialects/uoe/Uoe.h"
+#include "lib/Constants/Evaluate.h"
 #include "passes/Passes.h"
 
 namespace uoe {
@@ -13,16 +14,21 @@ namespace uoe {
 using namespace mlir;
 using namespace uoe;
 
-static constexpr int64_t kFloat = 1, kFloat16 = 10;
+static constexpr int64_t kFloat = 1, kFloat16 = 10, kBFloat16 = 16;
 
 static bool isHalf(Type type) {
   auto tensor = dyn_cast<TensorType>(type);
-  return tensor && tensor.getElementType().isF16();
+  return tensor && (tensor.getElementType().isF16() || tensor.getElementType().isBF16());
+}
+
+// ONNX's number of a 16-bit float type.
+static int64_t numberOf(Type type) {
+  return cast<TensorType>(type).getElementType().isF16() ? kFloat16 : kBFloat16;
 }
 
 static Type widened(Type type) {
-  if (auto tensor = dyn_cast<TensorType>(type); tensor && tensor.getElementType().isF16())
-    return tensor.clone(Float32Type::get(type.getContext()));
+  if (isHalf(type))
+    return cast<TensorType>(type).clone(Float32Type::get(type.getContext()));
   return type;
 }
 
@@ -53,6 +59,7 @@ struct PromoteHalfPass : uoe::impl::PromoteHalfPassBase<PromoteHalfPass> {
       else if (auto weight = dyn_cast<onnx::WeightOp>(op); weight && isHalf(weight.getType()))
         weights.push_back(weight);
     });
+    constants.clear();
     for (onnx::NodeOp node : nodes)
       promote(node);
     for (Operation *block : blocks)
@@ -87,7 +94,7 @@ struct PromoteHalfPass : uoe::impl::PromoteHalfPassBase<PromoteHalfPass> {
     builder.setInsertionPoint(end);
     for (auto [operand, type] : llvm::zip(end->getOpOperands(), main.getResultTypes()))
       if (isHalf(type) && !isHalf(operand.get().getType()))
-        operand.set(cast(builder, end->getLoc(), operand.get(), type, kFloat16));
+        operand.set(cast(builder, end->getLoc(), operand.get(), type, numberOf(type)));
   }
 
   // Only models whose half-precision values all have types that are known: an operator of an
@@ -101,7 +108,7 @@ struct PromoteHalfPass : uoe::impl::PromoteHalfPassBase<PromoteHalfPass> {
         known &= tensor ? !isa<onnx::AnyType>(tensor.getElementType())
                         : isa<NoneType>(type) || isa<UoeDialect>(op->getDialect());
       }
-      // Operators whose result depends on the storage of float16 itself.
+      // Operators whose result depends on the storage itself.
       if (auto node = dyn_cast<onnx::NodeOp>(op))
         known &= !node.is("BitCast") && !node.getDomain().starts_with("com.microsoft.q");
     });
@@ -122,25 +129,31 @@ struct PromoteHalfPass : uoe::impl::PromoteHalfPassBase<PromoteHalfPass> {
            use.get().getDefiningOp<onnx::WeightOp>() && isHalf(use.get().getType());
   }
 
+  DenseMap<Value, bool> constants; // whether a value is one
+
   void promote(onnx::NodeOp node) {
-    bool changed = false;
-    if (node.is("Gather") && takesRows(node->getOpOperand(0))) {
+    // A constant that is rounded to 16 bits stays rounded.
+    bool rounds = node.is("Cast") && isHalf(node.getResult(0).getType()) &&
+                  isConstantExpression(node.getInputs()[0], constants);
+    if (rounds || (node.is("Gather") && takesRows(node->getOpOperand(0)))) {
       OpBuilder builder(node.getContext());
       builder.setInsertionPointAfter(node);
       return widen(builder, node.getResult(0));
     }
+    Type before; // of the last result of 16 bits
     for (Value result : node.getResults()) {
-      changed |= isHalf(result.getType());
+      if (isHalf(result.getType()))
+        before = result.getType();
       result.setType(widened(result.getType()));
     }
     OpBuilder builder(node.getContext());
     NamedAttrList attributes(node.getNodeAttrs());
     for (StringRef name : {"to", "dtype", "output_dtype", "stash_type"})
-      if (changed && node.integer(name, 0) == kFloat16)
+      if (before && node.integer(name, 0) == numberOf(before))
         attributes.set(name, builder.getI64IntegerAttr(kFloat));
     // Constants in attributes: Constant, ConstantOfShape.
     if (auto value = dyn_cast_or_null<DenseFPElementsAttr>(attributes.get("value"));
-        value && value.getElementType().isF16())
+        value && (value.getElementType().isF16() || value.getElementType().isBF16()))
       attributes.set(
           "value", DenseElementsAttr(value.mapValues(builder.getF32Type(), [](const APFloat &half) {
             APFloat wide = half;
@@ -148,11 +161,10 @@ struct PromoteHalfPass : uoe::impl::PromoteHalfPassBase<PromoteHalfPass> {
             wide.convert(APFloat::IEEEsingle(), APFloat::rmNearestTiesToEven, &lost);
             return wide.bitcastToAPInt();
           })));
-    else if (isa_and_nonnull<onnx::FileAttr>(attributes.get("value")) && changed) {
+    else if (isa_and_nonnull<onnx::FileAttr>(attributes.get("value")) && before) {
       // Too large to convert here: cast behind it.
       Value result = node.getResult(0);
-      auto type = llvm::cast<TensorType>(result.getType());
-      result.setType(type.clone(Float16Type::get(node.getContext())));
+      result.setType(before);
       builder.setInsertionPointAfter(node);
       widen(builder, result);
     }

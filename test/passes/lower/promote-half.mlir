@@ -1,6 +1,6 @@
-// RUN: uoe-opt %s --promote-half | FileCheck %s
+// RUN: uoe-opt %s --split-input-file --promote-half | FileCheck %s
 
-// float16 models are computed in float32: weights are cast just before their first reader, rows of a table after
+// float16 and bfloat16 models are computed in float32: weights are cast just before their first reader, rows of a table after
 // they are taken; results of blocks widen too; inputs and outputs of the graph keep their types.
 
 // CHECK: %[[TABLE:.*]] = onnx.weight @table : tensor<8x4xf16>
@@ -26,5 +26,37 @@ module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
     %s = uoe.score linear %y weights(%w) : tensor<?x4xf16> weights tensor<4x4xf16> -> tensor<?x4xf16>
     %r = uoe.select %s threshold {tau = 5.000000e-01 : f32} : tensor<?x4xf16> -> <4>
     return %s : tensor<?x4xf16>
+  }
+}
+
+// -----
+
+// CHECK: %[[IN:.*]] = onnx.node "Cast"(%arg0) {to = 1 : i64} {{.*}} -> tensor<?x4xf32>
+// CHECK: %[[C:.*]] = onnx.node "Constant"() {value = dense<1.500000e+00> : tensor<4xf32>}
+// CHECK: %[[SUM:.*]] = onnx.node "Add"(%[[IN]], %[[C]]) {{.*}} -> tensor<?x4xf32>
+// CHECK: onnx.node "Cast"(%[[SUM]]) {to = 16 : i64} {{.*}} -> tensor<?x4xbf16>
+module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
+  func.func @main_graph(%x: tensor<?x4xbf16>) -> tensor<?x4xbf16> {
+    %c = onnx.node "Constant"() {value = dense<1.5> : tensor<4xbf16>} : () -> tensor<4xbf16>
+    %y = onnx.node "Add"(%x, %c) : (tensor<?x4xbf16>, tensor<4xbf16>) -> tensor<?x4xbf16>
+    return %y : tensor<?x4xbf16>
+  }
+}
+
+// -----
+
+// A constant that is rounded stays rounded.
+// CHECK: %[[HALF:.*]] = onnx.node "Cast"(%{{.*}}) {to = 10 : i64} {{.*}} -> tensor<4x4xf16>
+// CHECK: %[[BACK:.*]] = onnx.node "Cast"(%[[HALF]]) {to = 1 : i64} {{.*}} -> tensor<4x4xf32>
+// CHECK: %[[W:.*]] = onnx.node "Cast"(%[[BACK]]) {to = 1 : i64} {{.*}} -> tensor<4x4xf32>
+// CHECK: onnx.node "MatMul"(%arg0, %[[W]])
+module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
+  onnx.initializer @w : tensor<4x4xf32> = dense<0.1> : tensor<4x4xf32>
+  func.func @main_graph(%x: tensor<?x4xf32>) -> tensor<?x4xf32> {
+    %w = onnx.weight @w : tensor<4x4xf32>
+    %half = onnx.node "Cast"(%w) {to = 10 : i64} : (tensor<4x4xf32>) -> tensor<4x4xf16>
+    %wide = onnx.node "Cast"(%half) {to = 1 : i64} : (tensor<4x4xf16>) -> tensor<4x4xf32>
+    %y = onnx.node "MatMul"(%x, %wide) : (tensor<?x4xf32>, tensor<4x4xf32>) -> tensor<?x4xf32>
+    return %y : tensor<?x4xf32>
   }
 }
