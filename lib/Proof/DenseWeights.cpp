@@ -119,6 +119,9 @@ public:
         }
         if (node->getNumResults() == 1 || node.is("DynamicQuantizeLinear"))
           next = node.getResult(0);
+        // What the heads' results are multiplied by: a gate, with a matrix of its own.
+        if (node.is("Mul") && failed(backwards({node.getInputs()[1 - use.getOperandNumber()]})))
+          return failure();
       }
       value = next;
     }

@@ -250,8 +250,9 @@ Value Slicer::sliceRegrouping(NodeOp node, Value value, AxisSlice where) {
   if (!in) {
     // A single group that all heads share may have no axis of its own before: its channels do.
     int64_t last = rankOf(node.input(0)) - 1;
-    if (groups == 1 && where.offset == 0 && where.before == 1 && where.each == 1 && last >= 0 &&
-        !ShapedType::isDynamic(sizeOf(node.input(0), last)))
+    while (last >= 0 && ShapedType::isDynamic(sizeOf(node.input(0), last)))
+      --last;
+    if (groups == 1 && where.offset == 0 && where.before == 1 && where.each == 1 && last >= 0)
       return follow(node, value, {last, 0, 1, sizeOf(node.input(0), last)}, where);
     return stopAt(node, "does not keep apart what the experts split");
   }
@@ -307,13 +308,24 @@ Value Slicer::slicePart(NodeOp node, Value value, AxisSlice where) {
     if (in.axis < 0 || (sizeOf(x, in.axis) == 1 && sizeOf(value, where.axis) != 1))
       return cut(value, where);
     auto shape = facts.integers(node.input(1));
-    if (!shape)
+    int64_t sizes = sizeOf(node.input(1), 0), at = sizes - (rank - where.axis);
+    if (!shape && (ShapedType::isDynamic(sizes) || at < 0))
       return stopAt(node, "repeats to sizes that are not known");
-    (*shape)[shape->size() - (rank - where.axis)] = 1;
-    Value restrictedX = slice(x, in);
-    return restrictedX
-               ? makeNode(inner, loc, "Expand", {restrictedX, makeIntegers(inner, loc, *shape)},
-                          restricted(value, where))
+    Value restrictedX = slice(x, in), to;
+    if (shape) {
+      (*shape)[at] = 1;
+      to = makeIntegers(inner, loc, *shape);
+    } else if (to = whole(node.input(1)); to) {
+      SmallVector<Value> parts{makeIntegers(inner, loc, {1})};
+      if (at > 0)
+        parts.insert(parts.begin(), makeSlice(inner, loc, to, 0, 0, at));
+      if (at + 1 < sizes)
+        parts.push_back(makeSlice(inner, loc, to, 0, at + 1, sizes - at - 1));
+      to = makeNode(inner, loc, "Concat", parts, to.getType(),
+                    {inner.getNamedAttr("axis", inner.getI64IntegerAttr(0))});
+    }
+    return restrictedX && to
+               ? makeNode(inner, loc, "Expand", {restrictedX, to}, restricted(value, where))
                : Value();
   }
   if (standard && op == "Concat") {

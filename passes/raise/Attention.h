@@ -53,6 +53,10 @@ struct AttentionOutcome {
 /// product of activations).
 AttentionOutcome matchAttention(onnx::NodeOp softmax, Facts &facts);
 
+/// [B, G, T, D] behind its repetition to [B, H, T, D], group by group; null if it is none. What is
+/// crossed is added to `nodes`.
+mlir::Value ungroup(mlir::Value value, Facts &facts, Nodes &nodes);
+
 /// True for an operator that holds an attention.
 bool isFusedAttention(onnx::NodeOp node);
 

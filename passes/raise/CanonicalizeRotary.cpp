@@ -165,6 +165,29 @@ bool isTable(Graph &graph, Value table, Value x) {
   return rank < 4 || t.dims[0].is(1) || t.dims[0] == data.dims[0];
 }
 
+/// A cache (1 or batch, seq, size / 2) for every batch row of x.
+Value forBatch(Graph &graph, NodeOp root, Value cache, Value x) {
+  if (graph.facts.facts(cache).dims[0] == graph.facts.facts(x).dims[0])
+    return cache;
+  Value batch = graph.make(root, "Shape", {x}, {graph.attribute("end", int64_t(1))});
+  Value shape = graph.make(root, "Concat", {batch, graph.integers(root, {1, 1})},
+                           {graph.attribute("axis", int64_t(0))});
+  return graph.make(root, "Expand", {cache, shape});
+}
+
+/// PyTorch's exporter gives the operator caches of one row for any batch, which it does not take.
+Simplified spreadCaches(Graph &graph, NodeOp root) {
+  Value x = root.input(0), cosine = root.input(1), sine = root.input(2);
+  if (root.input(3) || !cosine || !sine || graph.rank(x) < 3 || graph.rank(cosine) != 3 ||
+      graph.rank(sine) != 3 || graph.size(x, 0) == 1 || graph.size(cosine, 0) != 1 ||
+      graph.size(sine, 0) != 1)
+    return Simplified::none();
+  return Simplified::with(
+      graph.make(root, "RotaryEmbedding",
+                 {x, forBatch(graph, root, cosine, x), forBatch(graph, root, sine, x)},
+                 llvm::to_vector(root.getNodeAttrs())));
+}
+
 /// The operator's cache: (batch, seq, size / 2).
 Value cacheOf(Graph &graph, NodeOp root, Value table, Value x, WeightReader &weights) {
   Value half = Halver(graph, root, weights).half(table);
@@ -175,17 +198,14 @@ Value cacheOf(Graph &graph, NodeOp root, Value table, Value x, WeightReader &wei
     half = graph.make(root, "Squeeze", {half, graph.integers(root, {1})});
   else if (rank == 2)
     half = graph.make(root, "Unsqueeze", {half, graph.integers(root, {0})});
-  if (graph.facts.facts(half).dims[0] == graph.facts.facts(x).dims[0])
-    return half;
-  Value batch = graph.make(root, "Shape", {x}, {graph.attribute("end", int64_t(1))});
-  Value shape = graph.make(root, "Concat", {batch, graph.integers(root, {1, 1})},
-                           {graph.attribute("axis", int64_t(0))});
-  return graph.make(root, "Expand", {half, shape});
+  return forBatch(graph, root, half, x);
 }
 
 } // namespace
 
 Simplified raise::recogniseRotary(Graph &graph, NodeOp root, WeightReader &weights) {
+  if (root.is("RotaryEmbedding"))
+    return spreadCaches(graph, root);
   if (!root.is("Add") || graph.opset(root) < 23 || graph.rank(root.getResult(0)) != 4)
     return Simplified::none();
   for (unsigned i : {0, 1}) {

@@ -466,8 +466,7 @@ static void stripKey(AttentionMatch &match, Value rhs, bool transposed, Facts &f
   match.key = k;
 }
 
-// [B, G, T, D] behind its repetition to [B, H, T, D], group by group; null if it is none.
-static Value ungroup(Value value, Facts &facts, Nodes &nodes) {
+Value raise::ungroup(Value value, Facts &facts, Nodes &nodes) {
   auto node = value.getDefiningOp<NodeOp>();
   if (!node || rankOf(value) != 4 || !node.input(0))
     return {};
@@ -479,6 +478,22 @@ static Value ungroup(Value value, Facts &facts, Nodes &nodes) {
       return {};
     for (auto [h, g] : llvm::enumerate(*indices))
       if (g != static_cast<int64_t>(h) / (static_cast<int64_t>(indices->size()) / groups))
+        return {};
+    nodes.insert(node);
+    return node.input(0);
+  }
+  auto agree = [](int64_t a, int64_t b) {
+    return ShapedType::isDynamic(a) || ShapedType::isDynamic(b) || a == b;
+  };
+  if (node.is("Expand") && rankOf(node.input(0)) == 4 && sizeOf(node.input(0), 1) == 1 &&
+      heads != 1) {
+    // One key and value for all.
+    Type from = node.input(0).getType(), to = value.getType();
+    for (int64_t axis : {0, 2, 3})
+      if (sizeOf(node.input(0), axis) != sizeOf(value, axis) ||
+          (ShapedType::isDynamic(sizeOf(value, axis)) &&
+           (onnx::dimName(from, axis).empty() ||
+            onnx::dimName(from, axis) != onnx::dimName(to, axis))))
         return {};
     nodes.insert(node);
     return node.input(0);
@@ -495,9 +510,6 @@ static Value ungroup(Value value, Facts &facts, Nodes &nodes) {
     return {};
   Value k = insert.input(0), lifted = insert.getResult(0);
   int64_t groups = sizeOf(k, 1);
-  auto agree = [](int64_t a, int64_t b) {
-    return ShapedType::isDynamic(a) || ShapedType::isDynamic(b) || a == b;
-  };
   if (ShapedType::isDynamic(groups) || groups <= 0 || sizeOf(lifted, 2) != 1 ||
       sizeOf(lifted, 1) != groups || !agree(sizeOf(repeat.getResult(0), 1), groups) ||
       !agree(sizeOf(value, 3), sizeOf(k, 3)) || ShapedType::isDynamic(heads) || heads % groups != 0)

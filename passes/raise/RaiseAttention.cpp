@@ -253,10 +253,17 @@ struct Raiser {
                                  : (node.getDomain() + "." + node.getOpType()).str());
     SmallVector<Value> results(node->getResults().begin(), node->getResults().end());
     if (plain(node, scale) && node->getNumResults() == 1) {
+      Value key = node.input(1), value = node.input(2);
+      Nodes more;
+      Value k = ungroup(key, facts, more), v = ungroup(value, facts, more);
+      if (k && v && sizeOf(k, 1) == sizeOf(v, 1)) {
+        key = k;
+        value = v;
+        nodes.insert(more.begin(), more.end());
+      }
       attention = AttentionOp::create(
-          builder, blockLoc(node), node->getResultTypes(), node.input(0), node.input(1),
-          node.input(2), node.input(3), llvm::APFloat(static_cast<float>(scale)),
-          node.integer("is_causal", 0) != 0, 0,
+          builder, blockLoc(node), node->getResultTypes(), node.input(0), key, value, node.input(3),
+          llvm::APFloat(static_cast<float>(scale)), node.integer("is_causal", 0) != 0, 0,
           llvm::APFloat(static_cast<float>(node.real("softcap", 0.0))),
           /*boolean_zero=*/node.input(3) != nullptr, name);
     } else {
@@ -264,7 +271,7 @@ struct Raiser {
                                       Value(), Value(), Value(), llvm::APFloat(1.0f), false, 0,
                                       llvm::APFloat(0.0f), false, name);
     }
-    outline(nodes, results, attention.getSpelling(), attention->getResults());
+    outline(movable(nodes, results), results, attention.getSpelling(), attention->getResults());
   }
 };
 

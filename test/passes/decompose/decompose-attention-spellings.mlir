@@ -179,3 +179,38 @@ module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
     return %14 : tensor<?x?x8xf32>
   }
 }
+
+// -----
+
+// Keys that are learned (memory tokens), repeated for each row of the batch: each expert has its heads of them.
+// CHECK-LABEL: func.func @memory
+// CHECK: uoe.experts({{.*}}) sliced({{.*}}) axes [{{.*}}] sizes [2 x 1] combine sum
+// CHECK: %[[TO:.*]] = onnx.node "Concat"({{.*}}) {axis = 0 : i64} {{.*}} -> tensor<4xi64>
+// CHECK: %[[MEMORY:.*]] = onnx.node "Expand"(%{{.*}}, %[[TO]]) {{.*}}: (tensor<1x1x3x4xf32>, tensor<4xi64>) -> tensor<?x1x3x4xf32
+// CHECK: onnx.node "Concat"(%[[MEMORY]], %{{.*}}) {axis = 2 : i64}
+// CHECK: uoe.attention
+module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
+  onnx.initializer @q : tensor<8x8xf32> = dense<0.25> : tensor<8x8xf32>
+  onnx.initializer @tokens : tensor<1x2x3x4xf32> = dense<0.25> : tensor<1x2x3x4xf32>
+  onnx.initializer @o : tensor<8x8xf32> = dense<0.5> : tensor<8x8xf32>
+  func.func @memory(%x: tensor<?x?x8xf32, #onnx.dims<"b", "s", "">>) -> tensor<?x?x8xf32> {
+    %wq = onnx.weight @q : tensor<8x8xf32>
+    %m = onnx.weight @tokens : tensor<1x2x3x4xf32>
+    %o = onnx.weight @o : tensor<8x8xf32>
+    %heads = onnx.node "Constant"() {value = dense<[0, 0, 2, 4]> : tensor<4xi64>} : () -> tensor<4xi64>
+    %flat = onnx.node "Constant"() {value = dense<[0, 0, 8]> : tensor<3xi64>} : () -> tensor<3xi64>
+    %rest = onnx.node "Constant"() {value = dense<[2, 3, 4]> : tensor<3xi64>} : () -> tensor<3xi64>
+    %b = onnx.node "Shape"(%x) {start = 0 : i64, end = 1 : i64} : (tensor<?x?x8xf32, #onnx.dims<"b", "s", "">>) -> tensor<1xi64>
+    %shape = onnx.node "Concat"(%b, %rest) {axis = 0 : i64} : (tensor<1xi64>, tensor<3xi64>) -> tensor<4xi64>
+    %0 = onnx.node "MatMul"(%x, %wq) : (tensor<?x?x8xf32, #onnx.dims<"b", "s", "">>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
+    %1 = onnx.node "Reshape"(%0, %heads) : (tensor<?x?x8xf32>, tensor<4xi64>) -> tensor<?x?x2x4xf32>
+    %q = onnx.node "Transpose"(%1) {perm = array<i64: 0, 2, 1, 3>} : (tensor<?x?x2x4xf32>) -> tensor<?x2x?x4xf32>
+    %more = onnx.node "Expand"(%m, %shape) : (tensor<1x2x3x4xf32>, tensor<4xi64>) -> tensor<?x2x3x4xf32>
+    %k = onnx.node "Concat"(%more, %q) {axis = 2 : i64} : (tensor<?x2x3x4xf32>, tensor<?x2x?x4xf32>) -> tensor<?x2x?x4xf32>
+    %y = uoe.attention %q, %k, %k attributes {scale = 0.5 : f32} : (tensor<?x2x?x4xf32>, tensor<?x2x?x4xf32>, tensor<?x2x?x4xf32>) -> tensor<?x2x?x4xf32>
+    %2 = onnx.node "Transpose"(%y) {perm = array<i64: 0, 2, 1, 3>} : (tensor<?x2x?x4xf32>) -> tensor<?x?x2x4xf32>
+    %3 = onnx.node "Reshape"(%2, %flat) : (tensor<?x?x2x4xf32>, tensor<3xi64>) -> tensor<?x?x8xf32>
+    %4 = onnx.node "MatMul"(%3, %o) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
+    return %4 : tensor<?x?x8xf32>
+  }
+}

@@ -156,6 +156,34 @@ module attributes {onnx.opset_import = {ai.onnx = 24 : i64, com.microsoft = 1 : 
 
 // -----
 
+// Its keys and values that were repeated for the queries of their group are the block's as they were before; one for all heads too.
+// CHECK-LABEL: func.func @standard_groups
+// CHECK: uoe.attention %arg0, %arg1, %arg2 attributes {fused = "Attention", {{.*}}scale = 2.500000e-01 : f32} spelled {
+// CHECK: "Expand"
+// CHECK: "Attention"
+// CHECK: } : (tensor<?x4x?x8xf32{{.*}}>, tensor<?x2x?x8xf32{{.*}}>, tensor<?x2x?x8xf32{{.*}}>)
+// CHECK: uoe.attention %arg0, %arg3, %arg3
+module attributes {onnx.opset_import = {ai.onnx = 24 : i64, com.microsoft = 1 : i64}} {
+  func.func @standard_groups(%q: tensor<?x4x?x8xf32, #onnx.dims<"b", "", "s", "">>, %k: tensor<?x2x?x8xf32, #onnx.dims<"b", "", "s", "">>, %v: tensor<?x2x?x8xf32, #onnx.dims<"b", "", "s", "">>, %one: tensor<?x1x?x8xf32, #onnx.dims<"b", "", "s", "">>) -> (tensor<?x4x?x8xf32>, tensor<?x4x?x8xf32>) {
+    %axis = onnx.node "Constant"() {value = dense<2> : tensor<1xi64>} : () -> tensor<1xi64>
+    %times = onnx.node "Constant"() {value = dense<[1, 1, 2, 1, 1]> : tensor<5xi64>} : () -> tensor<5xi64>
+    %heads = onnx.node "Constant"() {value = dense<[0, 4, -1, 8]> : tensor<4xi64>} : () -> tensor<4xi64>
+    %four = onnx.node "Constant"() {value = dense<[1, 4, 1, 1]> : tensor<4xi64>} : () -> tensor<4xi64>
+    %k1 = onnx.node "Unsqueeze"(%k, %axis) : (tensor<?x2x?x8xf32, #onnx.dims<"b", "", "s", "">>, tensor<1xi64>) -> tensor<?x2x1x?x8xf32, #onnx.dims<"b", "", "", "s", "">>
+    %k2 = onnx.node "Expand"(%k1, %times) : (tensor<?x2x1x?x8xf32, #onnx.dims<"b", "", "", "s", "">>, tensor<5xi64>) -> tensor<?x2x2x?x8xf32, #onnx.dims<"b", "", "", "s", "">>
+    %k3 = onnx.node "Reshape"(%k2, %heads) : (tensor<?x2x2x?x8xf32, #onnx.dims<"b", "", "", "s", "">>, tensor<4xi64>) -> tensor<?x4x?x8xf32, #onnx.dims<"b", "", "s", "">>
+    %v1 = onnx.node "Unsqueeze"(%v, %axis) : (tensor<?x2x?x8xf32, #onnx.dims<"b", "", "s", "">>, tensor<1xi64>) -> tensor<?x2x1x?x8xf32, #onnx.dims<"b", "", "", "s", "">>
+    %v2 = onnx.node "Expand"(%v1, %times) : (tensor<?x2x1x?x8xf32, #onnx.dims<"b", "", "", "s", "">>, tensor<5xi64>) -> tensor<?x2x2x?x8xf32, #onnx.dims<"b", "", "", "s", "">>
+    %v3 = onnx.node "Reshape"(%v2, %heads) : (tensor<?x2x2x?x8xf32, #onnx.dims<"b", "", "", "s", "">>, tensor<4xi64>) -> tensor<?x4x?x8xf32, #onnx.dims<"b", "", "s", "">>
+    %y = onnx.node "Attention"(%q, %k3, %v3) {scale = 0.25 : f32} : (tensor<?x4x?x8xf32, #onnx.dims<"b", "", "s", "">>, tensor<?x4x?x8xf32, #onnx.dims<"b", "", "s", "">>, tensor<?x4x?x8xf32, #onnx.dims<"b", "", "s", "">>) -> tensor<?x4x?x8xf32>
+    %all = onnx.node "Expand"(%one, %four) : (tensor<?x1x?x8xf32, #onnx.dims<"b", "", "s", "">>, tensor<4xi64>) -> tensor<?x4x?x8xf32, #onnx.dims<"b", "", "s", "">>
+    %z = onnx.node "Attention"(%q, %all, %all) {scale = 0.25 : f32} : (tensor<?x4x?x8xf32, #onnx.dims<"b", "", "s", "">>, tensor<?x4x?x8xf32, #onnx.dims<"b", "", "s", "">>, tensor<?x4x?x8xf32, #onnx.dims<"b", "", "s", "">>) -> tensor<?x4x?x8xf32>
+    return %y, %z : tensor<?x4x?x8xf32>, tensor<?x4x?x8xf32>
+  }
+}
+
+// -----
+
 // A function between scores and softmax that attention does not have.
 // CHECK-LABEL: func.func @odd
 // CHECK-NOT: uoe.attention
