@@ -142,6 +142,22 @@ static Simplified slice(Graph &graph, NodeOp node) {
 /// last two of `value`: columns of what was cut.
 static Simplified columns(Graph &graph, NodeOp node, Value value, int64_t axis, int64_t index) {
   auto cut = value.getDefiningOp<NodeOp>();
+  // The axis may have been brought to another place, if the others stayed in order.
+  auto perm = cut && cut.is("Transpose")
+                  ? dyn_cast_or_null<DenseI64ArrayAttr>(cut.attribute("perm"))
+                  : DenseI64ArrayAttr();
+  if (perm) {
+    axis += axis < 0 ? perm.size() : 0;
+    SmallVector<int64_t> others(perm.asArrayRef());
+    if (axis < 0 || axis >= perm.size() || graph.rank(cut.input(0)) != perm.size())
+      return Simplified::none();
+    others.erase(others.begin() + axis);
+    if (!llvm::is_sorted(others))
+      return Simplified::none();
+    axis = perm[axis];
+    value = cut.input(0);
+    cut = value.getDefiningOp<NodeOp>();
+  }
   if (!cut || !cut.is("Reshape"))
     return Simplified::none();
   Value whole = cut.input(0);

@@ -94,6 +94,28 @@ module attributes {onnx.opset_import = {ai.onnx = 17 : i64}} {
 
 // -----
 
+// The same where the axis was brought to the front before, as an Einsum with stacked matrices leaves it (gating_einsum of Flax).
+// CHECK-LABEL: func.func @entries_in_front
+// CHECK-DAG: %[[A:.*]] = onnx.node "Slice"(%arg0, {{.*}}) {{.*}} -> tensor<?x?x3xf32
+// CHECK-NOT: "Gather"
+// CHECK: %[[T:.*]] = onnx.node "Transpose"({{.*}}) {perm = array<i64: 2, 1, 0, 3>}
+// CHECK: %[[B:.*]] = onnx.node "Gather"(%[[T]]
+// CHECK: return %[[A]], %[[B]]
+module attributes {onnx.opset_import = {ai.onnx = 17 : i64}} {
+  func.func @entries_in_front(%x: tensor<?x?x6xf32, #onnx.dims<"b", "s", "">>) -> (tensor<?x?x3xf32>, tensor<?x?x3xf32>) {
+    %to = onnx.node "Constant"() {value = dense<[0, 0, 2, 3]> : tensor<4xi64>} : () -> tensor<4xi64>
+    %i = onnx.node "Constant"() {value = dense<1> : tensor<i64>} : () -> tensor<i64>
+    %y = onnx.node "Reshape"(%x, %to) : (tensor<?x?x6xf32, #onnx.dims<"b", "s", "">>, tensor<4xi64>) -> !onnx.any
+    %z = onnx.node "Transpose"(%y) {perm = array<i64: 2, 0, 1, 3>} : (!onnx.any) -> !onnx.any
+    %a = onnx.node "Gather"(%z, %i) {axis = 0 : i64} : (!onnx.any, tensor<i64>) -> tensor<?x?x3xf32>
+    %t = onnx.node "Transpose"(%y) {perm = array<i64: 2, 1, 0, 3>} : (!onnx.any) -> !onnx.any
+    %b = onnx.node "Gather"(%t, %i) {axis = 0 : i64} : (!onnx.any, tensor<i64>) -> tensor<?x?x3xf32>
+    return %a, %b : tensor<?x?x3xf32>, tensor<?x?x3xf32>
+  }
+}
+
+// -----
+
 // The same by parts of size 1.
 // CHECK-LABEL: func.func @parts
 // CHECK-DAG: %[[A:.*]] = onnx.node "Slice"(%arg0, {{.*}}) {{.*}} -> tensor<?x3xf32
