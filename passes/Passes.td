@@ -69,7 +69,7 @@ def NormalizeOpsetPass : Pass<"normalize-opset", "::mlir::ModuleOp"> {
     Attributes that became operands move (axes, splits, slices, pads, bounds, k), Upsample becomes Resize, Softmax over a flattened
     tensor is spelled so, and the model imports the target opset. 24 is the first opset that has all of the standard operators that
     canonicalize-onnx produces (RMSNormalization and RotaryEmbedding of 23, Swish of 24). A model that uses what has no newer form
-    (Scan of opset 8) is left as it is, with a warning.
+    (Scan of opset 8) is left as it is, with a warning. Caches of one row that PyTorch gives to RotaryEmbedding are spread over the batch.
   }];
   let options = [Option<"opset", "opset", "int64_t", "24", "the opset that is imported afterwards">];
 }

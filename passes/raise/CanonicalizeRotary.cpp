@@ -175,19 +175,6 @@ Value forBatch(Graph &graph, NodeOp root, Value cache, Value x) {
   return graph.make(root, "Expand", {cache, shape});
 }
 
-/// PyTorch's exporter gives the operator caches of one row for any batch, which it does not take.
-Simplified spreadCaches(Graph &graph, NodeOp root) {
-  Value x = root.input(0), cosine = root.input(1), sine = root.input(2);
-  if (root.input(3) || !cosine || !sine || graph.rank(x) < 3 || graph.rank(cosine) != 3 ||
-      graph.rank(sine) != 3 || graph.size(x, 0) == 1 || graph.size(cosine, 0) != 1 ||
-      graph.size(sine, 0) != 1)
-    return Simplified::none();
-  return Simplified::with(
-      graph.make(root, "RotaryEmbedding",
-                 {x, forBatch(graph, root, cosine, x), forBatch(graph, root, sine, x)},
-                 llvm::to_vector(root.getNodeAttrs())));
-}
-
 /// The operator's cache: (batch, seq, size / 2).
 Value cacheOf(Graph &graph, NodeOp root, Value table, Value x, WeightReader &weights) {
   Value half = Halver(graph, root, weights).half(table);
@@ -204,8 +191,6 @@ Value cacheOf(Graph &graph, NodeOp root, Value table, Value x, WeightReader &wei
 } // namespace
 
 Simplified raise::recogniseRotary(Graph &graph, NodeOp root, WeightReader &weights) {
-  if (root.is("RotaryEmbedding"))
-    return spreadCaches(graph, root);
   if (!root.is("Add") || graph.opset(root) < 23 || graph.rank(root.getResult(0)) != 4)
     return Simplified::none();
   for (unsigned i : {0, 1}) {

@@ -299,8 +299,45 @@ struct NormalizeOpset : uoe::impl::NormalizeOpsetPassBase<NormalizeOpset> {
     normalize(module, shared);
   }
 
+  /// PyTorch's exporter gives RotaryEmbedding caches of one row for any batch, which the operator
+  /// does not take: they are spread over the batch.
+  static bool hasOwnCaches(NodeOp node) {
+    return node.is("RotaryEmbedding") && node.input(1) && node.input(2) && !node.input(3);
+  }
+  void spreadCaches(func::FuncOp function) {
+    SmallVector<NodeOp> nodes;
+    function.walk([&](NodeOp node) {
+      if (hasOwnCaches(node))
+        nodes.push_back(node);
+    });
+    if (nodes.empty())
+      return;
+    Inference analysis(getOperation());
+    (void)analysis.run(function);
+    Graph graph(getOperation(), analysis);
+    for (NodeOp node : nodes) {
+      Value x = node.input(0);
+      if (graph.size(x, 0) == 1 || graph.rank(x) < 3)
+        continue;
+      for (unsigned i : {1, 2}) {
+        Value cache = node.input(i);
+        if (graph.rank(cache) != 3 || graph.size(cache, 0) != 1)
+          continue;
+        Value batch =
+            graph.make(node, "Shape", {x},
+                       {graph.attribute("start", int64_t(0)), graph.attribute("end", int64_t(1))});
+        Value shape = graph.make(node, "Concat", {batch, graph.integers(node, {1, 1})},
+                                 {graph.attribute("axis", int64_t(0))});
+        node->setOperand(i, graph.make(node, "Expand", {cache, shape}));
+      }
+    }
+  }
+
   void normalize(Operation *holder, ArrayRef<func::FuncOp> functions) {
     int64_t from = opsetOf(holder);
+    if (from >= 23)
+      for (func::FuncOp function : functions)
+        spreadCaches(function);
     if (from == 0 || from >= opset)
       return;
     if (from < 7) {

@@ -60,17 +60,3 @@ module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
     return %y, %z : !onnx.any, !onnx.any
   }
 }
-
-// -----
-
-// Caches of one row for any batch, as PyTorch exports them from opset 23 on, are spread over the batch.
-// CHECK-LABEL: func.func @one_row
-// CHECK: %[[C:.*]] = onnx.node "Expand"(%arg1, %{{.*}}) {{.*}} -> tensor<?x?x4xf32, #onnx.dims<"n", "s", "">>
-// CHECK: %[[S:.*]] = onnx.node "Expand"(%arg2, %{{.*}})
-// CHECK: onnx.node "RotaryEmbedding"(%arg0, %[[C]], %[[S]]) {interleaved = 0 : i64}
-module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
-  func.func @one_row(%x: tensor<?x4x?x8xf32, #onnx.dims<"n", "", "s", "">>, %c: tensor<1x?x4xf32, #onnx.dims<"", "s", "">>, %s: tensor<1x?x4xf32, #onnx.dims<"", "s", "">>) -> !onnx.any {
-    %y = onnx.node "RotaryEmbedding"(%x, %c, %s) {interleaved = 0 : i64} : (tensor<?x4x?x8xf32, #onnx.dims<"n", "", "s", "">>, tensor<1x?x4xf32, #onnx.dims<"", "s", "">>, tensor<1x?x4xf32, #onnx.dims<"", "s", "">>) -> !onnx.any
-    return %y : !onnx.any
-  }
-}
