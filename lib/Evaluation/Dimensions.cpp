@@ -157,7 +157,8 @@ int64_t Dimensions::guess(const std::string &name, size_t index, size_t axis) {
   }
   if (has("batch") || has("beam"))
     return options.batch;
-  if (has("past") || (role == Role::Past && axis == 2))
+  // Keys and values of cross-attention have the length of what was encoded.
+  if (has("past") || (role == Role::Past && axis == 2 && !has("encoder")))
     return options.past;
   // A batch, channels and lengths that a convolution reads.
   if (axis > 0 && inputs[index].dims.size() >= 3) {

@@ -41,6 +41,20 @@ TEST(Inputs, DefaultsOfADecoder) {
   EXPECT_EQ(bound.generated.size(), 4u);
 }
 
+TEST(Inputs, KeysOfAnEncoderAreNoPast) {
+  // Whisper's decoder with a cache: nothing else says how long the encoder's keys are.
+  FakeSession session;
+  session.input("input_ids", DType::I64, {"batch_size", "decoder_sequence_length"});
+  session.input("past_key_values.0.decoder.key", DType::F32,
+                {"batch_size", "2", "past_decoder_sequence_length", "8"});
+  session.input("past_key_values.0.encoder.key", DType::F32,
+                {"batch_size", "2", "encoder_sequence_length", "8"});
+  session.gather(0, 99);
+  BoundInputs bound = bindInputs(session, {});
+  EXPECT_EQ(bound.values[1].tensor.shape(), (rt::Shape{1, 2, 0, 8}));
+  EXPECT_EQ(bound.values[2].tensor.shape(), (rt::Shape{1, 2, 8, 8}));
+}
+
 TEST(Inputs, TotalLengthFollows) {
   // As a sum, by its name, and under an opaque name.
   for (const char *total :
