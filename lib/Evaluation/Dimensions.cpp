@@ -168,6 +168,12 @@ int64_t Dimensions::guess(const std::string &name, size_t index, size_t axis) {
     if (axis > 1 && size.length > 0)
       return size.length;
   }
+  if (axis == 1 && inputs[index].dims.size() == 2 && role == Role::Other) {
+    ConvolvedSize size = convolvedSizeOf(session.program(), session.program().inputSlots[index],
+                                         std::max<int64_t>(options.sequence, 1));
+    if (options.sequence > 0 && size.samples > options.sequence)
+      return size.samples;
+  }
   if (has("channel"))
     return 3;
   if (has("height") || has("width"))

@@ -247,7 +247,7 @@ int64_t lengthFor(const std::vector<Stride> &strides, int64_t places) {
 }
 } // namespace
 
-ConvolvedSize convolvedSizeOf(const rt::Program &program, int slot) {
+ConvolvedSize convolvedSizeOf(const rt::Program &program, int slot, int64_t places) {
   ConvolvedSize size;
   std::vector<Stride> strides;
   std::set<int> reached = {slot};
@@ -286,6 +286,8 @@ ConvolvedSize convolvedSizeOf(const rt::Program &program, int slot) {
       return size;
     }
   }
+  if (size.channels == 1 && axes == 1)
+    size.samples = lengthFor(strides, places);
   return size;
 }
 

@@ -48,7 +48,9 @@ int64_t headSizeOf(const rt::Program &program, int slot);
 struct ConvolvedSize {
   int64_t channels = -1; // -1: no convolution reads the input
   int64_t length = -1;   // of each axis after the channels (images are square); -1: any
+  /// Of waves, [batch, samples]: samples of which the convolutions make `places`; -1: no wave.
+  int64_t samples = -1;
 };
-ConvolvedSize convolvedSizeOf(const rt::Program &program, int slot);
+ConvolvedSize convolvedSizeOf(const rt::Program &program, int slot, int64_t places = 1);
 
 } // namespace uoe

@@ -184,6 +184,15 @@ TEST(Inputs, WrongNamesListTheKnown) {
   EXPECT_NE(message.find("'sequence_length'"), std::string::npos);
 }
 
+TEST(Inputs, WavesAreLongEnoughForTheirConvolutions) {
+  FakeSession session;
+  session.input("input_values", DType::F32, {"batch", "sequence_length"});
+  int first = session.convolve(session.compiled.inputSlots[0], {16, 1, 10}, 5, 0);
+  session.convolve(first, {16, 16, 3}, 2, 0);
+  BoundInputs bound = bindInputs(session, {});
+  EXPECT_EQ(bound.values[0].tensor.shape(), (rt::Shape{1, 90})); // 17 of the first, 8 of the second
+}
+
 TEST(Inputs, UnknownHeadSizeMustBeGiven) {
   FakeSession session;
   session.input("input_ids", DType::I64, {"batch", "seq"});
