@@ -1,4 +1,5 @@
 // Older spellings of operators become the newest, so that later passes see one form.
+#include "dialects/uoe/Uoe.h"
 #include "passes/Passes.h"
 #include "passes/raise/Graph.h"
 
@@ -307,7 +308,8 @@ struct NormalizeOpset : uoe::impl::NormalizeOpsetPassBase<NormalizeOpset> {
   void spreadCaches(func::FuncOp function) {
     SmallVector<NodeOp> nodes;
     function.walk([&](NodeOp node) {
-      if (hasOwnCaches(node))
+      // Gathered attention of our own takes one row for all.
+      if (hasOwnCaches(node) && !node->getParentOfType<ExpertsOp>())
         nodes.push_back(node);
     });
     if (nodes.empty())
