@@ -6,6 +6,7 @@
 
 using namespace mlir;
 using namespace uoe;
+namespace fast = uoe::rt::fast;
 
 FailureOr<Value> uoe::addInitializer(OpBuilder &builder, ModuleOp module, StringRef name,
                                      RankedTensorType type, ArrayRef<char> raw,
@@ -24,39 +25,39 @@ FailureOr<Value> uoe::addInitializer(OpBuilder &builder, ModuleOp module, String
   return onnx::WeightOp::create(builder, module.getLoc(), type, unique).getResult();
 }
 
-template <typename T> static std::vector<uint16_t> roundedTo(ArrayRef<float> values) {
-  std::vector<uint16_t> bits(values.size());
-  llvm::transform(values, bits.begin(), [](float x) { return T(x).bits; });
-  return bits;
+static fast::ElementType elementTypeOf(FloatType type) {
+  return type.isF16() ? fast::ElementType::F16 : fast::ElementType::BF16;
 }
 
-template <typename T> static bool isFinite(ArrayRef<float> values) {
-  return llvm::all_of(values, [](float x) { return std::isfinite(float(T(x))); });
-}
-
-template <typename T> static bool isExact(ArrayRef<float> values) {
-  return llvm::all_of(values, [](float x) { return float(T(x)) == x; });
+std::vector<float> uoe::roundedTo(fast::ElementType type, ArrayRef<float> values) {
+  std::vector<float> result(values);
+  for (float &x : result)
+    x = fast::rounded(type, x);
+  return llvm::all_of(result, [](float x) { return std::isfinite(x); })
+             ? result
+             : std::vector<float>(values);
 }
 
 FailureOr<Value> uoe::addNarrowInitializer(OpBuilder &builder, ModuleOp module, StringRef name,
                                            ArrayRef<int64_t> shape, ArrayRef<float> values,
                                            FloatType type, WeightWriter &store) {
-  auto wide = RankedTensorType::get(shape, builder.getF32Type());
-  auto bytes = [](const auto &list) {
-    return ArrayRef(reinterpret_cast<const char *>(list.data()), list.size() * sizeof(list[0]));
+  auto add = [&](Type element, const auto &list) {
+    return addInitializer(
+        builder, module, name, RankedTensorType::get(shape, element),
+        {reinterpret_cast<const char *>(list.data()), list.size() * sizeof(list[0])}, store);
   };
-  const bool half = type.isF16();
-  if (!(half ? isFinite<rt::Half>(values) : isFinite<rt::BFloat16>(values)))
-    return addInitializer(builder, module, name, wide, bytes(values), store);
-  std::vector<uint16_t> bits = half ? roundedTo<rt::Half>(values) : roundedTo<rt::BFloat16>(values);
-  auto stored =
-      addInitializer(builder, module, name, RankedTensorType::get(shape, type), bytes(bits), store);
+  const fast::ElementType kept = elementTypeOf(type);
+  std::vector<uint16_t> bits(values.size());
+  llvm::transform(values, bits.begin(), [&](float x) { return fast::toBits(kept, x); });
+  if (!llvm::all_of(bits, [&](uint16_t b) { return std::isfinite(fast::fromBits(kept, b)); }))
+    return add(builder.getF32Type(), values);
+  auto stored = add(type, bits);
   if (failed(stored))
     return failure();
   return raise::makeCast(builder, module.getLoc(), *stored, builder.getF32Type());
 }
 
-FloatType uoe::narrowSource(Value value) {
+Value uoe::findSource(Value value, function_ref<bool(Value)> wanted) {
   SmallVector<Value> open{value};
   llvm::DenseSet<Value> seen;
   while (!open.empty()) {
@@ -64,13 +65,24 @@ FloatType uoe::narrowSource(Value value) {
     Operation *op = next.getDefiningOp();
     if (!op || !seen.insert(next).second)
       continue;
-    auto tensor = dyn_cast<TensorType>(next.getType());
-    if (auto type = tensor ? dyn_cast<FloatType>(tensor.getElementType()) : FloatType();
-        type && type.getWidth() == 16)
-      return type;
+    if (wanted(next))
+      return next;
     llvm::append_range(open, op->getOperands());
   }
   return {};
+}
+
+static FloatType floatTypeOf(Value value) {
+  auto tensor = dyn_cast<TensorType>(value.getType());
+  return tensor ? dyn_cast<FloatType>(tensor.getElementType()) : FloatType();
+}
+
+FloatType uoe::narrowSource(Value value) {
+  Value source = findSource(value, [](Value v) {
+    FloatType type = floatTypeOf(v);
+    return type && type.getWidth() == 16;
+  });
+  return source ? floatTypeOf(source) : FloatType();
 }
 
 // A name for what a weight expression gives: that of its first initializer.
@@ -118,7 +130,9 @@ LogicalResult uoe::evaluateWeights(ModuleOp module, WeightReader &weights, Weigh
     ArrayRef<float> floats;
     if (narrow)
       floats = {tensor->data<float>(), static_cast<size_t>(tensor->size())};
-    if (narrow && !(narrow.isF16() ? isExact<rt::Half>(floats) : isExact<rt::BFloat16>(floats)))
+    if (narrow && !llvm::all_of(floats, [kept = elementTypeOf(narrow)](float x) {
+          return fast::rounded(kept, x) == x;
+        }))
       narrow = {};
     auto stored =
         narrow ? addNarrowInitializer(builder, module, name, type.getShape(), floats, narrow, store)

@@ -2,12 +2,20 @@
 #pragma once
 #include "lib/Weights/Weights.h"
 #include "mlir/IR/BuiltinOps.h"
+#include "runtime/cpu/fast/Gemm.h"
 
 namespace uoe {
+
+/// The first value for which `wanted` holds among `value` and what it is computed from; null if
+/// there is none.
+mlir::Value findSource(mlir::Value value, llvm::function_ref<bool(mlir::Value)> wanted);
 
 /// The 16-bit float type of a weight, or of a rounding on the way, that `value` is computed from, a
 /// weight expression; null if there is none.
 mlir::FloatType narrowSource(mlir::Value value);
+
+/// `values` rounded to what a type holds; as they are if one would become infinite.
+std::vector<float> roundedTo(rt::fast::ElementType type, llvm::ArrayRef<float> values);
 
 /// Evaluates every value that depends on weights alone and is used by an op that does not, one at a
 /// time, and stores it in `store` as an initializer of its own; then drops initializers that

@@ -337,8 +337,6 @@ std::unique_ptr<Session> build(ModuleOp module, const SessionOptions &options,
     module.emitError(error.what());
     return nullptr;
   }
-  if (options.group)
-    rt::releaseRetainedMemory();
   for (const rt::Program::Step &step : session->compiled->steps)
     session->sharded += step.node.domain == "uoe" && step.node.op == "ShardedExperts";
   if (options.group)
@@ -371,12 +369,21 @@ FailureOr<std::unique_ptr<rt::cuda::Device>> openDevice(const SessionOptions &op
   }
 }
 
-/// Loads by `make`. What fails on one rank is told to the others, and what they say is the error.
+/// Loads by `make`, which is given the device and the time of the start. What fails on one rank is
+/// told to the others, and what they say is the error.
 template <typename Make>
-std::unique_ptr<Session> together(rt::parallel::Group *group, std::string &error, Make make) {
+std::unique_ptr<Session> together(const SessionOptions &options, std::string &error, Make make) {
+  rt::parallel::Group *group = options.group;
   std::unique_ptr<Session> session;
   try {
-    session = make();
+    const Clock::time_point start = Clock::now();
+    auto device = openDevice(options, error);
+    if (succeeded(device)) {
+      rt::ThreadPool::setGlobalThreads(options.threads);
+      static std::once_flag once;
+      std::call_once(once, registerAllPasses);
+      session = make(std::move(*device), start);
+    }
     if (!session && group)
       group->fail(error);
   } catch (const std::exception &refusal) {
@@ -392,20 +399,13 @@ std::unique_ptr<Session> together(rt::parallel::Group *group, std::string &error
 
 std::unique_ptr<Session> Session::load(const std::string &path, const SessionOptions &options,
                                        std::string &error) {
-  return together(options.group, error, [&]() -> std::unique_ptr<Session> {
-    Clock::time_point start = Clock::now();
-    auto device = openDevice(options, error);
-    if (failed(device))
-      return nullptr;
-    rt::ThreadPool::setGlobalThreads(options.threads);
-    static std::once_flag once;
-    std::call_once(once, registerAllPasses);
+  return together(options, error, [&](auto device, Clock::time_point start) {
     MLIRContext context(MLIRContext::Threading::DISABLED);
     loadModelDialects(context);
     Diagnostics diagnostics(&context);
     OwningOpRef<ModuleOp> module = readModel(path, context);
     std::unique_ptr<Session> session =
-        module ? build(*module, options, std::move(*device), start) : nullptr;
+        module ? build(*module, options, std::move(device), start) : nullptr;
     if (!session)
       error = diagnostics.text.empty() ? path + ": cannot be loaded" : diagnostics.text;
     return session;
@@ -414,16 +414,9 @@ std::unique_ptr<Session> Session::load(const std::string &path, const SessionOpt
 
 std::unique_ptr<Session> Session::create(OwningOpRef<ModuleOp> module,
                                          const SessionOptions &options, std::string &error) {
-  return together(options.group, error, [&]() -> std::unique_ptr<Session> {
-    Clock::time_point start = Clock::now();
-    auto device = openDevice(options, error);
-    if (failed(device))
-      return nullptr;
-    rt::ThreadPool::setGlobalThreads(options.threads);
-    static std::once_flag once;
-    std::call_once(once, registerAllPasses);
+  return together(options, error, [&](auto device, Clock::time_point start) {
     Diagnostics diagnostics(module->getContext());
-    std::unique_ptr<Session> session = build(*module, options, std::move(*device), start);
+    std::unique_ptr<Session> session = build(*module, options, std::move(device), start);
     if (!session)
       error = diagnostics.text.empty() ? "the module cannot be executed" : diagnostics.text;
     return session;

@@ -99,6 +99,10 @@ private:
   }
 
   /// What stands for result i, if anything uses that: of its type.
+  // What is cached, with `value` behind it: [batch, heads, keys, size].
+  Value behind(Value past, Value value, int64_t heads, int64_t size) {
+    return make("Concat", {past, value}, {kAny, heads, kAny, size}, {}, {attr("axis", int64_t(2))});
+  }
   void setResult(unsigned i, Value value) {
     if (i < block->getNumResults() && !block->getResult(i).use_empty())
       result.results[i] =
@@ -247,8 +251,8 @@ private:
     k = heads(k, 0, h, d);
     v = heads(v, 0, h, e);
     if (pastK) {
-      k = make("Concat", {pastK, k}, {kAny, h, kAny, d}, {}, {attr("axis", int64_t(2))});
-      v = make("Concat", {pastV, v}, {kAny, h, kAny, e}, {}, {attr("axis", int64_t(2))});
+      k = behind(pastK, k, h, d);
+      v = behind(pastV, v, h, e);
     }
     result.results.resize(block->getNumResults());
     setResult(1, k);
@@ -416,8 +420,8 @@ private:
     if (d == kAny || sizeOf(k, 3) != d)
       return stop("has heads of a size that is not known");
     if (pastK) {
-      k = make("Concat", {pastK, k}, {kAny, g, kAny, d}, {}, {attr("axis", int64_t(2))});
-      v = make("Concat", {pastV, v}, {kAny, g, kAny, e}, {}, {attr("axis", int64_t(2))});
+      k = behind(pastK, k, g, d);
+      v = behind(pastV, v, g, e);
     }
     result.results.resize(block->getNumResults());
     setResult(1, k);

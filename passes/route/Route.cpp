@@ -7,7 +7,6 @@
 #include "lib/Weights/Seeded.h"
 #include "passes/decompose/Decompose.h"
 #include "passes/raise/Match.h"
-#include "runtime/cpu/fast/Gemm.h"
 #include "llvm/ADT/StringExtras.h"
 #include <cmath>
 
@@ -117,21 +116,12 @@ FailureOr<BlockWeights> uoe::loadWeights(FfnOp ffn, WeightReader &reader) {
 
 // Weights of 4 or 8 bits: experts and cascades have no kernels that multiply these.
 static bool isQuantised(Value value) {
-  SmallVector<Value> open{value};
-  llvm::DenseSet<Value> seen;
-  while (!open.empty()) {
-    Value next = open.pop_back_val();
-    Operation *op = next.getDefiningOp();
-    if (!op || !seen.insert(next).second)
-      continue;
-    auto tensor = dyn_cast<TensorType>(next.getType());
+  return static_cast<bool>(findSource(value, [](Value v) {
+    auto tensor = dyn_cast<TensorType>(v.getType());
     Type element = tensor ? tensor.getElementType() : Type();
-    if (isa<onnx::WeightOp>(op) && element && element.isIntOrFloat() &&
-        element.getIntOrFloatBitWidth() <= 8 && element.getIntOrFloatBitWidth() > 1)
-      return true;
-    llvm::append_range(open, op->getOperands());
-  }
-  return false;
+    return v.getDefiningOp<onnx::WeightOp>() && element && element.isIntOrFloat() &&
+           element.getIntOrFloatBitWidth() <= 8 && element.getIntOrFloatBitWidth() > 1;
+  }));
 }
 
 // Matrices that were quantised are rounded to float16, whose 11 bits lose nothing beside the 4 or 8
@@ -213,15 +203,9 @@ FailureOr<Value> uoe::newMatrixLike(OpBuilder &builder, ModuleOp module, const s
   if (FloatType type = narrowSource(other))
     return addNarrowInitializer(builder, module, name, shape, values, type,
                                 WeightWriter::process());
-  namespace fast = rt::fast;
-  const fast::ElementType type =
-      fast::exactType({{otherValues.data, otherValues.rows * otherValues.cols}});
-  std::vector<float> rounded(values);
-  if (type != fast::ElementType::F32)
-    for (float &x : rounded)
-      x = fast::fromBits(type, fast::toBits(type, x));
-  bool finite = llvm::all_of(rounded, [](float x) { return std::isfinite(x); });
-  return newWeight(builder, module, name, shape, finite ? ArrayRef<float>(rounded) : values);
+  const rt::fast::ElementType type =
+      rt::fast::exactType({{otherValues.data, otherValues.rows * otherValues.cols}});
+  return newWeight(builder, module, name, shape, roundedTo(type, values));
 }
 
 FailureOr<Value> uoe::newRouter(OpBuilder &builder, ModuleOp module, const std::string &name,

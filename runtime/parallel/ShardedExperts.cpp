@@ -300,12 +300,7 @@ void run(KernelCall &call) {
   all.hash = layer.group ? hashOf(x.raw(), x.bytes()) : 0;
   all.base = layer.base.empty() ? nullptr : layer.base.data();
   Tensor &y = call.out(0, DType::F32, withLast(x, layer.out));
-  if (const Tensor *residual = call.maybe(kResidual)) {
-    expectType(*residual, DType::F32, "residual");
-    check(residual->shape() == y.shape(), "residual: expected shape ", toString(y.shape()),
-          ", found ", toString(residual->shape()));
-    all.residual = residual->data<float>();
-  }
+  all.residual = epilogueOf(call, kResidual, y).residual;
   const float *rows = x.data<float>();
   auto results = [&](const OwnPairs &pairs, float *to) {
     if (tokens == 1) // the one row for all

@@ -20,9 +20,10 @@ struct Floats {
 /// A type of 16 bits that holds every element of all the ranges exactly; F32 if there is none, or
 /// an element is not finite.
 ElementType exactType(std::initializer_list<Floats> ranges);
-/// What `value` is stored as, rounded to nearest even, and back.
+/// What `value` is stored as in 16 bits, rounded to nearest even, and back; and both, of any type.
 uint16_t toBits(ElementType type, float value);
 float fromBits(ElementType type, uint16_t bits);
+float rounded(ElementType type, float value);
 
 /// A weight [k, n] as ceil(n / 16) panels of [k][16] (columns past n are 0).
 /// The rows k0..k1 of a panel are contiguous, and so are neighbouring panels: a slice of columns or

@@ -19,6 +19,10 @@ float fromBits(ElementType type, uint16_t bits) {
                                    : detail::halfValue(bits);
 }
 
+float rounded(ElementType type, float value) {
+  return type == ElementType::F32 ? value : fromBits(type, toBits(type, value));
+}
+
 namespace {
 
 /// Which of the 16-bit types hold n elements.
@@ -28,7 +32,7 @@ struct Exact {
 };
 
 bool isHeld(ElementType type, float x) {
-  const float back = fromBits(type, toBits(type, x));
+  const float back = rounded(type, x);
   return std::memcmp(&back, &x, sizeof x) == 0;
 }
 

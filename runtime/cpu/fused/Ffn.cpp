@@ -72,19 +72,6 @@ std::any prepareExperts(const Node &node, std::vector<bool> &consumed) {
   return PackedExperts(experts);
 }
 
-// What is added to y, from an input of its shape.
-fast::FfnEpilogue epilogueOf(KernelCall &call, size_t input, const Tensor &y) {
-  fast::FfnEpilogue epilogue;
-  if (const Tensor *residual = call.maybe(input)) {
-    expectType(*residual, DType::F32, "residual");
-    check(residual->shape() == y.shape(), "residual: expected shape ", toString(y.shape()),
-          ", found ", toString(residual->shape()));
-    epilogue.residual = residual->data<float>();
-    epilogue.ldr = y.dim(-1);
-  }
-  return epilogue;
-}
-
 void runExperts(KernelCall &call) {
   auto *state = std::any_cast<PackedExperts>(&call.state);
   check(state && *state, "the weights must be constants");

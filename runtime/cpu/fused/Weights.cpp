@@ -63,6 +63,18 @@ fast::FfnSource ffnInputs(const Node &node, size_t first, std::vector<bool> &con
   return ffn;
 }
 
+fast::FfnEpilogue epilogueOf(KernelCall &call, size_t input, const Tensor &y) {
+  fast::FfnEpilogue epilogue;
+  if (const Tensor *residual = call.maybe(input)) {
+    expectType(*residual, DType::F32, "residual");
+    check(residual->shape() == y.shape(), "residual: expected shape ", toString(y.shape()),
+          ", found ", toString(residual->shape()));
+    epilogue.residual = residual->data<float>();
+    epilogue.ldr = y.dim(-1);
+  }
+  return epilogue;
+}
+
 const float *vectorInput(KernelCall &call, size_t i, int64_t n, const char *what) {
   const Tensor *vector = call.maybe(i);
   if (!vector)

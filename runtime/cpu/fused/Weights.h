@@ -15,6 +15,8 @@ std::shared_ptr<const fast::PackedMatrix> packInput(const Node &node, size_t i,
 /// "up_offset". Marks them as consumed; the pointers are good as long as the inputs. Raises Error
 /// for inputs that are no float32 constants or do not fit together.
 fast::FfnSource ffnInputs(const Node &node, size_t first, std::vector<bool> &consumed);
+/// What is added to y, from an optional float32 input of its shape; raises Error for another.
+fast::FfnEpilogue epilogueOf(KernelCall &call, size_t input, const Tensor &y);
 /// Float32 vector i of length n as a pointer, null if absent. Raises Error for another length or
 /// type.
 const float *vectorInput(KernelCall &call, size_t i, int64_t n, const char *what);

@@ -48,16 +48,6 @@ Tensor innerBias(const Tensor *up, const Tensor *gate, bool gated, int64_t hidde
 
 namespace {
 
-/// Whether T holds every element.
-template <typename T> bool holdsAll(const float *x, int64_t n) {
-  for (int64_t i = 0; i < n; ++i) {
-    const float back = toFloat(fromFloat<T>(x[i]));
-    if (std::memcmp(&back, x + i, sizeof back) != 0)
-      return false;
-  }
-  return true;
-}
-
 template <typename T> Tensor narrowedTo(const Tensor &weight, DType type) {
   Tensor result(type, weight.shape());
   for (int64_t i = 0; i < weight.size(); ++i)
@@ -70,11 +60,14 @@ template <typename T> Tensor narrowedTo(const Tensor &weight, DType type) {
 Tensor narrowed(const Tensor &weight) {
   if (weight.dtype() != DType::F32)
     return weight;
-  const float *x = weight.data<float>();
-  if (holdsAll<BF16>(x, weight.size()))
+  switch (fast::exactType({{weight.data<float>(), weight.size()}})) {
+  case fast::ElementType::BF16:
     return narrowedTo<BF16>(weight, DType::BF16);
-  if (holdsAll<F16>(x, weight.size()))
+  case fast::ElementType::F16:
     return narrowedTo<F16>(weight, DType::F16);
+  case fast::ElementType::F32:
+    break;
+  }
   return weight;
 }
 

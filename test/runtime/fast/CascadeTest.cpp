@@ -115,14 +115,9 @@ TEST_P(CascadeTest, ExactTypes) {
     for (bool gated : {true, false})
       for (const CascadeTypes &types : lists) {
         Weights w(in, hidden, out, gated, true, false);
-        auto round = [](std::vector<float> &weights, ElementType type) {
-          if (type != ElementType::F32)
-            for (float &x : weights)
-              x = fromBits(type, toBits(type, x));
-        };
-        round(w.first, types.first);
-        round(w.up, types.up);
-        round(w.down, types.down);
+        roundTo(types.first, w.first);
+        roundTo(types.up, w.up);
+        roundTo(types.down, w.down);
         CascadeTypes exact = PackedCascade::exactTypes(w.source);
         ASSERT_EQ(exact.first, types.first);
         ASSERT_EQ(exact.down, types.down);

@@ -2,6 +2,7 @@
 // the machine.
 #pragma once
 #include "runtime/core/ThreadPool.h"
+#include "runtime/cpu/fast/Gemm.h"
 #include "runtime/cpu/fast/Isa.h"
 #include <cmath>
 #include <gtest/gtest.h>
@@ -17,6 +18,12 @@ inline std::vector<float> randoms(int64_t count, unsigned seed, float scale = 1.
   for (float &x : out)
     x = value(engine);
   return out;
+}
+
+/// Rounds every element to what `type` holds.
+inline void roundTo(ElementType type, std::vector<float> &values) {
+  for (float &x : values)
+    x = rounded(type, x);
 }
 
 /// Every element within `tolerance` of the largest magnitude of `expected`; NaN only where

@@ -187,14 +187,9 @@ TEST_P(ExpertsTest, ExactTypes) {
                            FfnTypes{ElementType::F32, ElementType::F16},
                            FfnTypes{ElementType::F16, ElementType::BF16}}) {
       Weights w(in, hidden, out, gated, true, false);
-      auto round = [](std::vector<float> &weights, ElementType type) {
-        if (type != ElementType::F32)
-          for (float &x : weights)
-            x = fromBits(type, toBits(type, x));
-      };
-      round(w.up, types.inner);
-      round(w.gate, types.inner);
-      round(w.down, types.outer);
+      roundTo(types.inner, w.up);
+      roundTo(types.inner, w.gate);
+      roundTo(types.outer, w.down);
       FfnTypes exact = PackedFfn::exactTypes(w.source);
       ASSERT_EQ(exact.inner, types.inner);
       ASSERT_EQ(exact.outer, types.outer);

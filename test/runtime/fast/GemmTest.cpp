@@ -116,8 +116,7 @@ TEST_P(GemmTest, ExactTypes) {
   for (auto type : {ElementType::BF16, ElementType::F16})
     for (bool transposed : {false, true}) {
       auto b = randoms(k * n, 2);
-      for (float &x : b)
-        x = fromBits(type, toBits(type, x));
+      roundTo(type, b);
       PackedMatrix wide = pack(b.data(), k, n, transposed),
                    narrow = packExact(b.data(), k, n, transposed);
       EXPECT_EQ(narrow.type(), type);

@@ -1,24 +1,13 @@
 #include "Cases.h"
 #include <cmath>
 #include <cstring>
-#include <random>
 #include <sstream>
 
 namespace uoe::rt::parallel::test {
 
 namespace {
 
-constexpr int64_t kIn = 19, kOut = 13;
 constexpr fast::Activation kAct = fast::Activation::Silu;
-
-std::vector<float> randoms(int64_t count, unsigned seed) {
-  std::mt19937 engine(seed);
-  std::uniform_real_distribution<float> value(-1, 1);
-  std::vector<float> out(count);
-  for (float &x : out)
-    x = value(engine);
-  return out;
-}
 
 // A gated expert; the same weights wherever it is made.
 struct Expert {

@@ -3,10 +3,24 @@
 #include "runtime/parallel/Experts.h"
 #include <functional>
 #include <memory>
+#include <random>
 #include <string>
 #include <vector>
 
 namespace uoe::rt::parallel::test {
+
+/// Width of a layer's inputs and outputs.
+constexpr int64_t kIn = 19, kOut = 13;
+
+/// Numbers between -1 and 1, the same for a seed on every rank.
+inline std::vector<float> randoms(int64_t count, unsigned seed) {
+  std::mt19937 engine(seed);
+  std::uniform_real_distribution<float> value(-1, 1);
+  std::vector<float> out(count);
+  for (float &x : out)
+    x = value(engine);
+  return out;
+}
 
 /// A layer of experts and what the ranks have of it.
 struct Case {

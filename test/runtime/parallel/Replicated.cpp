@@ -5,23 +5,11 @@
 #include <cmath>
 #include <cstring>
 #include <numeric>
-#include <random>
 #include <sstream>
 
 namespace uoe::rt::parallel::test {
 
 namespace {
-
-constexpr int64_t kIn = 19, kOut = 13;
-
-std::vector<float> randoms(int64_t count, unsigned seed) {
-  std::mt19937 engine(seed);
-  std::uniform_real_distribution<float> value(-1, 1);
-  std::vector<float> out(count);
-  for (float &x : out)
-    x = value(engine);
-  return out;
-}
 
 // Lists of a case's choices for so many tokens, experts descending.
 struct Lists {
