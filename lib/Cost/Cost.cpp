@@ -12,8 +12,8 @@ using namespace uoe;
 using onnx::Dim;
 using onnx::Facts;
 
-Range Cost::total() const {
-  Range sum;
+Bounds Cost::total() const {
+  Bounds sum;
   for (const auto &[part, range] : multiplyAdds)
     sum += range;
   return sum;
@@ -23,7 +23,7 @@ namespace {
 
 /// What a routing chooses.
 struct Choice {
-  Range experts;   // of one row
+  Bounds experts;  // of one row
   int64_t all = 0; // slots
 };
 
@@ -48,23 +48,23 @@ private:
   double bytes(Value value);
 
   // Walks. `times` is how often the code runs, as a range for experts.
-  void block(Block &block, const Range &times);
-  void op(Operation *op, const Range &times);
-  void node(onnx::NodeOp node, const Range &times);
-  void ffn(FfnOp op, const Range &times);
-  void attention(AttentionOp op, const Range &times);
-  void moe(MoeOp op, const Range &times);
-  void score(ScoreOp op, const Range &times);
-  void experts(ExpertsOp op, const Range &times);
-  void recur(RecurOp op, const Range &times);
-  void spelling(Region &region, const Range &times);
+  void block(Block &block, const Bounds &times);
+  void op(Operation *op, const Bounds &times);
+  void node(onnx::NodeOp node, const Bounds &times);
+  void ffn(FfnOp op, const Bounds &times);
+  void attention(AttentionOp op, const Bounds &times);
+  void moe(MoeOp op, const Bounds &times);
+  void score(ScoreOp op, const Bounds &times);
+  void experts(ExpertsOp op, const Bounds &times);
+  void recur(RecurOp op, const Bounds &times);
+  void spelling(Region &region, const Bounds &times);
   Choice choice(SelectOp op);
   /// Sets what is known of results that ONNX's own rules know nothing of.
   void resultLike(Value result, Value like, std::optional<Dim> lastDim = std::nullopt);
   void bind(Value argument, Value operand) { inference.set(argument, inference.facts(operand)); }
 
-  void count(StringRef part, double multiplyAdds, const Range &times) {
-    cost.multiplyAdds[part.str()] += Range(multiplyAdds) * times;
+  void count(StringRef part, double multiplyAdds, const Bounds &times) {
+    cost.multiplyAdds[part.str()] += Bounds(multiplyAdds) * times;
   }
   void uncounted(StringRef name, StringRef why) {
     auto &entry = cost.uncounted[name.str()];
@@ -74,7 +74,7 @@ private:
 
   // Parameters.
   void weights();
-  void useWeights(Value value, const Range &share);
+  void useWeights(Value value, const Bounds &share);
 
   void findMeasured();
   double peak(Block &block);
@@ -85,7 +85,7 @@ private:
   Cost cost;
   DenseMap<Value, bool> constants;
   DenseMap<Value, Choice> choices;
-  llvm::StringMap<Range> shares; // of an initializer's elements, that a token uses
+  llvm::StringMap<Bounds> shares; // of an initializer's elements, that a token uses
   llvm::StringSet<> lookedUp, multiplied;
   DenseMap<Operation *, double> measured;   // parts of a cascade: the cost that its last op carries
   DenseMap<Operation *, double> innerBytes; // that a block takes besides its operands and results
@@ -209,7 +209,7 @@ static double pairs(double s, double t, bool causal, int64_t window) {
 // Nodes
 //===----------------------------------------------------------------------===//
 
-void Meter::node(onnx::NodeOp node, const Range &times) {
+void Meter::node(onnx::NodeOp node, const Bounds &times) {
   (void)inference.run(node);
   auto need = [&](double value) {
     if (std::isnan(value))
@@ -299,7 +299,7 @@ void Meter::node(onnx::NodeOp node, const Range &times) {
     uncounted(node.getOpType(), "a fused operator that was not raised");
   } else if (node.is("If")) {
     // One of the branches runs: the dearer one is counted.
-    std::map<std::string, Range> before = cost.multiplyAdds, dearest;
+    std::map<std::string, Bounds> before = cost.multiplyAdds, dearest;
     double most = -1;
     for (Region &region : node.getSubgraphs()) {
       cost.multiplyAdds.clear();
@@ -322,12 +322,12 @@ void Meter::node(onnx::NodeOp node, const Range &times) {
 // Blocks
 //===----------------------------------------------------------------------===//
 
-void Meter::spelling(Region &region, const Range &times) {
+void Meter::spelling(Region &region, const Bounds &times) {
   if (!region.empty())
     block(region.front(), times);
 }
 
-void Meter::ffn(FfnOp op, const Range &times) {
+void Meter::ffn(FfnOp op, const Bounds &times) {
   Dim outputs = inference.facts(op.getDown()).dims.empty()
                     ? inference.dims.anonymous()
                     : inference.facts(op.getDown()).dims.back();
@@ -342,7 +342,7 @@ void Meter::ffn(FfnOp op, const Range &times) {
   count(op->getParentOfType<ExpertsOp>() ? "experts" : "feed-forward", n * matrices, times);
 }
 
-void Meter::attention(AttentionOp op, const Range &times) {
+void Meter::attention(AttentionOp op, const Bounds &times) {
   if (!op.getQuery()) {
     spelling(op.getSpelling(), times);
     for (auto [result, yielded] :
@@ -360,7 +360,7 @@ void Meter::attention(AttentionOp op, const Range &times) {
   count("attention", (*q)[0] * (*q)[1] * seen * ((*q)[3] + (*values)[3]), times);
 }
 
-void Meter::moe(MoeOp op, const Range &times) {
+void Meter::moe(MoeOp op, const Bounds &times) {
   if (!op.getInput()) {
     spelling(op.getSpelling(), times);
     return;
@@ -383,7 +383,7 @@ void Meter::moe(MoeOp op, const Range &times) {
   count("experts", n * matrices / experts * k, times);
 }
 
-void Meter::score(ScoreOp op, const Range &times) {
+void Meter::score(ScoreOp op, const Bounds &times) {
   auto type = cast<RankedTensorType>(op.getScores().getType());
   Dim experts = inference.dims.constant(type.getShape().back());
   // Rows of patches and samples are fewer, but every token is scored.
@@ -463,17 +463,17 @@ Choice Meter::choice(SelectOp op) {
   return result;
 }
 
-void Meter::experts(ExpertsOp op, const Range &times) {
+void Meter::experts(ExpertsOp op, const Bounds &times) {
   Block &body = op.getBody().front();
   auto n = static_cast<double>(op.numExperts());
   // The share of the experts that a row uses, and how often the body runs in full.
-  Range share = 1.0;
+  Bounds share = 1.0;
   SelectOp select;
   if (op.getRouting()) {
     select = op.getRouting().getDefiningOp<SelectOp>();
     auto found = choices.find(op.getRouting());
     auto all = static_cast<double>(op.getRouting().getType().getExperts());
-    Range chosen = found == choices.end() ? Range(0, all) : found->second.experts;
+    Bounds chosen = found == choices.end() ? Bounds(0, all) : found->second.experts;
     double served = all;
     if (auto slots = op.getSlots())
       served = static_cast<double>(llvm::count_if(*slots, [](int64_t slot) { return slot >= 0; }));
@@ -493,7 +493,7 @@ void Meter::experts(ExpertsOp op, const Range &times) {
   auto step = measured.find(op);
   if (step != measured.end())
     share = step->second;
-  Range parts = share;
+  Bounds parts = share;
   if (op.getCombine() == Combine::merge)
     parts = 1.0; // the body reads no tokens and runs once for each expert
   for (auto [argument, value] : llvm::zip(body.getArguments(), op.getShared()))
@@ -539,9 +539,9 @@ void Meter::experts(ExpertsOp op, const Range &times) {
       inference.set(body.getArgument(op.getShared().size() + i), facts);
     }
     double before = innerBytes.lookup(op);
-    std::map<std::string, Range> outside;
+    std::map<std::string, Bounds> outside;
     std::swap(outside, cost.multiplyAdds);
-    block(body, times * parts * Range(many));
+    block(body, times * parts * Bounds(many));
     // Whatever the body is made of, it belongs to the experts.
     std::swap(outside, cost.multiplyAdds);
     if (step != measured.end())
@@ -556,7 +556,7 @@ void Meter::experts(ExpertsOp op, const Range &times) {
   // A row for each expert that is not chosen.
   if (op.getSkip() && !std::isnan(rows(yielded) * elements(op.getSkip())))
     count("experts", rows(yielded) * elements(op.getSkip()),
-          times * Range(1 - share.most, 1 - share.least));
+          times * Bounds(1 - share.most, 1 - share.least));
   if (auto work = op->getAttrOfType<FloatAttr>("uoe.multiply_adds"); work && step != measured.end())
     count("experts", rows(op.getSliced()[0]) * work.getValueAsDouble() * step->second, times);
   const Facts &part = inference.facts(yielded);
@@ -584,7 +584,7 @@ void Meter::experts(ExpertsOp op, const Range &times) {
   }
 }
 
-void Meter::recur(RecurOp op, const Range &times) {
+void Meter::recur(RecurOp op, const Bounds &times) {
   Block &body = op.getBody().front();
   size_t carried = op.getInit().size();
   for (auto [i, argument] : llvm::enumerate(body.getArguments())) {
@@ -599,7 +599,7 @@ void Meter::recur(RecurOp op, const Range &times) {
     inference.set(argument, facts);
   }
   auto rounds = static_cast<int64_t>(op.getTimes());
-  block(body, times * Range(static_cast<double>(rounds)));
+  block(body, times * Bounds(static_cast<double>(rounds)));
   innerBytes[op] = peak(body);
   for (auto [i, result] : llvm::enumerate(op.getResults())) {
     Facts facts = inference.facts(body.getTerminator()->getOperand(i));
@@ -609,7 +609,7 @@ void Meter::recur(RecurOp op, const Range &times) {
   }
 }
 
-void Meter::op(Operation *operation, const Range &times) {
+void Meter::op(Operation *operation, const Bounds &times) {
   if (auto op = dyn_cast<onnx::NodeOp>(operation)) {
     if (op->getNumResults() > 0 && isConstantExpression(op->getResult(0), constants))
       return void(inference.run(op));
@@ -632,7 +632,7 @@ void Meter::op(Operation *operation, const Range &times) {
   (void)inference.run(operation);
 }
 
-void Meter::block(Block &block, const Range &times) {
+void Meter::block(Block &block, const Bounds &times) {
   for (Operation &operation : block.without_terminator())
     op(&operation, times);
 }
@@ -642,7 +642,7 @@ void Meter::block(Block &block, const Range &times) {
 //===----------------------------------------------------------------------===//
 
 // The initializers behind an operand of experts are used for this share.
-void Meter::useWeights(Value value, const Range &share) {
+void Meter::useWeights(Value value, const Bounds &share) {
   while (Operation *source = value ? value.getDefiningOp() : nullptr) {
     if (auto weight = dyn_cast<onnx::WeightOp>(source)) {
       auto [entry, fresh] = shares.try_emplace(weight.getName(), share);
@@ -681,7 +681,7 @@ void Meter::weights() {
     auto n = static_cast<double>(type.getNumElements());
     cost.parameters += n;
     cost.weightBytes += n * onnx::bitsOf(type.getElementType()) / 8;
-    Range share = 1.0;
+    Bounds share = 1.0;
     if (!multiplied.contains(name)) {
       cost.embedding += n;
       share = 1 / static_cast<double>(type.getDimSize(0));
@@ -696,7 +696,7 @@ void Meter::weights() {
           }()))
         share.most = std::min(1.0, share.most * static_cast<double>(loop.getTimes()));
     }
-    cost.active += Range(n) * share;
+    cost.active += Bounds(n) * share;
   });
 }
 

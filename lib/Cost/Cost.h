@@ -15,17 +15,17 @@
 namespace uoe {
 
 /// A number that depends on data, by its bounds.
-struct Range {
+struct Bounds {
   double least = 0, most = 0;
-  Range() = default;
-  Range(double value) : least(value), most(value) {}
-  Range(double least, double most) : least(least), most(most) {}
+  Bounds() = default;
+  Bounds(double value) : least(value), most(value) {}
+  Bounds(double least, double most) : least(least), most(most) {}
   bool exact() const { return least == most; }
-  Range &operator+=(const Range &other) {
+  Bounds &operator+=(const Bounds &other) {
     least += other.least, most += other.most;
     return *this;
   }
-  Range operator*(const Range &other) const { return {least * other.least, most * other.most}; }
+  Bounds operator*(const Bounds &other) const { return {least * other.least, most * other.most}; }
 };
 
 struct Cost {
@@ -37,12 +37,12 @@ struct Cost {
 
   double parameters = 0; // elements of weights, integers of 32 and 64 bits aside
   double embedding = 0;  // of these, in tables that are only looked up
-  Range active;          // that a token uses: a row of a table, the experts that it chose
+  Bounds active;         // that a token uses: a row of a table, the experts that it chose
   double weightBytes = 0;
 
   /// Multiply-adds of a run by part: "embedding, head" and the like. In the order of kParts.
-  std::map<std::string, Range> multiplyAdds;
-  Range total() const;
+  std::map<std::string, Bounds> multiplyAdds;
+  Bounds total() const;
 
   /// The most bytes that results of nodes take at one time, each freed after its last use; hidden
   /// units of blocks included, scores of fused attention not. Views count as copies.

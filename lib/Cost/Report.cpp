@@ -8,7 +8,7 @@
 using namespace mlir;
 using namespace uoe;
 
-static std::string text(const Range &range) {
+static std::string text(const Bounds &range) {
   return range.exact() ? report::quantity(range.most)
                        : report::quantity(range.least) + " .. " + report::quantity(range.most);
 }
@@ -21,10 +21,10 @@ std::string uoe::toText(const Cost &cost) {
   table.print(out);
   out << "\n";
   bool perToken = cost.tokens > 0;
-  Range total = cost.total();
+  Bounds total = cost.total();
   report::Table work({"multiply-adds", perToken ? ">a token" : ">a run", ">share"});
-  auto row = [&](const std::string &part, const Range &range) {
-    Range shown = perToken ? range * Range(1 / cost.tokens) : range;
+  auto row = [&](const std::string &part, const Bounds &range) {
+    Bounds shown = perToken ? range * Bounds(1 / cost.tokens) : range;
     work.row({part, text(shown), total.most > 0 ? report::percent(range.most / total.most) : ""});
   };
   for (const auto &[part, range] : cost.multiplyAdds)
@@ -52,7 +52,7 @@ std::string uoe::toText(const Cost &cost) {
   return out.str();
 }
 
-static report::Json json(const Range &range) {
+static report::Json json(const Bounds &range) {
   return {{"least", report::json(range.least)}, {"most", report::json(range.most)}};
 }
 
@@ -77,7 +77,7 @@ LogicalResult uoe::writeJson(const Cost &cost, const std::string &path, ModuleOp
                          {"activation_bytes", cost.activationBytes},
                          {"uncounted", uncounted}};
   if (cost.tokens > 0)
-    result["multiply_adds_per_token"] = json(cost.total() * Range(1 / cost.tokens));
+    result["multiply_adds_per_token"] = json(cost.total() * Bounds(1 / cost.tokens));
   std::string text = result.dump(2) + "\n";
   AtomicFile file(path);
   if (!file.open() || !file.write({text.data(), text.size()}) || !file.finish())

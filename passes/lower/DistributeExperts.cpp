@@ -19,7 +19,7 @@ using namespace uoe;
 // Operands of uoe.Experts: x, offsets, ids, weights, then these (runtime/cpu/fused/Ffn.cpp).
 static constexpr unsigned kUp = 4, kDown = 6, kBiasUp = 7, kBiasGate = 8;
 
-using Range = std::pair<int64_t, int64_t>; // begin, end
+using Interval = std::pair<int64_t, int64_t>; // begin, end
 
 static RankedTensorType withDim(RankedTensorType type, int64_t axis, int64_t size) {
   SmallVector<int64_t> shape(type.getShape());
@@ -39,7 +39,7 @@ class Taker {
 public:
   Taker(OpBuilder &builder, Location loc, int64_t opset) : b(builder, loc, opset) {}
 
-  Value take(Value value, int64_t axis, Range range) {
+  Value take(Value value, int64_t axis, Interval range) {
     auto type = cast<RankedTensorType>(value.getType());
     auto [begin, end] = range;
     if (begin == 0 && end == type.getDimSize(axis))
@@ -83,7 +83,7 @@ private:
   }
 
   // The range of the node's result from a range of its input; null where that is not known.
-  Value through(onnx::NodeOp node, int64_t axis, Range range) {
+  Value through(onnx::NodeOp node, int64_t axis, Interval range) {
     Value x = node.getInputs()[0];
     const int64_t size = range.second - range.first;
     if (node.is("Cast"))
@@ -110,7 +110,7 @@ private:
 
   // Elements keep their order, so a range along an axis of the result is one along the axis of x
   // before which as many elements lie, if the one's steps are whole ones of the other's.
-  Value throughReshape(onnx::NodeOp node, int64_t axis, Range range) {
+  Value throughReshape(onnx::NodeOp node, int64_t axis, Interval range) {
     Value x = node.getInputs()[0];
     auto to = cast<RankedTensorType>(node.getResult(0).getType());
     ArrayRef<int64_t> from = cast<RankedTensorType>(x.getType()).getShape();
@@ -121,9 +121,9 @@ private:
       auto [begin, end] = range;
       if (int64_t step = length / from[i];
           length % from[i] == 0 && begin % step == 0 && end % step == 0)
-        std::tie(begin, end) = Range(begin / step, end / step);
+        std::tie(begin, end) = Interval(begin / step, end / step);
       else if (from[i] % length == 0)
-        std::tie(begin, end) = Range(begin * (from[i] / length), end * (from[i] / length));
+        std::tie(begin, end) = Interval(begin * (from[i] / length), end * (from[i] / length));
       else
         continue;
       RankedTensorType part = withDim(to, axis, range.second - range.first);
@@ -134,7 +134,7 @@ private:
     return {};
   }
 
-  Value throughConcat(onnx::NodeOp node, int64_t axis, Range range) {
+  Value throughConcat(onnx::NodeOp node, int64_t axis, Interval range) {
     auto attr = dyn_cast_or_null<IntegerAttr>(node.attribute("axis"));
     if (!attr)
       return {};
@@ -151,7 +151,7 @@ private:
         continue;
       }
       int64_t size = cast<RankedTensorType>(input.getType()).getDimSize(axis);
-      Range part(std::max(range.first, at) - at, std::min(range.second, at + size) - at);
+      Interval part(std::max(range.first, at) - at, std::min(range.second, at + size) - at);
       if (part.first < part.second)
         parts.push_back(take(input, axis, part));
       at += size;
@@ -189,7 +189,7 @@ struct DistributeExpertsPass : uoe::impl::DistributeExpertsPassBase<DistributeEx
   LogicalResult distribute(rtir::CallOp call) {
     auto shard = call.getParams().getAs<DenseI64ArrayAttr>("shard");
     auto sizes = call.getParams().getAs<DenseI64ArrayAttr>("sizes");
-    SmallVector<Range> own; // neurons of this rank's experts, runs of them
+    SmallVector<Interval> own; // neurons of this rank's experts, runs of them
     int64_t at = 0;
     for (auto [expert, place, size] : llvm::enumerate(shard.asArrayRef(), sizes.asArrayRef())) {
       if (ranks > 1 && place >= ranks)
@@ -236,12 +236,13 @@ struct DistributeExpertsPass : uoe::impl::DistributeExpertsPassBase<DistributeEx
   }
 
   // Layers that share a weight share its part.
-  Value partOf(rtir::CallOp call, Taker &taker, Value whole, int64_t axis, ArrayRef<Range> ranges) {
+  Value partOf(rtir::CallOp call, Taker &taker, Value whole, int64_t axis,
+               ArrayRef<Interval> ranges) {
     Value &known = parts[{whole.getAsOpaquePointer(), axis, ranges.vec()}];
     if (known && DominanceInfo().properlyDominates(known, call))
       return known;
     SmallVector<Value> taken;
-    for (Range range : ranges)
+    for (Interval range : ranges)
       taken.push_back(taker.take(whole, axis, range));
     return known = taker.join(taken, axis);
   }
@@ -258,7 +259,7 @@ struct DistributeExpertsPass : uoe::impl::DistributeExpertsPassBase<DistributeEx
         op->erase();
   }
 
-  std::map<std::tuple<void *, int64_t, std::vector<Range>>, Value> parts;
+  std::map<std::tuple<void *, int64_t, std::vector<Interval>>, Value> parts;
 };
 
 } // namespace
