@@ -20,8 +20,8 @@ def CanonicalizeOnnxPass : Pass<"canonicalize-onnx", "::mlir::ModuleOp"> {
     LayerNormalization, RMSNormalization, Gelu (exact and tanh), Swish (SiLU, quick GELU), Softmax and RotaryEmbedding are recognised in all their
     spellings, through casts where the types come out the same. Gemm becomes MatMul and Add over the activations' own axes, fused activations of
     ONNX Runtime become nodes. Transpositions move towards the outputs until they cancel; 1x1 convolutions over sequences become matrices. Products of one
-    input that are added up (LoRA that was not merged) become one product. Results differ by rounding. Run after normalize-opset, infer-shapes and
-    fold-constants.
+    input that are added up (LoRA that was not merged) become one product. Heads that are modules of their own, results side by side, get one
+    projection and one product for all. Results differ by rounding. Run after normalize-opset, infer-shapes and fold-constants.
   }];
   let options = [Option<"rotary", "rotary", "bool", "true", "recognise rotary position embedding">];
   let statistics = [Statistic<"recognised", "recognised", "composites that became one node">];

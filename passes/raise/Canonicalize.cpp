@@ -78,10 +78,11 @@ struct CanonicalizeOnnx : uoe::impl::CanonicalizeOnnxPassBase<CanonicalizeOnnx> 
         ++recognised;
       return result;
     }
-    if (Simplified result = recogniseMask(graph, node, *weights); result.changed) {
-      ++recognised;
-      return result;
-    }
+    for (auto rule : {&recogniseMask, &canonicalHeads})
+      if (Simplified result = rule(graph, node, *weights); result.changed) {
+        ++recognised;
+        return result;
+      }
     if (rotary)
       if (Simplified result = recogniseRotary(graph, node, *weights); result.changed) {
         ++recognised;

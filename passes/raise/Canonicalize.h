@@ -25,6 +25,8 @@ Simplified recogniseActivation(Graph &graph, onnx::NodeOp root);
 Simplified recogniseSoftmax(Graph &graph, onnx::NodeOp root);
 Simplified recogniseRotary(Graph &graph, onnx::NodeOp root, WeightReader &weights);
 Simplified recogniseMask(Graph &graph, onnx::NodeOp root, WeightReader &weights);
+/// Heads that are modules of their own, side by side in a Concat: projections and products of all.
+Simplified canonicalHeads(Graph &graph, onnx::NodeOp root, WeightReader &weights);
 /// Gemm as MatMul and Add; reshapes that only merge leading axes move behind products and biases.
 Simplified canonicalLinear(Graph &graph, onnx::NodeOp root);
 /// A sum of products of one input with matrices, or with two in a row (LoRA that was not merged),

@@ -251,6 +251,11 @@ void raise::removeUnusedInitializers(ModuleOp module) {
   }
 }
 
+bool raise::isRepeatable(NodeOp node) {
+  const OperatorEntry *entry = OperatorTable::builtin().find(node.getDomain(), node.getOpType());
+  return node.getSubgraphs().empty() && entry && entry->deterministic;
+}
+
 namespace {
 /// A node's identity but for names and places.
 struct NodeKeyInfo : DenseMapInfo<Operation *> {
@@ -258,10 +263,7 @@ struct NodeKeyInfo : DenseMapInfo<Operation *> {
     if (isa<WeightOp, NoneOp>(op))
       return true;
     auto node = dyn_cast<NodeOp>(op);
-    if (!node || !node.getSubgraphs().empty())
-      return false;
-    const OperatorEntry *entry = OperatorTable::builtin().find(node.getDomain(), node.getOpType());
-    return entry && entry->deterministic;
+    return node && isRepeatable(node);
   }
   static unsigned getHashValue(const Operation *constOp) {
     auto *op = const_cast<Operation *>(constOp);

@@ -74,6 +74,9 @@ private:
 int64_t removeUnused(mlir::func::FuncOp function);
 /// Removes initializers that no op of the module refers to.
 void removeUnusedInitializers(mlir::ModuleOp module);
+/// Whether the node gives the same results for the same operands: a known operator that draws no
+/// random numbers, without subgraphs.
+bool isRepeatable(onnx::NodeOp node);
 /// Nodes of equal operator, attributes and operands become one; random ones stay apart. Returns how
 /// many went.
 int64_t shareEqualNodes(mlir::func::FuncOp function, Graph &graph);
