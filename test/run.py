@@ -119,6 +119,8 @@ def main():
                for p in sorted((ROOT / folder).rglob("*")) if p.suffix in (".cpp", ".cu", ".h", ".inc")]
     if wanted("format"):
         suite.check("format", ["clang-format-14", "--dry-run", "--Werror", *sources])
+    # Graphs of stock exporters with reference outputs, where they lie beside the checkout.
+    exports = ROOT.parent / "shared/data/exports"
     # The long ones first.
     if wanted("tidy"):
         suite.script("tidy", [python, ROOT / "test/tidy.py", "--build", build])
@@ -128,6 +130,12 @@ def main():
         lit = next((p for p in ("/usr/lib/llvm-22/bin/lit", "/usr/lib/llvm-22/utils/lit/lit.py", "/usr/bin/lit-22") if
                     os.path.exists(p)), "lit")
         suite.lit(lit, build / "test")
+    if exports.exists() and wanted("exports-ranks"):
+        # Built where MPI is found.
+        if (build / "bin/uoe-test-mpi").exists() and shutil.which("mpirun"):
+            suite.script("exports-ranks", [python, ROOT / "test/conformance/ranks.py", "--build", build, exports])
+        else:
+            print("     not run: exports-ranks, without MPI", flush=True)
     for binary in sorted((build / "bin").glob("*test*")):
         if wanted(binary.name) and binary.name != "uoe-test-mpi":
             suite.gtest(binary)
@@ -141,8 +149,6 @@ def main():
         suite.script("node_models", [python, ROOT / "test/conformance/node_models.py", "--uoe-run", build / "bin/uoe-run"])
     if wanted("generated"):
         suite.script("generated", [python, ROOT / "test/conformance/generated.py", "--uoe-run", build / "bin/uoe-run"])
-    # Graphs of stock exporters with reference outputs, where they lie beside the checkout.
-    exports = ROOT.parent / "shared/data/exports"
     if exports.exists() and wanted("exports"):
         folders = [p for p in sorted(exports.iterdir()) if (p / "model.onnx").exists()]
         suite.script("exports", [build / "bin/uoe-run", "test", *folders])
@@ -162,12 +168,6 @@ def main():
                                             build / "test/runtime/cuda/fake", exports])
         suite.script("exports-round-trip", [python, ROOT / "test/conformance/round_trip.py", "--uoe-opt", build / "bin/uoe-opt",
                                             "--forms", "onnx,mlirbc", exports])
-    if exports.exists() and wanted("exports-ranks"):
-        # Built where MPI is found.
-        if (build / "bin/uoe-test-mpi").exists() and shutil.which("mpirun"):
-            suite.script("exports-ranks", [python, ROOT / "test/conformance/ranks.py", "--build", build, exports])
-        else:
-            print("     not run: exports-ranks, without MPI", flush=True)
     if wanted("systems-device") and (build / "runtime/cuda/Model.fatbin").exists():
         suite.script("systems-device", [python, ROOT / "test/conformance/device_systems.py", "--build", build, "--driver",
                                         build / "test/runtime/cuda/fake"])
