@@ -134,6 +134,12 @@ def convolution(r):
     yield case("Conv", [r.real(1, 3, 32, 32), r.real(16, 3, 8, 8), r.real(16)], {"strides": [8, 8]}, note="patches")
     yield case("Conv", [r.real(2, 16, 20), r.real(32, 16, 1)], note="pointwise")
     yield case("Conv", [r.real(0, 3, 8, 8), r.real(4, 3, 3, 3)], note="empty batch")
+    # One channel for each filter.
+    yield case("Conv", [r.real(2, 5, 40), r.real(5, 1, 31), r.real(5)], {"group": 5, "pads": [15, 15]}, note="long")
+    yield case("Conv", [r.real(2, 3, 40), r.real(3, 1, 4)], {"group": 3, "pads": [3, 0]}, note="causal")
+    for strides in ([1, 1], [2, 1], [1, 2]):
+        yield case("Conv", [r.real(2, 3, 21, 37), r.real(6, 1, 5, 3), r.real(6)],
+                   {"group": 3, "strides": strides, "pads": [2, 0, 1, 3], "dilations": [1, 2]}, note="uneven")
     yield case("ConvTranspose", [r.real(1, 3, 5, 5), r.real(3, 2, 3, 3)], {"strides": [2, 2], "output_padding": [1, 1]})
     scale = lambda v: np.array(v, np.float32)
     yield case("QLinearConv", [r.integers(0, 256, 1, 3, 7, 7, dtype=np.uint8), scale(0.02), np.array(3, np.uint8),
@@ -144,6 +150,7 @@ def convolution(r):
         common = {"kernel_shape": [3, 2], "strides": [stride] * 2, "pads": [pad] * 4, "ceil_mode": ceil}
         x = r.real(2, 3, 9, 8)
         yield case("MaxPool", [x], common, outputs=2)
+        yield case("MaxPool", [x], common)
         yield case("MaxPool", [x], dict(common, dilations=[2, 1]))
         yield case("MaxPool", [r.integers(0, 256, 2, 3, 9, 8, dtype=np.uint8)], common)
         for include in (0, 1):

@@ -4,39 +4,61 @@
 #include "Numeric.h"
 #include "Register.h"
 #include "Window.h"
+#include <algorithm>
 #include <cmath>
 
 namespace uoe::rt {
 namespace {
 
-/// For the output positions [begin, end): calls visit(channel · kernel index, position - begin,
-/// input offset or -1).
+/// For the output positions [begin, end), by rows: calls visit(channel · kernel index, position -
+/// begin, length of the run, first and end of the part of it that lies within the input, input
+/// offset of that part). The part's elements are w.stride[2] apart.
 template <typename Visit>
-void eachTap(const Window &w, int64_t channels, int64_t begin, int64_t end, Visit &&visit) {
-  int64_t plane = w.inSize();
+void eachRun(const Window &w, int64_t channels, int64_t begin, int64_t end, Visit &&visit) {
+  const int64_t plane = w.inSize(), width = w.out[2], step = w.stride[2];
+  int64_t tap = 0;
   for (int64_t c = 0; c < channels; ++c)
     for (int64_t kz = 0; kz < w.kernel[0]; ++kz)
       for (int64_t ky = 0; ky < w.kernel[1]; ++ky)
-        for (int64_t kx = 0; kx < w.kernel[2]; ++kx) {
-          int64_t tap = ((c * w.kernel[0] + kz) * w.kernel[1] + ky) * w.kernel[2] + kx;
-          int64_t x = begin % w.out[2], y = begin / w.out[2] % w.out[1],
-                  z = begin / (w.out[2] * w.out[1]);
-          for (int64_t p = begin; p < end; ++p) {
-            int64_t iz = z * w.stride[0] - w.padBegin[0] + kz * w.dilation[0];
-            int64_t iy = y * w.stride[1] - w.padBegin[1] + ky * w.dilation[1];
-            int64_t ix = x * w.stride[2] - w.padBegin[2] + kx * w.dilation[2];
-            bool inside =
-                iz >= 0 && iz < w.in[0] && iy >= 0 && iy < w.in[1] && ix >= 0 && ix < w.in[2];
-            visit(tap, p - begin, inside ? c * plane + (iz * w.in[1] + iy) * w.in[2] + ix : -1);
-            if (++x == w.out[2]) {
-              x = 0;
-              if (++y == w.out[1]) {
-                y = 0;
-                ++z;
-              }
+        for (int64_t kx = 0; kx < w.kernel[2]; ++kx, ++tap) {
+          // Positions [low, high) of a row read within the input's.
+          const int64_t offset = kx * w.dilation[2] - w.padBegin[2];
+          const int64_t low = offset < 0 ? (-offset + step - 1) / step : 0;
+          const int64_t high = w.in[2] > offset ? (w.in[2] - 1 - offset) / step + 1 : 0;
+          int64_t x = begin % width, y = begin / width % w.out[1], z = begin / (width * w.out[1]);
+          for (int64_t p = begin; p < end; x = 0) {
+            const int64_t n = std::min(width - x, end - p);
+            const int64_t iz = z * w.stride[0] - w.padBegin[0] + kz * w.dilation[0];
+            const int64_t iy = y * w.stride[1] - w.padBegin[1] + ky * w.dilation[1];
+            const bool inside = iz >= 0 && iz < w.in[0] && iy >= 0 && iy < w.in[1];
+            const int64_t first = inside ? std::clamp<int64_t>(low - x, 0, n) : 0;
+            const int64_t last = inside ? std::clamp<int64_t>(high - x, first, n) : 0;
+            visit(tap, p - begin, n, first, last,
+                  c * plane + (iz * w.in[1] + iy) * w.in[2] + (x + first) * step + offset);
+            p += n;
+            if (++y == w.out[1]) {
+              y = 0;
+              ++z;
             }
           }
         }
+}
+
+/// The windows of the positions [begin, end) as columns: to[tap · count + position - begin].
+template <typename T>
+void layOut(const Window &w, int64_t channels, int64_t begin, int64_t end, const T *from, T *to) {
+  const int64_t count = end - begin, step = w.stride[2];
+  eachRun(w, channels, begin, end,
+          [&](int64_t tap, int64_t p, int64_t n, int64_t first, int64_t last, int64_t at) {
+            T *row = to + tap * count + p;
+            std::fill(row, row + first, T(0));
+            if (step == 1 && last > first)
+              std::copy(from + at, from + at + last - first, row + first);
+            else
+              for (int64_t i = first; i < last; ++i, at += step)
+                row[i] = from[at];
+            std::fill(row + last, row + n, T(0));
+          });
 }
 
 /// Checks X (batch, channels, spatial...) and W (out, channels / group, kernel...) against each
@@ -78,6 +100,57 @@ void checkBias(const Node &node, const Tensor &bias, int64_t filters) {
         " elements, found shape ", toString(bias.shape()));
 }
 
+/// One channel for each filter and no stride along rows: a row of results is a sum of rows of the
+/// padded input, which nothing has to lay out.
+template <typename T>
+void convByChannel(const Geometry &g, const T *x, const T *weights, const T *bias, T *result) {
+  const Window &w = g.window;
+  Window::Dims padded;
+  for (int i = 0; i < 3; ++i)
+    padded[i] = std::max(w.padBegin[i] + w.in[i],
+                         (w.out[i] - 1) * w.stride[i] + (w.kernel[i] - 1) * w.dilation[i] + 1);
+  const int64_t inSize = w.inSize(), outSize = w.outSize(), row = padded[2];
+  std::vector<int64_t> places;
+  for (int64_t kz = 0; kz < w.kernel[0]; ++kz)
+    for (int64_t ky = 0; ky < w.kernel[1]; ++ky)
+      for (int64_t kx = 0; kx < w.kernel[2]; ++kx)
+        places.push_back((kz * w.dilation[0] * padded[1] + ky * w.dilation[1]) * row +
+                         kx * w.dilation[2]);
+  int64_t grain = std::max<int64_t>(1, 32768 / std::max<int64_t>(1, outSize * g.taps));
+  ThreadPool::global().parallelFor(g.batch * g.filters, grain, [&](int64_t begin, int64_t end) {
+    std::vector<T> plane(padded[0] * padded[1] * row), sums;
+    int64_t laid = -1; // the channel that lies in `plane`
+    for (int64_t task = begin; task < end; ++task) {
+      const int64_t filter = task % g.filters;
+      const int64_t channel = task / g.filters * g.channels + filter / g.groupFilters;
+      if (channel != laid)
+        for (int64_t z = 0; z < w.in[0]; ++z)
+          for (int64_t y = 0; y < w.in[1]; ++y) {
+            const T *from = x + channel * inSize + (z * w.in[1] + y) * w.in[2];
+            std::copy(from, from + w.in[2],
+                      plane.data() + ((z + w.padBegin[0]) * padded[1] + y + w.padBegin[1]) * row +
+                          w.padBegin[2]);
+          }
+      laid = channel;
+      // Rows that follow each other in the input are one, whose places between are for nothing.
+      const bool whole = w.stride[1] == 1;
+      const int64_t runs = whole ? 1 : w.out[1], rows = whole ? w.out[1] : 1;
+      const int64_t length = (rows - 1) * row + w.out[2];
+      sums.resize(length);
+      T *out = result + task * outSize;
+      for (int64_t z = 0; z < w.out[0]; ++z)
+        for (int64_t run = 0; run < runs; ++run) {
+          vec::combine(weights + filter * g.taps,
+                       plane.data() + (z * w.stride[0] * padded[1] + run * w.stride[1]) * row,
+                       places.data(), g.taps, sums.data(), length);
+          for (int64_t y = 0; y < rows; ++y, out += w.out[2])
+            for (int64_t p = 0; p < w.out[2]; ++p)
+              out[p] = sums[y * row + p] + (bias ? bias[filter] : T(0));
+        }
+    }
+  });
+}
+
 template <typename T> void conv(KernelCall &call) {
   Tensor x = inputAs<T>(call, 0), weights = inputAs<T>(call, 1), bias;
   Geometry g = geometryOf(call.node, x.shape(), weights.shape());
@@ -86,6 +159,13 @@ template <typename T> void conv(KernelCall &call) {
   const Window &w = g.window;
   Tensor result(DTypeOf<T>::value, resultShape(g));
   int64_t outSize = w.outSize(), inSize = w.inSize();
+  if (g.groupChannels == 1 && w.stride[2] == 1 && w.kernelSize() > 1 && result.size() > 0 &&
+      std::all_of(w.padBegin.begin(), w.padBegin.end(), [](int64_t pad) { return pad >= 0; })) {
+    convByChannel<T>(g, x.data<T>(), weights.data<T>(),
+                     call.has(2) ? bias.data<T>() : static_cast<const T *>(nullptr),
+                     result.data<T>());
+    return setReal(call, 0, result, call.in(0).dtype());
+  }
   // A kernel of one element without stride or padding: the input already is the matrix of columns.
   bool direct = w.kernelSize() == 1 && w.in == w.out && w.stride == Window::Dims{1, 1, 1};
   int64_t chunk = std::max<int64_t>(64, (1 << 18) / std::max<int64_t>(1, g.taps));
@@ -103,10 +183,7 @@ template <typename T> void conv(KernelCall &call) {
         matrix = from + first;
         stride = inSize;
       } else {
-        T *to = columns.data();
-        eachTap(w, g.groupChannels, first, first + count, [&](int64_t tap, int64_t p, int64_t at) {
-          to[tap * count + p] = at < 0 ? T(0) : from[at];
-        });
+        layOut(w, g.groupChannels, first, first + count, from, columns.data());
       }
       T *out = result.data<T>() + (n * g.filters + group * g.groupFilters) * outSize + first;
       const T *filter = weights.data<T>() + group * g.groupFilters * g.taps;
@@ -171,10 +248,12 @@ template <typename T> void convTranspose(KernelCall &call) {
       for (int64_t f = 0; f < groupFilters; ++f)
         std::fill(out + f * outSize, out + (f + 1) * outSize,
                   call.has(2) ? bias.data<T>()[group * groupFilters + f] : T(0));
-      eachTap(forward, groupFilters, 0, inSize, [&](int64_t tap, int64_t p, int64_t at) {
-        if (at >= 0)
-          out[at] += columns[tap * inSize + p];
-      });
+      eachRun(forward, groupFilters, 0, inSize,
+              [&](int64_t tap, int64_t p, int64_t, int64_t first, int64_t last, int64_t at) {
+                const T *row = columns.data() + tap * inSize + p;
+                for (int64_t i = first; i < last; ++i, at += forward.stride[2])
+                  out[at] += row[i];
+              });
     }
   setReal(call, 0, result, call.in(0).dtype());
 }
@@ -230,9 +309,12 @@ Tensor integerConv(KernelCall &call, size_t xIndex, size_t wIndex, size_t zeroXI
   for (int64_t n = 0; n < g.batch && result.size() > 0; ++n)
     for (int64_t group = 0; group < g.groups; ++group) {
       const int32_t *from = values.data() + (n * g.channels + group * g.groupChannels) * inSize;
-      eachTap(w, g.groupChannels, 0, outSize, [&](int64_t tap, int64_t p, int64_t at) {
-        rows[p * g.taps + tap] = at < 0 ? int16_t(0) : static_cast<int16_t>(from[at] - zeroX);
-      });
+      std::fill(rows.begin(), rows.end(), int16_t(0));
+      eachRun(w, g.groupChannels, 0, outSize,
+              [&](int64_t tap, int64_t p, int64_t, int64_t first, int64_t last, int64_t at) {
+                for (int64_t i = first; i < last; ++i, at += w.stride[2])
+                  rows[(p + i) * g.taps + tap] = static_cast<int16_t>(from[at] - zeroX);
+              });
       int64_t firstFilter = group * g.groupFilters;
       const int16_t *groupFilter = filter.data() + firstFilter * g.taps;
       int32_t *out = result.data<int32_t>() + (n * g.filters + firstFilter) * outSize;

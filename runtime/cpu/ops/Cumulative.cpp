@@ -1,6 +1,8 @@
 // CumSum and CumProd.
 #include "Elementwise.h"
 #include "Register.h"
+#include <algorithm>
+#include <vector>
 
 namespace uoe::rt {
 namespace {
@@ -27,18 +29,21 @@ template <typename Op> void cumulate(KernelCall &call) {
     using T = typename decltype(type)::type;
     // Unsigned, so that integers wrap around.
     using A = std::conditional_t<std::is_integral<T>::value, uint64_t, ComputeOf<T>>;
-    for (int64_t o = 0; o < outer; ++o)
-      for (int64_t i = 0; i < inner; ++i) {
-        const T *from = x.data<T>() + o * n * inner + i;
-        T *to = y.data<T>() + o * n * inner + i;
-        A sum = Op::template first<A>();
-        for (int64_t j = 0; j < n; ++j) {
-          int64_t place = (reverse ? n - 1 - j : j) * inner;
-          A value = static_cast<A>(from[place]), next = Op::join(sum, value);
-          to[place] = static_cast<T>(exclusive ? sum : next);
-          sum = next;
+    // Along other axes than the last, all sums of a row go on at once: memory is read in order.
+    std::vector<A> sums(inner);
+    for (int64_t o = 0; o < outer; ++o) {
+      std::fill(sums.begin(), sums.end(), Op::template first<A>());
+      for (int64_t j = 0; j < n; ++j) {
+        int64_t place = (o * n + (reverse ? n - 1 - j : j)) * inner;
+        const T *from = x.data<T>() + place;
+        T *to = y.data<T>() + place;
+        for (int64_t i = 0; i < inner; ++i) {
+          A next = Op::join(sums[i], static_cast<A>(from[i]));
+          to[i] = static_cast<T>(exclusive ? sums[i] : next);
+          sums[i] = next;
         }
       }
+    }
   });
 }
 

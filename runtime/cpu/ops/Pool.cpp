@@ -2,6 +2,7 @@
 #include "Numeric.h"
 #include "Register.h"
 #include "Window.h"
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -19,7 +20,8 @@ Span spanOf(const Window &w, int axis, int64_t position) {
   return {start, first, std::max(first, last)};
 }
 
-/// Calls visit(output index, x, y, z spans) for every position of every plane, planes in parallel.
+/// Calls body(plane, output index, spans of z, y and x) for every position of every plane, planes
+/// in parallel.
 template <typename Body> void eachPlane(int64_t planes, const Window &w, Body &&body) {
   int64_t work = std::max<int64_t>(1, w.outSize() * w.kernelSize());
   ThreadPool::global().parallelFor(
@@ -44,6 +46,36 @@ void eachElement(const Window &w, const Span &z, const Span &y, const Span &x, V
     }
 }
 
+/// Windows tap by tap, for all positions of a row of results at once: row(output index) begins one,
+/// join(output, input) takes one element in, in the order of eachElement; planes in parallel.
+template <typename T, typename Join>
+void joinRows(int64_t planes, const Window &w, const T *x, T first, T *result, Join &&join) {
+  int64_t work = std::max<int64_t>(1, w.outSize() * w.kernelSize());
+  ThreadPool::global().parallelFor(
+      planes, std::max<int64_t>(1, 16384 / work), [&](int64_t begin, int64_t end) {
+        for (int64_t task = begin * w.out[0] * w.out[1]; task < end * w.out[0] * w.out[1]; ++task) {
+          const int64_t oy = task % w.out[1], oz = task / w.out[1] % w.out[0];
+          const T *plane = x + task / (w.out[0] * w.out[1]) * w.inSize();
+          T *row = result + task * w.out[2];
+          std::fill(row, row + w.out[2], first);
+          const Span z = spanOf(w, 0, oz), y = spanOf(w, 1, oy);
+          for (int64_t i = z.first; i < z.last; ++i)
+            for (int64_t j = y.first; j < y.last; ++j) {
+              const T *from =
+                  plane +
+                  ((z.start + i * w.dilation[0]) * w.in[1] + y.start + j * w.dilation[1]) * w.in[2];
+              for (int64_t k = 0; k < w.kernel[2]; ++k) {
+                const int64_t step = w.stride[2], offset = k * w.dilation[2] - w.padBegin[2];
+                const int64_t low = offset < 0 ? (-offset + step - 1) / step : 0;
+                const int64_t high = w.in[2] > offset ? (w.in[2] - 1 - offset) / step + 1 : 0;
+                for (int64_t p = low; p < std::min(high, w.out[2]); ++p)
+                  row[p] = join(row[p], from[p * step + offset]);
+              }
+            }
+        }
+      });
+}
+
 Shape pooledShape(const Shape &input, const Window &w) {
   Shape shape(input.begin(), input.begin() + 2), spatial = w.outShape();
   shape.insert(shape.end(), spatial.begin(), spatial.end());
@@ -60,6 +92,15 @@ template <typename T> void maxPool(KernelCall &call, const Tensor &x, DType type
   bool columnMajor = node.integer("storage_order", 0);
   int64_t inSize = w.inSize(), outSize = w.outSize();
   const T *from = x.data<T>();
+  if (!indices.raw()) {
+    T least = std::is_floating_point_v<T> ? -std::numeric_limits<T>::infinity()
+                                          : std::numeric_limits<T>::lowest();
+    joinRows(x.dim(0) * x.dim(1), w, from, least, result.data<T>(),
+             [](T best, T value) { return value > best ? value : best; });
+    if constexpr (std::is_floating_point_v<T>)
+      return setReal(call, 0, result, type);
+    return call.set(0, result);
+  }
   eachPlane(x.dim(0) * x.dim(1), w,
             [&](int64_t plane, int64_t at, const Span &z, const Span &y, const Span &xs) {
               const T *source = from + plane * inSize;
@@ -112,21 +153,22 @@ template <typename T> void averagePool(KernelCall &call) {
   Window w = windowOf(node, x.shape(), {}, node.integer("ceil_mode", 0));
   bool includePad = node.integer("count_include_pad", 0);
   Tensor result(DTypeOf<T>::value, pooledShape(x.shape(), w));
-  int64_t inSize = w.inSize(), outSize = w.outSize();
+  int64_t outSize = w.outSize();
   // With padding counted: the taps before the padded end, which a window of ceil_mode may pass.
   auto padded = [&](int axis, const Span &span) {
     int64_t end = w.in[axis] + w.padEnd[axis], d = w.dilation[axis];
     return std::max<int64_t>(1, std::min(w.kernel[axis], (end - span.start + d - 1) / d));
   };
+  T *totals = result.data<T>();
+  joinRows(x.dim(0) * x.dim(1), w, x.data<T>(), T(0), totals,
+           [](T total, T value) { return total + value; });
   eachPlane(x.dim(0) * x.dim(1), w,
             [&](int64_t plane, int64_t at, const Span &z, const Span &y, const Span &xs) {
-              const T *source = x.data<T>() + plane * inSize;
-              T total = 0;
-              eachElement(w, z, y, xs, [&](int64_t i) { total += source[i]; });
+              T &total = totals[plane * outSize + at];
               int64_t count = includePad
                                   ? padded(0, z) * padded(1, y) * padded(2, xs)
                                   : (z.last - z.first) * (y.last - y.first) * (xs.last - xs.first);
-              result.data<T>()[plane * outSize + at] = count ? total / static_cast<T>(count) : T(0);
+              total = count ? total / static_cast<T>(count) : T(0);
             });
   setReal(call, 0, result, call.in(0).dtype());
 }

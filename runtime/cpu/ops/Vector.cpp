@@ -201,15 +201,16 @@ template <typename T> UOE_BODY void axpyAny(T alpha, const T *x, T *y, int64_t n
     y[i] += alpha * x[i];
 }
 
+/// Row j begins at places[j], or without places at j·stride.
 template <typename T>
-UOE_BODY void combineAny(const T *alpha, const T *x, int64_t stride, int64_t count, T *y,
-                         int64_t n) {
+UOE_BODY void combineAny(const T *alpha, const T *x, int64_t stride, const int64_t *places,
+                         int64_t count, T *y, int64_t n) {
   constexpr int64_t lanes = Vector<T>::lanes;
   int64_t i = 0;
   for (; i + 4 * lanes <= n; i += 4 * lanes) {
     typename Vector<T>::type s0{}, s1{}, s2{}, s3{};
     for (int64_t j = 0; j < count; ++j) {
-      const T *row = x + j * stride + i;
+      const T *row = x + (places ? places[j] : j * stride) + i;
       s0 += alpha[j] * load(row);
       s1 += alpha[j] * load(row + lanes);
       s2 += alpha[j] * load(row + 2 * lanes);
@@ -223,13 +224,13 @@ UOE_BODY void combineAny(const T *alpha, const T *x, int64_t stride, int64_t cou
   for (; i + lanes <= n; i += lanes) {
     typename Vector<T>::type s{};
     for (int64_t j = 0; j < count; ++j)
-      s += alpha[j] * load(x + j * stride + i);
+      s += alpha[j] * load(x + (places ? places[j] : j * stride) + i);
     store(y + i, s);
   }
   for (; i < n; ++i) {
     T s = 0;
     for (int64_t j = 0; j < count; ++j)
-      s += alpha[j] * x[j * stride + i];
+      s += alpha[j] * x[(places ? places[j] : j * stride) + i];
     y[i] = s;
   }
 }
@@ -338,13 +339,13 @@ UOE_BODY void axpyFBody(float alpha, const float *x, float *y, int64_t n) {
 UOE_BODY void axpyDBody(double alpha, const double *x, double *y, int64_t n) {
   axpyAny(alpha, x, y, n);
 }
-UOE_BODY void combineFBody(const float *alpha, const float *x, int64_t stride, int64_t count,
-                           float *y, int64_t n) {
-  combineAny(alpha, x, stride, count, y, n);
+UOE_BODY void combineFBody(const float *alpha, const float *x, int64_t stride,
+                           const int64_t *places, int64_t count, float *y, int64_t n) {
+  combineAny(alpha, x, stride, places, count, y, n);
 }
-UOE_BODY void combineDBody(const double *alpha, const double *x, int64_t stride, int64_t count,
-                           double *y, int64_t n) {
-  combineAny(alpha, x, stride, count, y, n);
+UOE_BODY void combineDBody(const double *alpha, const double *x, int64_t stride,
+                           const int64_t *places, int64_t count, double *y, int64_t n) {
+  combineAny(alpha, x, stride, places, count, y, n);
 }
 UOE_BODY float largestFBody(const float *x, int64_t n) {
   return largestAny(x, n);
@@ -432,13 +433,13 @@ UOE_DISPATCH(void, dotsD,
 UOE_DISPATCH(void, axpyF, (float alpha, const float *x, float *y, int64_t n), (alpha, x, y, n))
 UOE_DISPATCH(void, axpyD, (double alpha, const double *x, double *y, int64_t n), (alpha, x, y, n))
 UOE_DISPATCH(void, combineF,
-             (const float *alpha, const float *x, int64_t stride, int64_t count, float *y,
-              int64_t n),
-             (alpha, x, stride, count, y, n))
+             (const float *alpha, const float *x, int64_t stride, const int64_t *places,
+              int64_t count, float *y, int64_t n),
+             (alpha, x, stride, places, count, y, n))
 UOE_DISPATCH(void, combineD,
-             (const double *alpha, const double *x, int64_t stride, int64_t count, double *y,
-              int64_t n),
-             (alpha, x, stride, count, y, n))
+             (const double *alpha, const double *x, int64_t stride, const int64_t *places,
+              int64_t count, double *y, int64_t n),
+             (alpha, x, stride, places, count, y, n))
 UOE_DISPATCH(float, largestF, (const float *x, int64_t n), (x, n))
 UOE_DISPATCH(float, expF, (const float *x, float shift, float *y, int64_t n), (x, shift, y, n))
 UOE_DISPATCH(void, scaleF, (float *x, float factor, int64_t n), (x, factor, n))
@@ -479,11 +480,19 @@ void axpy(double alpha, const double *x, double *y, int64_t n) {
 }
 void combine(const float *alpha, const float *x, int64_t stride, int64_t count, float *y,
              int64_t n) {
-  combineF(alpha, x, stride, count, y, n);
+  combineF(alpha, x, stride, nullptr, count, y, n);
+}
+void combine(const float *alpha, const float *x, const int64_t *places, int64_t count, float *y,
+             int64_t n) {
+  combineF(alpha, x, 0, places, count, y, n);
 }
 void combine(const double *alpha, const double *x, int64_t stride, int64_t count, double *y,
              int64_t n) {
-  combineD(alpha, x, stride, count, y, n);
+  combineD(alpha, x, stride, nullptr, count, y, n);
+}
+void combine(const double *alpha, const double *x, const int64_t *places, int64_t count, double *y,
+             int64_t n) {
+  combineD(alpha, x, 0, places, count, y, n);
 }
 float largest(const float *x, int64_t n) {
   return largestF(x, n);

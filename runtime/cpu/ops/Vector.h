@@ -19,6 +19,11 @@ void combine(const float *alpha, const float *x, int64_t stride, int64_t count, 
              int64_t n);
 void combine(const double *alpha, const double *x, int64_t stride, int64_t count, double *y,
              int64_t n);
+/// y[i] = Σ_j alpha[j]·x[places[j] + i].
+void combine(const float *alpha, const float *x, const int64_t *places, int64_t count, float *y,
+             int64_t n);
+void combine(const double *alpha, const double *x, const int64_t *places, int64_t count, double *y,
+             int64_t n);
 /// Σ a[i]·b[i] of 16-bit integers, exact if |a·b| < 2^30 per pair and the sum fits.
 int32_t dot(const int16_t *a, const int16_t *b, int64_t n);
 
