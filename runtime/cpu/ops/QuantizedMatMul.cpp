@@ -4,11 +4,18 @@
 #include "MatrixMultiply.h"
 #include "Numeric.h"
 #include "Register.h"
+#include "runtime/cpu/fast/Integers.h"
 #include <algorithm>
 #include <cmath>
 
 namespace uoe::rt {
 namespace {
+
+/// The right-hand matrices, as their products want them.
+struct PackedMatrices {
+  std::shared_ptr<std::vector<fast::IntegerMatrix>> data;
+  const void *source = nullptr;
+};
 
 /// The right-hand matrices, zero point subtracted, transposed: count × columns × depth.
 struct ShortMatrices {
@@ -59,7 +66,92 @@ struct IntegerProduct {
   Tensor sums; // int32
 };
 
-/// (A - zeroA)·(B - zeroB), exact in int32. Zero points may be null, per row of A, per column of B.
+struct Operands {
+  const Tensor &a, &b;
+  const Tensor *zeroA, *zeroB;
+  PerLine lineA, lineB;
+  int64_t aCount, bCount; // matrices
+};
+
+bool isConstant(const KernelCall &call, size_t input) {
+  const auto &constants = call.node.constants;
+  return input < constants.size() && constants[input];
+}
+
+void exactProduct(KernelCall &call, size_t bIndex, const Operands &x, const MatMulPlan &p,
+                  int32_t *out) {
+  const bool constant = isConstant(call, bIndex), isSigned = x.b.dtype() == DType::I8;
+  PackedMatrices packed;
+  if (auto *cached = std::any_cast<PackedMatrices>(&call.state);
+      constant && cached && cached->source == x.b.raw()) {
+    packed = *cached;
+  } else {
+    packed.source = x.b.raw();
+    packed.data = std::make_shared<std::vector<fast::IntegerMatrix>>();
+    for (int64_t m = 0; m < x.bCount; ++m)
+      packed.data->emplace_back(static_cast<const char *>(x.b.raw()) + m * p.depth * p.columns,
+                                isSigned, p.depth, p.columns);
+    if (constant)
+      call.state = packed;
+  }
+  // Matrices that share the right one are one, if their rows' zero points go on likewise.
+  const int64_t count = static_cast<int64_t>(p.aOffset.size());
+  const bool together = x.bCount == 1 && x.aCount == count &&
+                        (x.lineA.scalar || x.lineA.matrixStep == p.rows || count == 1);
+  const int64_t rows = together ? p.rows * count : p.rows;
+  for (int64_t i = 0; i < (together ? 1 : count); ++i) {
+    const int64_t ofA = together ? 0 : p.aOffset[i], ofB = together ? 0 : p.bOffset[i];
+    const std::vector<int32_t> zerosA = lineZeros(x.zeroA, x.lineA, ofA, rows);
+    const std::vector<int32_t> zerosB = lineZeros(x.zeroB, x.lineB, ofB, p.columns);
+    fast::gemm(static_cast<const char *>(x.a.raw()) + ofA * p.rows * p.depth,
+               x.a.dtype() == DType::I8, p.depth, rows, (*packed.data)[ofB],
+               {x.zeroA ? zerosA.data() : nullptr, 1}, {x.zeroB ? zerosB.data() : nullptr, 1},
+               out + i * rows * p.columns, p.columns);
+  }
+}
+
+/// As x86 processors without VNNI compute uint8 by int8.
+void saturatingProduct(KernelCall &call, size_t bIndex, const Operands &x, const MatMulPlan &p,
+                       int32_t *out) {
+  const int64_t rows = p.rows, depth = p.depth, columns = p.columns;
+  std::vector<int16_t> left(x.a.size());
+  for (int64_t m = 0; m < x.aCount; ++m) {
+    const std::vector<int32_t> zeros = lineZeros(x.zeroA, x.lineA, m, rows);
+    for (int64_t r = 0; r < rows; ++r)
+      for (int64_t k = 0, i = (m * rows + r) * depth; k < depth; ++k, ++i)
+        left[i] = static_cast<int16_t>(element(x.a, i) - zeros[r]);
+  }
+  const bool constant = isConstant(call, bIndex);
+  const void *zeroSource = x.zeroB ? x.zeroB->raw() : nullptr;
+  ShortMatrices right;
+  if (auto *cached = std::any_cast<ShortMatrices>(&call.state);
+      constant && cached && cached->source == x.b.raw() && cached->zeroSource == zeroSource) {
+    right = *cached;
+  } else {
+    right.data = std::make_shared<std::vector<int16_t>>(x.b.size());
+    for (int64_t m = 0; m < x.bCount; ++m) {
+      const std::vector<int32_t> zeros = lineZeros(x.zeroB, x.lineB, m, columns);
+      for (int64_t k = 0; k < depth; ++k)
+        for (int64_t j = 0; j < columns; ++j)
+          (*right.data)[(m * columns + j) * depth + k] =
+              static_cast<int16_t>(element(x.b, (m * depth + k) * columns + j) - zeros[j]);
+    }
+    right.source = x.b.raw();
+    right.zeroSource = zeroSource;
+    if (constant)
+      call.state = right;
+  }
+  for (int64_t i = 0, count = static_cast<int64_t>(p.aOffset.size()); i < count; ++i) {
+    const int16_t *ofA = left.data() + p.aOffset[i] * rows * depth;
+    const int16_t *ofB = right.data->data() + p.bOffset[i] * columns * depth;
+    multiplyShorts(ofA, rows, ofB, depth, columns, out + i * rows * columns);
+    addPairSaturation(ofA, lineZeros(x.zeroA, x.lineA, p.aOffset[i], rows).data(), rows, ofB,
+                      lineZeros(x.zeroB, x.lineB, p.bOffset[i], columns).data(), columns, depth,
+                      nullptr, out + i * rows * columns);
+  }
+}
+
+/// (A - zeroA)·(B - zeroB) in int32. Zero points may be null, per row of A, per column of B.
 IntegerProduct integerProduct(KernelCall &call, size_t bIndex, const Tensor &a, const Tensor *zeroA,
                               const Tensor *zeroB) {
   const Node &node = call.node;
@@ -80,61 +172,17 @@ IntegerProduct integerProduct(KernelCall &call, size_t bIndex, const Tensor &a, 
     expectByte(node, *zeroB, "B's zero point");
     lineB = perLine(node, *zeroB, bCount, columns, "B's zero point");
   }
-  std::vector<int16_t> left(a.size());
-  for (int64_t m = 0; m < aCount; ++m)
-    for (int64_t r = 0; r < rows; ++r) {
-      int32_t zero = zeroA ? element(*zeroA, lineA.at(m, r)) : 0;
-      int64_t first = (m * rows + r) * depth;
-      if (a.dtype() == DType::U8)
-        for (int64_t k = 0; k < depth; ++k)
-          left[first + k] = static_cast<int16_t>(a.data<uint8_t>()[first + k] - zero);
-      else
-        for (int64_t k = 0; k < depth; ++k)
-          left[first + k] = static_cast<int16_t>(a.data<int8_t>()[first + k] - zero);
-    }
-  const auto &constants = node.constants;
-  bool constant = bIndex < constants.size() && constants[bIndex];
-  auto *cached = std::any_cast<ShortMatrices>(&call.state);
-  ShortMatrices right;
-  const void *zeroSource = zeroB ? zeroB->raw() : nullptr;
-  if (constant && cached && cached->source == b.raw() && cached->zeroSource == zeroSource) {
-    right = *cached;
-  } else {
-    right.data = std::make_shared<std::vector<int16_t>>(b.size());
-    for (int64_t m = 0; m < bCount; ++m)
-      for (int64_t k = 0; k < depth; ++k)
-        for (int64_t j = 0; j < columns; ++j) {
-          int32_t zero = zeroB ? element(*zeroB, lineB.at(m, j)) : 0;
-          (*right.data)[(m * columns + j) * depth + k] =
-              static_cast<int16_t>(element(b, (m * depth + k) * columns + j) - zero);
-        }
-    right.source = b.raw();
-    right.zeroSource = zeroSource;
-    if (constant)
-      call.state = right;
-  }
   IntegerProduct product;
   product.sums = Tensor(DType::I32, p.result);
-  int32_t *out = product.sums.data<int32_t>();
-  int64_t count = static_cast<int64_t>(p.aOffset.size());
-  if (product.sums.size() > 0) {
-    if (bCount == 1 && aCount == count) {
-      multiplyShorts(left.data(), rows * count, right.data->data(), depth, columns, out);
-    } else {
-      for (int64_t i = 0; i < count; ++i)
-        multiplyShorts(left.data() + p.aOffset[i] * rows * depth, rows,
-                       right.data->data() + p.bOffset[i] * columns * depth, depth, columns,
-                       out + i * rows * columns);
-    }
+  Operands operands{a, b, zeroA, zeroB, lineA, lineB, aCount, bCount};
+  if (depth == 0) {
+    std::fill_n(product.sums.data<int32_t>(), product.sums.size(), 0);
+  } else if (product.sums.size() > 0) {
+    if (node.integer("saturating", 0) && a.dtype() == DType::U8 && b.dtype() == DType::I8)
+      saturatingProduct(call, bIndex, operands, p, product.sums.data<int32_t>());
+    else
+      exactProduct(call, bIndex, operands, p, product.sums.data<int32_t>());
   }
-  if (product.sums.size() > 0 && node.integer("saturating", 0) && a.dtype() == DType::U8 &&
-      b.dtype() == DType::I8)
-    for (int64_t i = 0; i < count; ++i)
-      addPairSaturation(left.data() + p.aOffset[i] * rows * depth,
-                        lineZeros(zeroA, lineA, p.aOffset[i], rows).data(), rows,
-                        right.data->data() + p.bOffset[i] * columns * depth,
-                        lineZeros(zeroB, lineB, p.bOffset[i], columns).data(), columns, depth,
-                        nullptr, out + i * rows * columns);
   product.plan = std::move(p);
   return product;
 }
@@ -160,14 +208,20 @@ Tensor scaled(const Node &node, const IntegerProduct &product, const Tensor &sca
   Tensor result(DType::F32, product.sums.shape());
   const int32_t *sums = product.sums.data<int32_t>();
   float *out = result.data<float>();
+  std::vector<float> factors(p.columns);
+  const float *factor = factors.data(), *offset = bias ? c.data<float>() : nullptr;
   for (int64_t m = 0; m < count; ++m)
     for (int64_t r = 0; r < p.rows; ++r) {
-      float rowScale = a.data<float>()[lineA.at(m, r)];
-      int64_t first = (m * p.rows + r) * p.columns;
+      // One scale for all rows is multiplied into the columns' once.
+      if ((m == 0 && r == 0) || !lineA.scalar || (r == 0 && !lineB.scalar)) {
+        const float rowScale = a.data<float>()[lineA.at(m, r)];
+        for (int64_t j = 0; j < p.columns; ++j)
+          factors[j] = rowScale * b.data<float>()[lineB.at(m, j)] / unit;
+      }
+      const int32_t *from = sums + (m * p.rows + r) * p.columns;
+      float *to = out + (m * p.rows + r) * p.columns;
       for (int64_t j = 0; j < p.columns; ++j)
-        out[first + j] = static_cast<float>(sums[first + j]) *
-                             (rowScale * b.data<float>()[lineB.at(m, j)] / unit) +
-                         (bias ? c.data<float>()[j] : 0.0f);
+        to[j] = static_cast<float>(from[j]) * factor[j] + (offset ? offset[j] : 0.0f);
     }
   return result;
 }

@@ -117,6 +117,17 @@ struct QuantTile {
   int64_t ldc = 0;
 };
 
+/// c[m][16 * panels] = a[m][4 * quads] times panels of bytes, see IntegerMatrix; m <= 12.
+struct IntegerTile {
+  int64_t m = 0, panels = 0, quads = 0;
+  const uint8_t *a = nullptr;
+  int64_t lda = 0;
+  const int8_t *b = nullptr;
+  int64_t bPanel = 0;
+  int32_t *c = nullptr;
+  int64_t ldc = 0;
+};
+
 /// Rows index[0 .. count) of b, each n elements (a multiple of 16), and m <= 8 tokens.
 /// addRows: c[r][0 .. n) += sum over i of a[i * m + r] * b[index[i]].
 /// dotRows: c[i * m + r] = a[r * lda ...] . b[index[i]].
@@ -238,6 +249,9 @@ struct Kernels {
   void (*quantTile)(const QuantTile &tile);
   /// The first panel of tile.b as [blocks * block][16] floats.
   void (*widenPanel)(const QuantTile &tile, float *out);
+  void (*integerTile)(const IntegerTile &tile);
+  /// The same by instructions that not every machine of this set has, or null.
+  void (*integerDots)(const IntegerTile &tile);
   void (*rowAdders[3])(const SparseRows &rows);
   void (*rowDots[3])(const SparseRows &rows);
   int64_t (*keepRow)(const float *x, const float *mean, const float *scale, float threshold,
