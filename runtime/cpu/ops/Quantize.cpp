@@ -358,11 +358,20 @@ void runDynamicQuantize(KernelCall &call) {
   const Tensor &x = call.in(0);
   expectType(x, DType::F32, "DynamicQuantizeLinear: input 0");
   const float *from = x.data<float>();
-  float low = 0, high = 0;
-  for (int64_t i = 0, n = x.size(); i < n; ++i) {
-    low = from[i] < low ? from[i] : low;
-    high = from[i] > high ? from[i] : high;
-  }
+  // Several at once, so that no element waits for the one before.
+  float lows[16] = {}, highs[16] = {};
+  auto join = [&](const float *at, int64_t width) {
+    for (int64_t j = 0; j < width; ++j) {
+      lows[j] = at[j] < lows[j] ? at[j] : lows[j];
+      highs[j] = at[j] > highs[j] ? at[j] : highs[j];
+    }
+  };
+  const int64_t whole = x.size() / 16 * 16;
+  for (int64_t i = 0; i < whole; i += 16)
+    join(from + i, 16);
+  join(from + whole, x.size() - whole);
+  const float low = *std::min_element(lows, lows + 16);
+  const float high = *std::max_element(highs, highs + 16);
   float scale = low == high ? 1.0f : (high - low) / 255.0f;
   float zero = roundEven(std::min(255.0f, std::max(0.0f, -low / scale)));
   Tensor &result = call.out(0, DType::U8, x.shape());
