@@ -78,7 +78,7 @@ struct CanonicalizeOnnx : uoe::impl::CanonicalizeOnnxPassBase<CanonicalizeOnnx> 
         ++recognised;
       return result;
     }
-    for (auto rule : {&recogniseMask, &canonicalHeads})
+    for (auto rule : {&recogniseMask, &recogniseLateMask, &canonicalHeads})
       if (Simplified result = rule(graph, node, *weights); result.changed) {
         ++recognised;
         return result;

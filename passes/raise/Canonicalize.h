@@ -25,6 +25,7 @@ Simplified recogniseActivation(Graph &graph, onnx::NodeOp root);
 Simplified recogniseSoftmax(Graph &graph, onnx::NodeOp root);
 Simplified recogniseRotary(Graph &graph, onnx::NodeOp root, WeightReader &weights);
 Simplified recogniseMask(Graph &graph, onnx::NodeOp root, WeightReader &weights);
+Simplified recogniseLateMask(Graph &graph, onnx::NodeOp root, WeightReader &weights);
 /// Heads that are modules of their own, side by side in a Concat: projections and products of all.
 Simplified canonicalHeads(Graph &graph, onnx::NodeOp root, WeightReader &weights);
 /// Gemm as MatMul and Add; reshapes that only merge leading axes move behind products and biases.
