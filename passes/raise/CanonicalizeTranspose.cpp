@@ -551,11 +551,54 @@ static Simplified sharedHead(Graph &graph, NodeOp root) {
   return Simplified::with(reshaped(graph, root, product, shape));
 }
 
-/// A product of activations with its last two axes swapped, (K·Qᵀ)ᵀ, where an operand is swapped
-/// already: the product of the operands swapped, in the other order.
+/// A product of activations over merged axes, [B·H, S, D] times [B·H, D, T], whose result a Reshape
+/// takes apart again (an einsum over a batch of heads): the product over the axes apart.
+static Simplified apartProduct(Graph &graph, NodeOp root) {
+  NodeOp product = root.is("Reshape") ? producer(root.input(0), "MatMul") : NodeOp();
+  if (!product || !root.input(0).hasOneUse() || graph.rank(root.input(0)) != 3)
+    return Simplified::none();
+  Value a = product.input(0), b = product.input(1);
+  const Facts &left = graph.facts.facts(a), &right = graph.facts.facts(b),
+              &to = graph.facts.facts(root.getResult(0));
+  if (!left.ranked || !right.ranked || !to.ranked || left.rank() != 3 || right.rank() != 3 ||
+      left.dims[0] != right.dims[0] || isConstantExpression(graph, a) ||
+      isConstantExpression(graph, b))
+    return Simplified::none();
+  Dim apart = graph.facts.dims.constant(1);
+  size_t count = 0;
+  for (; count < to.dims.size() && !to.dims[count].is(1) && apart != left.dims[0]; ++count)
+    apart = graph.facts.dims.multiply(apart, to.dims[count]);
+  if (count < 2 || apart != left.dims[0])
+    return Simplified::none();
+  SmallVector<Dim> shape(to.dims);
+  auto takenApart = [&](Value operand) {
+    SmallVector<Dim> sizes(ArrayRef(shape).take_front(count));
+    llvm::append_range(sizes, ArrayRef(graph.facts.facts(operand).dims).drop_front());
+    // From what was merged, whose shape says more of the sizes.
+    if (NodeOp merge = producer(operand, "Reshape"))
+      if (Value direct = reshaped(graph, root, merge.input(0), sizes))
+        return direct;
+    return reshaped(graph, root, operand, sizes);
+  };
+  Value x = takenApart(a), y = x ? takenApart(b) : Value();
+  if (!y)
+    return Simplified::none();
+  Value result = reshaped(graph, root, graph.make(root, "MatMul", {x, y}), shape);
+  return result ? Simplified::with(result) : Simplified::none();
+}
+
+/// A product of activations with its last two axes swapped, (K·Qᵀ)ᵀ, perhaps scaled, where an
+/// operand is swapped already: the product of the operands swapped, in the other order.
 static Simplified swappedProduct(Graph &graph, NodeOp root) {
   auto perm = permutationOf(root);
-  NodeOp product = producer(root.input(0), "MatMul");
+  NodeOp product = producer(root.input(0), "MatMul"), scale;
+  for (StringRef op : {"Mul", "Div"})
+    if (NodeOp scaled = producer(root.input(0), op); scaled && graph.scalarOf(scaled.input(1)) &&
+                                                     graph.rank(scaled.input(1)) <= 1 &&
+                                                     scaled.input(0).hasOneUse()) {
+      scale = scaled;
+      product = producer(scaled.input(0), "MatMul");
+    }
   if (!perm || perm->size() < 3 || !product || !root.input(0).hasOneUse())
     return Simplified::none();
   int64_t rank = static_cast<int64_t>(perm->size());
@@ -570,8 +613,11 @@ static Simplified swappedProduct(Graph &graph, NodeOp root) {
       isConstantExpression(graph, a) || isConstantExpression(graph, b) ||
       !(isSwapped(a) || isSwapped(b)))
     return Simplified::none();
-  return Simplified::with(graph.make(
-      root, "MatMul", {transposed(graph, root, b, swap), transposed(graph, root, a, swap)}));
+  Value result = graph.make(root, "MatMul",
+                            {transposed(graph, root, b, swap), transposed(graph, root, a, swap)});
+  if (scale)
+    result = graph.make(root, scale.getOpType(), {result, scale.input(1)});
+  return Simplified::with(result);
 }
 
 Simplified raise::canonicalTranspose(Graph &graph, NodeOp root) {
@@ -589,8 +635,10 @@ Simplified raise::canonicalTranspose(Graph &graph, NodeOp root) {
         return result;
     return Simplified::none();
   }
-  if (root.is("Reshape") || root.is("Unsqueeze"))
-    return splitFirst(graph, root);
+  if (root.is("Reshape") || root.is("Unsqueeze")) {
+    Simplified split = splitFirst(graph, root);
+    return split.changed ? split : apartProduct(graph, root);
+  }
   if (root.is("Softmax"))
     return sinkPastSoftmax(graph, root);
   if (isElementwise(root))

@@ -246,7 +246,7 @@ def record(folder):
         for kind, arrays in (("input", feeds.values()), ("output", session.run(None, feeds))):
             ports = session.get_inputs() if kind == "input" else session.get_outputs()
             for i, (port, value) in enumerate(zip(ports, arrays)):
-                (data / f"{kind}_{i}.pb").write_bytes(numpy_helper.from_array(np.ascontiguousarray(value), port.name).SerializeToString())
+                (data / f"{kind}_{i}.pb").write_bytes(numpy_helper.from_array(np.asarray(value), port.name).SerializeToString())
 
 
 def main():

@@ -236,3 +236,50 @@ module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
     return %t : !onnx.any
   }
 }
+
+// -----
+
+// The same with the scale between the product and the transposition.
+// CHECK-LABEL: func.func @swapped_scaled
+// CHECK-SAME: (%[[Q:.*]]: tensor<?x4x?x8xf32{{.*}}, %[[K:.*]]: tensor<?x4x?x8xf32
+// CHECK: %[[KT:.*]] = onnx.node "Transpose"(%[[K]]) {perm = array<i64: 0, 1, 3, 2>}
+// CHECK: %[[S:.*]] = onnx.node "MatMul"(%[[Q]], %[[KT]])
+// CHECK: onnx.node "Mul"(%[[S]]
+// CHECK-NOT: "Transpose"
+module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
+  func.func @swapped_scaled(%q: tensor<?x4x?x8xf32, #onnx.dims<"n", "", "s", "">>, %k: tensor<?x4x?x8xf32, #onnx.dims<"n", "", "t", "">>) -> !onnx.any {
+    %scale = onnx.node "Constant"() {value = dense<0.5> : tensor<f32>} : () -> tensor<f32>
+    %qt = onnx.node "Transpose"(%q) {perm = array<i64: 0, 1, 3, 2>} : (tensor<?x4x?x8xf32, #onnx.dims<"n", "", "s", "">>) -> !onnx.any
+    %s = onnx.node "MatMul"(%k, %qt) : (tensor<?x4x?x8xf32, #onnx.dims<"n", "", "t", "">>, !onnx.any) -> !onnx.any
+    %m = onnx.node "Mul"(%s, %scale) : (!onnx.any, tensor<f32>) -> !onnx.any
+    %t = onnx.node "Transpose"(%m) {perm = array<i64: 0, 1, 3, 2>} : (!onnx.any) -> !onnx.any
+    return %t : !onnx.any
+  }
+}
+
+// -----
+
+// A batch of heads that was merged for the product and is taken apart after it: the product over both, as einsums are exported.
+// CHECK-LABEL: func.func @apart
+// CHECK-SAME: (%[[Q:.*]]: tensor<?x4x?x8xf32{{.*}}, %[[K:.*]]: tensor<?x4x8x?xf32
+// CHECK: %[[S:.*]] = onnx.node "MatMul"(%[[Q]], %[[K]]) {{.*}} -> tensor<?x4x?x?xf32
+// CHECK: onnx.node "Reshape"(%[[S]]{{.*}} -> tensor<?x4x?x?x1xf32
+module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
+  func.func @apart(%q: tensor<?x4x?x8xf32, #onnx.dims<"n", "", "s", "">>, %k: tensor<?x4x8x?xf32, #onnx.dims<"n", "", "", "t">>) -> !onnx.any {
+    %one = onnx.node "Constant"() {value = dense<1> : tensor<1xi64>} : () -> tensor<1xi64>
+    %four = onnx.node "Constant"() {value = dense<4> : tensor<1xi64>} : () -> tensor<1xi64>
+    %width = onnx.node "Constant"() {value = dense<8> : tensor<1xi64>} : () -> tensor<1xi64>
+    %n = onnx.node "Shape"(%q) {start = 0 : i64, end = 1 : i64} : (tensor<?x4x?x8xf32, #onnx.dims<"n", "", "s", "">>) -> !onnx.any
+    %s = onnx.node "Shape"(%q) {start = 2 : i64, end = 3 : i64} : (tensor<?x4x?x8xf32, #onnx.dims<"n", "", "s", "">>) -> !onnx.any
+    %t = onnx.node "Shape"(%k) {start = 3 : i64, end = 4 : i64} : (tensor<?x4x8x?xf32, #onnx.dims<"n", "", "", "t">>) -> !onnx.any
+    %nh = onnx.node "Mul"(%n, %four) : (!onnx.any, tensor<1xi64>) -> !onnx.any
+    %qshape = onnx.node "Concat"(%nh, %s, %width) {axis = 0 : i64} : (!onnx.any, !onnx.any, tensor<1xi64>) -> !onnx.any
+    %kshape = onnx.node "Concat"(%nh, %width, %t) {axis = 0 : i64} : (!onnx.any, tensor<1xi64>, !onnx.any) -> !onnx.any
+    %shape = onnx.node "Concat"(%n, %four, %s, %t, %one) {axis = 0 : i64} : (!onnx.any, tensor<1xi64>, !onnx.any, !onnx.any, tensor<1xi64>) -> !onnx.any
+    %a = onnx.node "Reshape"(%q, %qshape) : (tensor<?x4x?x8xf32, #onnx.dims<"n", "", "s", "">>, !onnx.any) -> !onnx.any
+    %b = onnx.node "Reshape"(%k, %kshape) : (tensor<?x4x8x?xf32, #onnx.dims<"n", "", "", "t">>, !onnx.any) -> !onnx.any
+    %p = onnx.node "MatMul"(%a, %b) : (!onnx.any, !onnx.any) -> !onnx.any
+    %y = onnx.node "Reshape"(%p, %shape) : (!onnx.any, !onnx.any) -> !onnx.any
+    return %y : !onnx.any
+  }
+}
