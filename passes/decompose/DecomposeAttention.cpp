@@ -146,6 +146,15 @@ struct DecomposeAttentionPass : uoe::impl::DecomposeAttentionPassBase<DecomposeA
       where = *next;
       return node;
     }
+    if (node.is("Unsqueeze") || node.is("Squeeze")) {
+      // The axis of the result that comes from the heads' one.
+      for (int64_t axis = 0; axis < rankOf(result); ++axis)
+        if (auto behind = slicer.axisBehind(node, axis); behind && *behind == where.axis) {
+          where.axis = axis;
+          return node;
+        }
+      return stop("does not keep heads apart");
+    }
     static const char *const alike[] = {"Mul", "Div", "QuantizeLinear", "DequantizeLinear",
                                         "DynamicQuantizeLinear"};
     if ((isUnaryElementwise(node) ||

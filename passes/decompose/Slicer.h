@@ -56,6 +56,9 @@ public:
   /// slice of the other side. The axis from which on dimensions become channels is `from`.
   std::optional<AxisSlice> flattened(onnx::NodeOp reshape, AxisSlice where, bool forward,
                                      int64_t &from);
+  /// The axis that becomes `axis` of the result of an Unsqueeze or Squeeze; none for other nodes,
+  /// or where it is made there.
+  std::optional<int64_t> axisBehind(onnx::NodeOp node, int64_t axis);
   /// The type of a value restricted to the expert's groups.
   mlir::RankedTensorType restricted(mlir::Value value, AxisSlice where);
 
@@ -82,7 +85,6 @@ public:
 private:
   mlir::Value sliceNode(onnx::NodeOp node, mlir::Value value, AxisSlice where);
   mlir::Value sliceProduct(onnx::NodeOp node, mlir::Value value, AxisSlice where);
-  std::optional<int64_t> axisBehind(onnx::NodeOp node, int64_t axis);
   mlir::Value sliceRegrouping(onnx::NodeOp node, mlir::Value value, AxisSlice where);
   bool turn(AxisSlice &where, mlir::Value value, int64_t axis);
   mlir::Value slicePicked(onnx::NodeOp node, AxisSlice where);

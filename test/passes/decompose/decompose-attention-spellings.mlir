@@ -214,3 +214,35 @@ module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
     return %4 : tensor<?x?x8xf32>
   }
 }
+
+// -----
+
+// Axes of one element that come and go between the heads and the output projection, as an einsum over both is exported (Keras).
+// CHECK-LABEL: func.func @einsum
+// CHECK: uoe.experts({{.*}}) sliced({{.*}}) axes [{{.*}}] sizes [2 x 1] combine sum
+// CHECK: uoe.attention
+// CHECK: "Unsqueeze"({{.*}}) {{.*}} -> tensor<?x1x1x?x4xf32
+// CHECK: "Squeeze"({{.*}}) {{.*}} -> tensor<?x?x1x4xf32
+// CHECK-NOT: uoe.attention
+module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
+  onnx.initializer @w : tensor<8x8xf32> = dense<0.25> : tensor<8x8xf32>
+  onnx.initializer @o : tensor<8x8xf32> = dense<0.5> : tensor<8x8xf32>
+  func.func @einsum(%x: tensor<?x?x8xf32, #onnx.dims<"b", "s", "">>) -> tensor<?x?x8xf32> {
+    %w = onnx.weight @w : tensor<8x8xf32>
+    %o = onnx.weight @o : tensor<8x8xf32>
+    %heads = onnx.node "Constant"() {value = dense<[0, 0, 2, 4]> : tensor<4xi64>} : () -> tensor<4xi64>
+    %one = onnx.node "Constant"() {value = dense<1> : tensor<1xi64>} : () -> tensor<1xi64>
+    %two = onnx.node "Constant"() {value = dense<2> : tensor<1xi64>} : () -> tensor<1xi64>
+    %flat = onnx.node "Constant"() {value = dense<[0, 0, 8]> : tensor<3xi64>} : () -> tensor<3xi64>
+    %0 = onnx.node "MatMul"(%x, %w) : (tensor<?x?x8xf32, #onnx.dims<"b", "s", "">>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
+    %1 = onnx.node "Reshape"(%0, %heads) : (tensor<?x?x8xf32>, tensor<4xi64>) -> tensor<?x?x2x4xf32>
+    %q = onnx.node "Transpose"(%1) {perm = array<i64: 0, 2, 1, 3>} : (tensor<?x?x2x4xf32>) -> tensor<?x2x?x4xf32>
+    %y = uoe.attention %q, %q, %q attributes {scale = 0.5 : f32} : (tensor<?x2x?x4xf32>, tensor<?x2x?x4xf32>, tensor<?x2x?x4xf32>) -> tensor<?x2x?x4xf32>
+    %2 = onnx.node "Unsqueeze"(%y, %one) : (tensor<?x2x?x4xf32>, tensor<1xi64>) -> tensor<?x1x2x?x4xf32>
+    %3 = onnx.node "Transpose"(%2) {perm = array<i64: 0, 3, 1, 2, 4>} : (tensor<?x1x2x?x4xf32>) -> tensor<?x?x1x2x4xf32>
+    %4 = onnx.node "Squeeze"(%3, %two) : (tensor<?x?x1x2x4xf32>, tensor<1xi64>) -> tensor<?x?x2x4xf32>
+    %5 = onnx.node "Reshape"(%4, %flat) : (tensor<?x?x2x4xf32>, tensor<3xi64>) -> tensor<?x?x8xf32>
+    %6 = onnx.node "MatMul"(%5, %o) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
+    return %6 : tensor<?x?x8xf32>
+  }
+}
