@@ -190,8 +190,8 @@ Dim clampIndex(NodeContext &c, Dim index, Dim size, bool backward) {
   if (!index)
     return {};
   auto value = index.constant();
-  // Exporters write "to the end" as a number far beyond any size.
-  if (value && *value >= INT32_MAX)
+  // Exporters write "to the end" as a number far beyond any size, TensorFlow's as 1e9.
+  if (value && *value >= 1000000000)
     return backward ? d.subtract(size, c.dim(1)) : size;
   if (value && *value <= INT32_MIN)
     return c.dim(backward ? -1 : 0);

@@ -325,6 +325,12 @@ LogicalResult range(NodeContext &c) {
     if (length < 1e15)
       c.set(0, element, {c.dim(static_cast<int64_t>(length))});
   }
+  // Positions counted in floats (rotary embeddings): from 0 in steps of 1 up to a size as a number.
+  auto cast = c.node.input(1) ? c.node.input(1).getDefiningOp<NodeOp>() : NodeOp();
+  if (start && step && start->size() == 1 && step->size() == 1 && (*start)[0] == 0.0 &&
+      (*step)[0] == 1.0 && cast && cast.is("Cast") && cast.input(0))
+    if (const Contents *limit = c.analysis.contents(cast.input(0)); limit && limit->size() == 1)
+      c.set(0, element, {c.dims.max((*limit)[0], c.dim(0))});
   return success();
 }
 

@@ -65,7 +65,7 @@ module attributes {onnx.opset_import = {ai.onnx = 17 : i64}} {
 // Slices with symbolic ends, Range, and rounding of convolutions.
 // CHECK-LABEL: func.func @slices
 module attributes {onnx.opset_import = {ai.onnx = 17 : i64}} {
-  func.func @slices(%x: tensor<?x?xf32, #onnx.dims<"n", "past + seq">>, %p: tensor<?xf32, #onnx.dims<"seq">>, %image: tensor<1x3x?x224xf32, #onnx.dims<"", "", "h", "">>, %w: tensor<32x3x16x16xf32>) -> (!onnx.any, !onnx.any, !onnx.any) {
+  func.func @slices(%x: tensor<?x?xf32, #onnx.dims<"n", "past + seq">>, %p: tensor<?xf32, #onnx.dims<"seq">>, %image: tensor<1x3x?x224xf32, #onnx.dims<"", "", "h", "">>, %w: tensor<32x3x16x16xf32>) -> (!onnx.any, !onnx.any, !onnx.any, !onnx.any, !onnx.any) {
     %axis = onnx.node "Constant"() {value = dense<1> : tensor<1xi64>} : () -> tensor<1xi64>
     %end = onnx.node "Constant"() {value = dense<9223372036854775807> : tensor<1xi64>} : () -> tensor<1xi64>
     %seq = onnx.node "Shape"(%p) : (tensor<?xf32, #onnx.dims<"seq">>) -> !onnx.any
@@ -77,9 +77,19 @@ module attributes {onnx.opset_import = {ai.onnx = 17 : i64}} {
     %n = onnx.node "Squeeze"(%seq) : (!onnx.any) -> !onnx.any
     // CHECK: "Range"{{.*}} -> tensor<?xi64, #onnx.dims<"seq">>
     %r = onnx.node "Range"(%zero, %n, %one) : (tensor<i64>, !onnx.any, tensor<i64>) -> !onnx.any
+    // Positions in floats, and TensorFlow's end.
+    %zero_f = onnx.node "Constant"() {value = dense<0.0> : tensor<f32>} : () -> tensor<f32>
+    %one_f = onnx.node "Constant"() {value = dense<1.0> : tensor<f32>} : () -> tensor<f32>
+    %nf = onnx.node "Cast"(%n) {to = 1 : i64} : (!onnx.any) -> !onnx.any
+    // CHECK: "Range"{{.*}} -> tensor<?xf32, #onnx.dims<"seq">>
+    %rf = onnx.node "Range"(%zero_f, %nf, %one_f) : (tensor<f32>, !onnx.any, tensor<f32>) -> !onnx.any
+    %none = onnx.node "Constant"() {value = dense<0> : tensor<1xi64>} : () -> tensor<1xi64>
+    %tf = onnx.node "Constant"() {value = dense<1000000000> : tensor<1xi64>} : () -> tensor<1xi64>
+    // CHECK: "Slice"{{.*}} -> tensor<?x?xf32, #onnx.dims<"n", "past + seq">>
+    %whole = onnx.node "Slice"(%x, %none, %tf, %axis) : (tensor<?x?xf32, #onnx.dims<"n", "past + seq">>, tensor<1xi64>, tensor<1xi64>, tensor<1xi64>) -> !onnx.any
     // CHECK: "Conv"{{.*}} -> tensor<1x32x?x14xf32, #onnx.dims<"", "", "((h - 16) // (16)) + 1", "">>
     %c = onnx.node "Conv"(%image, %w) {strides = array<i64: 16, 16>} : (tensor<1x3x?x224xf32, #onnx.dims<"", "", "h", "">>, tensor<32x3x16x16xf32>) -> !onnx.any
-    return %a, %r, %c : !onnx.any, !onnx.any, !onnx.any
+    return %a, %r, %c, %rf, %whole : !onnx.any, !onnx.any, !onnx.any, !onnx.any, !onnx.any
   }
 }
 
