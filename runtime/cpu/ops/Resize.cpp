@@ -117,6 +117,36 @@ template <typename T> Tensor resizeAxis(const Tensor &x, const Options &o, const
     taps.push_back(tapsOf(o, p, i));
   const T *from = x.data<T>();
   T *to = result.data<T>();
+  // The last axis: rows of single elements, for which what a tap takes is to lie together.
+  if (inner == 1 && std::none_of(taps.begin(), taps.end(), [](auto &t) { return t.outside; })) {
+    struct Tap {
+      int64_t index;
+      T weight;
+    };
+    std::vector<Tap> all;
+    std::vector<size_t> ends;
+    for (const Taps &t : taps) {
+      for (size_t k = 0; k < t.index.size(); ++k)
+        if (T weight = static_cast<T>(t.weight[k]); weight != T(0))
+          all.push_back({t.index[k], weight});
+      ends.push_back(all.size());
+    }
+    ThreadPool::global().parallelFor(outer,
+                                     std::max<int64_t>(1, 8192 / std::max<int64_t>(1, p.out)),
+                                     [&](int64_t begin, int64_t end) {
+                                       for (int64_t i = begin; i < end; ++i) {
+                                         const T *source = from + i * p.in;
+                                         size_t k = 0;
+                                         for (int64_t j = 0; j < p.out; ++j) {
+                                           T sum = T(0);
+                                           for (; k < ends[j]; ++k)
+                                             sum += all[k].weight * source[all[k].index];
+                                           to[i * p.out + j] = sum;
+                                         }
+                                       }
+                                     });
+    return result;
+  }
   ThreadPool::global().parallelFor(
       outer * p.out, std::max<int64_t>(1, 8192 / std::max<int64_t>(1, inner)),
       [&](int64_t begin, int64_t end) {
