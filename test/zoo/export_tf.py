@@ -213,6 +213,19 @@ def convert_erfc(graph, node, name, args):
     graph.make_node("Sub", [one.output[0], erf.output[0]], outputs=node.output, name=name, shapes=shapes, dtypes=dtypes)
 
 
+def name_sizes(proto):
+    """tf2onnx gives each input sizes of its own, and whether a mask has the batch of its ids is then unknown: named as a user would."""
+    del proto.graph.value_info[:]
+    for port in [*proto.graph.input, *proto.graph.output]:
+        sequence = next((kind for kind in ("encoder", "decoder", "source") if port.name.startswith(kind)), "sequence")
+        for axis, size in enumerate(port.type.tensor_type.shape.dim):
+            if size.dim_value:
+                continue
+            size.Clear()
+            if port in proto.graph.input and axis < 2:
+                size.dim_param = ("batch", sequence)[axis]
+
+
 def feeds_of(session, batch, length, random):
     feeds = {}
     for port in session.get_inputs():
@@ -268,6 +281,7 @@ def main():
             call = model if isinstance(model, tf.Module) and not isinstance(model, keras.Model) else lambda *x: model(*x, training=False)
             proto, _ = tf2onnx.convert.from_function(tf.function(call, input_signature=specs), input_signature=specs, opset=args.opset,
                                                            custom_op_handlers={"Erfc": (convert_erfc, [])})
+            name_sizes(proto)
             onnx.save(proto, folder / "model.onnx")
             record(folder)
             print(f"{folder.name}: {len(proto.graph.node)} nodes", flush=True)
