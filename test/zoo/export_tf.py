@@ -31,10 +31,10 @@ SIZES = dict(vocabulary_size=100, num_layers=2, num_heads=4, num_query_heads=4, 
              num_experts=4, top_k=2, moe_intermediate_dim=16, shared_expert_intermediate_dim=16, image_shape=(32, 32, 3), patch_size=8,
              mlp_dim=64, num_mels=8, max_encoder_sequence_length=16, max_decoder_sequence_length=16, max_position_embeddings=64)
 BACKBONES = {
-    "Bert": {}, "Roberta": {}, "XLMRoberta": {}, "DistilBert": {}, "Albert": {}, "Electra": {}, "DebertaV3": {}, "FNet": {}, "XLNet": {}, "RoformerV2": {"head_size": 8},
-    "ESM": {"use_rotary": True}, "ModernBert": {}, "T5": {"key_value_dim": 8}, "Bart": {}, "Whisper": {}, "GPT2": {}, "GPTNeoX": {}, "OPT": {}, "Bloom": {},
+    "Bert": {}, "Roberta": {}, "XLMRoberta": {}, "DistilBert": {}, "Albert": {}, "DebertaV3": {}, "XLNet": {}, "RoformerV2": {"head_size": 8},
+    "ESM": {"use_rotary": True}, "T5": {"key_value_dim": 8}, "Bart": {}, "Whisper": {}, "GPT2": {}, "GPTNeoX": {}, "OPT": {}, "Bloom": {},
     "Falcon": {"num_attention_heads": 4}, "Llama": {}, "Llama3": {}, "Mistral": {}, "Mixtral": {}, "Phi3": {}, "Qwen": {}, "Qwen3": {}, "QwenMoe": {}, "Qwen3Moe": {},
-    "Gemma": {}, "Gemma3": {"image_size": 32}, "SmolLM3": {"layer_types": ["full_attention"] * 2, "mlp_bias": False, "rope_layer_enabled_list": [True, False]},
+    "Gemma": {}, "Gemma3": {"image_size": 32},
     "ViT": {}, "DeiT": {}, "GptOss": {}, "DINOV2": {"num_register_tokens": 0, "use_swiglu_ffn": False, "intermediate_dim": 64, "patch_size": 8},
 }
 
@@ -278,7 +278,7 @@ def main():
             keras.utils.set_random_seed(1)
             model, specs = MODELS[name]()
             randomise(model)
-            call = model if isinstance(model, tf.Module) and not isinstance(model, keras.Model) else lambda *x: model(*x, training=False)
+            call = model if isinstance(model, tf.Module) and not isinstance(model, keras.Model) else lambda *x: model(x[0] if len(x) == 1 else x, training=False)
             proto, _ = tf2onnx.convert.from_function(tf.function(call, input_signature=specs), input_signature=specs, opset=args.opset,
                                                            custom_op_handlers={"Erfc": (convert_erfc, [])})
             name_sizes(proto)
