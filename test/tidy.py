@@ -77,7 +77,8 @@ def arguments(entry, build):
             next(words)
         elif word == f"-I{build}":
             flags += ["-isystem", str(build)]
-        elif not (word.endswith((".pch", ".hxx", ".cpp")) or word == "-Winvalid-pch"):
+        # Levels of optimisation differ between the targets that share the precompiled header.
+        elif not (word.endswith((".pch", ".hxx", ".cpp")) or word == "-Winvalid-pch" or re.fullmatch(r"-O\w", word)):
             flags.append(word)
     return flags, over_mlir
 
