@@ -21,10 +21,7 @@ void eachRun(const Window &w, int64_t channels, int64_t begin, int64_t end, Visi
     for (int64_t kz = 0; kz < w.kernel[0]; ++kz)
       for (int64_t ky = 0; ky < w.kernel[1]; ++ky)
         for (int64_t kx = 0; kx < w.kernel[2]; ++kx, ++tap) {
-          // Positions [low, high) of a row read within the input's.
-          const int64_t offset = kx * w.dilation[2] - w.padBegin[2];
-          const int64_t low = offset < 0 ? (-offset + step - 1) / step : 0;
-          const int64_t high = w.in[2] > offset ? (w.in[2] - 1 - offset) / step + 1 : 0;
+          const auto [low, high, offset] = rowPart(w, kx);
           int64_t x = begin % width, y = begin / width % w.out[1], z = begin / (width * w.out[1]);
           for (int64_t p = begin; p < end; x = 0) {
             const int64_t n = std::min(width - x, end - p);

@@ -65,11 +65,9 @@ void joinRows(int64_t planes, const Window &w, const T *x, T first, T *result, J
                   plane +
                   ((z.start + i * w.dilation[0]) * w.in[1] + y.start + j * w.dilation[1]) * w.in[2];
               for (int64_t k = 0; k < w.kernel[2]; ++k) {
-                const int64_t step = w.stride[2], offset = k * w.dilation[2] - w.padBegin[2];
-                const int64_t low = offset < 0 ? (-offset + step - 1) / step : 0;
-                const int64_t high = w.in[2] > offset ? (w.in[2] - 1 - offset) / step + 1 : 0;
-                for (int64_t p = low; p < std::min(high, w.out[2]); ++p)
-                  row[p] = join(row[p], from[p * step + offset]);
+                const auto [low, high, offset] = rowPart(w, k);
+                for (int64_t p = low; p < high; ++p)
+                  row[p] = join(row[p], from[p * w.stride[2] + offset]);
               }
             }
         }

@@ -73,14 +73,9 @@ struct Operands {
   int64_t aCount, bCount; // matrices
 };
 
-bool isConstant(const KernelCall &call, size_t input) {
-  const auto &constants = call.node.constants;
-  return input < constants.size() && constants[input];
-}
-
 void exactProduct(KernelCall &call, size_t bIndex, const Operands &x, const MatMulPlan &p,
                   int32_t *out) {
-  const bool constant = isConstant(call, bIndex), isSigned = x.b.dtype() == DType::I8;
+  const bool constant = call.node.constant(bIndex), isSigned = x.b.dtype() == DType::I8;
   PackedMatrices packed;
   if (auto *cached = std::any_cast<PackedMatrices>(&call.state);
       constant && cached && cached->source == x.b.raw()) {
@@ -121,7 +116,7 @@ void saturatingProduct(KernelCall &call, size_t bIndex, const Operands &x, const
       for (int64_t k = 0, i = (m * rows + r) * depth; k < depth; ++k, ++i)
         left[i] = static_cast<int16_t>(element(x.a, i) - zeros[r]);
   }
-  const bool constant = isConstant(call, bIndex);
+  const bool constant = call.node.constant(bIndex);
   const void *zeroSource = x.zeroB ? x.zeroB->raw() : nullptr;
   ShortMatrices right;
   if (auto *cached = std::any_cast<ShortMatrices>(&call.state);

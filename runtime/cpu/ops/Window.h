@@ -2,6 +2,7 @@
 // spatial dimensions.
 #pragma once
 #include "runtime/core/Kernel.h"
+#include <algorithm>
 #include <array>
 
 namespace uoe::rt {
@@ -19,6 +20,18 @@ struct Window {
   /// The spatial part of the result's shape, `rank` dimensions.
   Shape outShape() const { return Shape(out.end() - rank, out.end()); }
 };
+
+/// For one tap along the last dimension: the positions [low, high) of a row of results at which it
+/// lies within the input, there at position · stride + offset.
+struct RowPart {
+  int64_t low, high, offset;
+};
+inline RowPart rowPart(const Window &w, int64_t tap) {
+  const int64_t offset = tap * w.dilation[2] - w.padBegin[2], step = w.stride[2];
+  const int64_t low = offset < 0 ? (-offset + step - 1) / step : 0;
+  const int64_t high = w.in[2] > offset ? (w.in[2] - 1 - offset) / step + 1 : 0;
+  return {low, std::min(high, w.out[2]), offset};
+}
 
 /// Reads kernel_shape, strides, dilations, pads and auto_pad for an operand of shape (batch,
 /// channels, spatial...) and computes the result's size. `kernel` is the weights' spatial shape, or
