@@ -98,11 +98,12 @@ private:
                 {attr("perm", ArrayRef<int64_t>{0, 2, 1, 3})});
   }
 
-  /// What stands for result i, if anything uses that: of its type.
   // What is cached, with `value` behind it: [batch, heads, keys, size].
   Value behind(Value past, Value value, int64_t heads, int64_t size) {
     return make("Concat", {past, value}, {kAny, heads, kAny, size}, {}, {attr("axis", int64_t(2))});
   }
+
+  /// What stands for result i, if anything uses that: of its type.
   void setResult(unsigned i, Value value) {
     if (i < block->getNumResults() && !block->getResult(i).use_empty())
       result.results[i] =

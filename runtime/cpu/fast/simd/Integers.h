@@ -26,14 +26,8 @@ struct Pairs {
   static UOE_INLINE Words spread(int32_t quad) {
     return _mm512_broadcastq_epi64(_mm_cvtepu8_epi16(_mm_cvtsi32_si128(quad)));
   }
-  static UOE_INLINE Words zero() { return _mm512_setzero_si512(); }
   static UOE_INLINE Words step(Words sum, Words a, Words b) {
     return _mm512_add_epi32(sum, _mm512_madd_epi16(a, b));
-  }
-  static UOE_INLINE void store(int32_t *out, Words sum) {
-    alignas(64) int32_t pairs[16];
-    _mm512_store_si512(pairs, sum);
-    UOE_UNROLL for (int j = 0; j < 8; ++j) out[j] = pairs[2 * j] + pairs[2 * j + 1];
   }
 };
 #else
@@ -46,22 +40,21 @@ struct Pairs {
   static UOE_INLINE Words spread(int32_t quad) {
     return _mm256_broadcastq_epi64(_mm_cvtepu8_epi16(_mm_cvtsi32_si128(quad)));
   }
-  static UOE_INLINE Words zero() { return _mm256_setzero_si256(); }
   static UOE_INLINE Words step(Words sum, Words a, Words b) {
     return _mm256_add_epi32(sum, _mm256_madd_epi16(a, b));
-  }
-  static UOE_INLINE void store(int32_t *out, Words sum) {
-    alignas(32) int32_t pairs[8];
-    _mm256_store_si256(reinterpret_cast<__m256i *>(pairs), sum);
-    UOE_UNROLL for (int j = 0; j < 4; ++j) out[j] = pairs[2 * j] + pairs[2 * j + 1];
   }
 };
 #endif
 
+/// The columns' sums, each of two pairs'.
+UOE_INLINE void storePairs(int32_t *out, Pairs::Words sum) {
+  int32_t pairs[32 / Pairs::parts];
+  std::memcpy(pairs, &sum, sizeof(pairs));
+  UOE_UNROLL for (int j = 0; j < 16 / Pairs::parts; ++j) out[j] = pairs[2 * j] + pairs[2 * j + 1];
+}
+
 template <int Rows> void integerRows(const IntegerTile &t, int64_t r0, int64_t p) {
-  Pairs::Words sums[Rows][Pairs::parts];
-  UOE_UNROLL for (int r = 0; r < Rows; ++r) UOE_UNROLL for (int i = 0; i < Pairs::parts; ++i)
-      sums[r][i] = Pairs::zero();
+  Pairs::Words sums[Rows][Pairs::parts] = {};
   const int8_t *b = t.b + p * t.bPanel;
   for (int64_t q = 0; q < t.quads; ++q, b += 64) {
     Pairs::Words columns[Pairs::parts];
@@ -74,7 +67,7 @@ template <int Rows> void integerRows(const IntegerTile &t, int64_t r0, int64_t p
     }
   }
   UOE_UNROLL for (int r = 0; r < Rows; ++r) UOE_UNROLL for (int i = 0; i < Pairs::parts; ++i)
-      Pairs::store(t.c + (r0 + r) * t.ldc + p * 16 + i * (16 / Pairs::parts), sums[r][i]);
+      storePairs(t.c + (r0 + r) * t.ldc + p * 16 + i * (16 / Pairs::parts), sums[r][i]);
 }
 
 inline void integerTile(const IntegerTile &t) {
@@ -111,18 +104,14 @@ inline void integerTile(const IntegerTile &t) {
 
 template <int Rows, int Panels>
 UOE_VNNI void dotRowsOf(const IntegerTile &t, int64_t r0, int64_t p0) {
-  __m512i sums[Rows][Panels];
-  UOE_UNROLL for (int r = 0; r < Rows; ++r) UOE_UNROLL for (int p = 0; p < Panels; ++p) sums[r][p] =
-      _mm512_setzero_si512();
+  __m512i sums[Rows][Panels] = {};
   const int8_t *b = t.b + p0 * t.bPanel;
   const uint8_t *a = t.a + r0 * t.lda;
   for (int64_t q = 0; q < t.quads; ++q, b += 64, a += 4) {
     __m512i columns[Panels];
     UOE_UNROLL for (int p = 0; p < Panels; ++p) columns[p] = _mm512_load_si512(b + p * t.bPanel);
     UOE_UNROLL for (int r = 0; r < Rows; ++r) {
-      int32_t quad;
-      std::memcpy(&quad, a + r * t.lda, 4);
-      const __m512i row = _mm512_set1_epi32(quad);
+      const __m512i row = _mm512_set1_epi32(quadAt(a + r * t.lda));
       UOE_UNROLL for (int p = 0; p < Panels; ++p) sums[r][p] =
           _mm512_dpbusd_epi32(sums[r][p], row, columns[p]);
     }
