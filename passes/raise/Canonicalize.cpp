@@ -68,9 +68,9 @@ struct CanonicalizeOnnx : uoe::impl::CanonicalizeOnnxPassBase<CanonicalizeOnnx> 
 
   Simplified apply(Graph &graph, NodeOp node) {
     using Rule = Simplified (*)(Graph &, NodeOp);
-    for (Rule rule :
-         {&simplify, &recogniseLayerNorm, &recogniseRms, &recogniseActivation, &recogniseSoftmax,
-          &canonicalLinear, &canonicalSum, &canonicalEinsum, &canonicalTranspose}) {
+    for (Rule rule : {&simplify, &recogniseLayerNorm, &recogniseRms, &recogniseActivation,
+                      &recogniseSoftmax, &canonicalLinear, &canonicalSum, &canonicalEinsum,
+                      &canonicalRepeat, &canonicalTranspose}) {
       Simplified result = rule(graph, node);
       if (!result.changed)
         continue;

@@ -35,6 +35,9 @@ Simplified canonicalLinear(Graph &graph, onnx::NodeOp root);
 Simplified canonicalSum(Graph &graph, onnx::NodeOp root);
 /// Einsum of two operands as Transpose, Reshape and MatMul.
 Simplified canonicalEinsum(Graph &graph, onnx::NodeOp root);
+/// Heads that are repeated for groups of queries are repeated last: after they were transposed,
+/// regrouped and rotated.
+Simplified canonicalRepeat(Graph &graph, onnx::NodeOp root);
 /// Transpositions move towards the outputs past what treats elements or axes alike; 1x1
 /// convolutions over sequences and products with one shared head in the usual order of axes.
 Simplified canonicalTranspose(Graph &graph, onnx::NodeOp root);

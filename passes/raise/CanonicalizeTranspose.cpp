@@ -1,70 +1,21 @@
 // Transpositions move towards the end of the graph, past nodes that treat all elements or all axes
 // alike, until they meet another and cancel. Products that exporters spell around an order of axes
 // (1x1 convolutions; one key head for all queries) come out in the usual order.
-#include "passes/raise/Canonicalize.h"
-#include "llvm/ADT/StringSet.h"
+#include "passes/raise/Regroup.h"
 
 using namespace mlir;
 using namespace uoe;
 using namespace uoe::onnx;
 using namespace uoe::raise;
 
-using Permutation = SmallVector<int64_t>;
-
-static Permutation inverse(ArrayRef<int64_t> perm) {
-  Permutation result(perm.size());
-  for (auto [to, from] : llvm::enumerate(perm))
-    result[from] = static_cast<int64_t>(to);
-  return result;
-}
-
-static std::optional<Permutation> permutationOf(NodeOp node) {
-  auto perm = node && node.is("Transpose")
-                  ? dyn_cast_or_null<DenseI64ArrayAttr>(node.attribute("perm"))
-                  : DenseI64ArrayAttr();
-  if (!perm)
-    return std::nullopt;
-  Permutation result(perm.asArrayRef());
-  for (int64_t &axis : result)
-    axis = axis < 0 ? axis + perm.size() : axis;
-  return result;
-}
-
 /// The permutation of a Transpose that nothing but one node reads.
 static std::optional<Permutation> soleTranspose(Value value) {
   return value && value.hasOneUse() ? permutationOf(value.getDefiningOp<NodeOp>()) : std::nullopt;
 }
 
-/// Transpose(value, perm); with a Transpose that made `value`, one node or none.
-static Value transposed(Graph &graph, NodeOp at, Value value, Permutation perm) {
-  if (auto inner = permutationOf(value.getDefiningOp<NodeOp>())) {
-    for (int64_t &axis : perm)
-      axis = (*inner)[axis];
-    value = value.getDefiningOp<NodeOp>().input(0);
-  }
-  if (llvm::equal(perm, llvm::seq<int64_t>(0, perm.size())))
-    return value;
-  return graph.make(at, "Transpose", {value}, {graph.attribute("perm", ArrayRef<int64_t>(perm))});
-}
-
 //===----------------------------------------------------------------------===//
 // Elementwise nodes
 //===----------------------------------------------------------------------===//
-
-static bool isElementwise(NodeOp node) {
-  static const llvm::StringSet<> names{
-      "Abs",        "Add",        "And",         "Cast",      "Celu",
-      "Clip",       "Div",        "Elu",         "Equal",     "Erf",
-      "Exp",        "Gelu",       "Greater",     "Identity",  "IsNaN",
-      "LeakyRelu",  "Less",       "Log",         "Max",       "Min",
-      "Mish",       "Mul",        "Neg",         "Not",       "Or",
-      "Pow",        "Reciprocal", "Relu",        "Selu",      "Sigmoid",
-      "Softplus",   "Softsign",   "Sqrt",        "Sub",       "Swish",
-      "Tanh",       "Where",      "HardSigmoid", "HardSwish", "GreaterOrEqual",
-      "LessOrEqual"};
-  return node.getNumResults() == 1 && names.contains(node.getOpType()) &&
-         (node.getDomain().empty() || node.getDomain() == "ai.onnx");
-}
 
 /// `operand` with its axes before the permutation, where that costs nothing at run time; null
 /// otherwise.
@@ -145,132 +96,6 @@ static Simplified sinkPastSoftmax(Graph &graph, NodeOp root) {
 // Regrouping of axes
 //===----------------------------------------------------------------------===//
 
-/// Sizes of which two shapes of one tensor are both regroupings, and how many of them make each
-/// axis.
-struct Refinement {
-  SmallVector<Dim> sizes;
-  SmallVector<int64_t> a, b;
-  bool splits() const { return sizes.size() > a.size(); } // axes of the first shape
-  bool merges() const { return sizes.size() > b.size(); } // into axes of the second
-};
-
-/// The refinement with the fewest sizes, from the left; none where a size does not divide another.
-static std::optional<Refinement> refine(Graph &graph, ArrayRef<Dim> a, ArrayRef<Dim> b) {
-  DimTable &dims = graph.facts.dims;
-  Refinement result;
-  result.a.assign(a.size(), 0);
-  result.b.assign(b.size(), 0);
-  size_t i = 0, j = 0;
-  Dim one = dims.constant(1), left = one, right = one;
-  auto emit = [&](Dim size) {
-    result.sizes.push_back(size);
-    ++result.a[i];
-    ++result.b[j];
-  };
-  while (i < a.size() && j < b.size()) {
-    Dim x = left.is(1) ? a[i] : left, y = right.is(1) ? b[j] : right;
-    // An axis of one element that the other shape does not have belongs to its neighbour.
-    bool moreA = i + 1 < a.size(), moreB = j + 1 < b.size();
-    if (x == y) {
-      emit(x);
-      left = right = one;
-      ++i, ++j;
-    } else if (x.is(1) && moreA) {
-      emit(x);
-      ++i;
-    } else if (y.is(1) && moreB) {
-      emit(y);
-      ++j;
-    } else if (Dim rest = dims.exactDiv(y, x); rest && !x.is(0) && !rest.is(1) && moreA) {
-      emit(x);
-      left = one;
-      right = rest;
-      ++i;
-    } else if (Dim rest = dims.exactDiv(x, y); rest && !y.is(0) && !rest.is(1) && moreB) {
-      emit(y);
-      right = one;
-      left = rest;
-      ++j;
-    } else {
-      return std::nullopt;
-    }
-  }
-  // What is left are axes of one element at an end.
-  if (!left.is(1) || !right.is(1))
-    return std::nullopt;
-  for (; i < a.size(); ++i) {
-    if (!a[i].is(1) || b.empty())
-      return std::nullopt;
-    result.sizes.push_back(one);
-    ++result.a[i];
-    ++result.b.back();
-  }
-  for (; j < b.size(); ++j) {
-    if (!b[j].is(1) || a.empty())
-      return std::nullopt;
-    result.sizes.push_back(one);
-    ++result.b[j];
-    ++result.a.back();
-  }
-  return result;
-}
-
-/// A permutation of axes as one of their parts, `parts[i]` of axis i of what is permuted.
-static Permutation refined(ArrayRef<int64_t> perm, ArrayRef<int64_t> parts) {
-  SmallVector<int64_t> start;
-  int64_t at = 0;
-  for (int64_t count : parts) {
-    start.push_back(at);
-    at += count;
-  }
-  Permutation result;
-  for (int64_t axis : perm)
-    for (int64_t i = 0; i < parts[axis]; ++i)
-      result.push_back(start[axis] + i);
-  return result;
-}
-
-static SmallVector<Dim> permuted(ArrayRef<Dim> sizes, ArrayRef<int64_t> perm) {
-  SmallVector<Dim> result;
-  for (int64_t axis : perm)
-    result.push_back(sizes[axis]);
-  return result;
-}
-
-/// `value` in the shape `to`; sizes that a constant shape cannot say are read from the value. Null
-/// if that is not possible either.
-static Value reshaped(Graph &graph, NodeOp at, Value value, ArrayRef<Dim> to) {
-  SmallVector<Dim> from(graph.facts.facts(value).dims);
-  if (llvm::equal(from, to))
-    return value;
-  if (auto target = reshapeTarget(from, to))
-    return graph.make(at, "Reshape", {value, graph.integers(at, *target)});
-  SmallVector<Value> parts;
-  SmallVector<std::pair<int64_t, int64_t>> sources; // axis of the value (-1: none), size
-  bool open = false;
-  for (Dim size : to) {
-    auto constant = size.constant();
-    auto found = llvm::find(from, size);
-    if (constant && *constant > 0) {
-      sources.push_back({-1, *constant});
-    } else if (found != from.end()) {
-      sources.push_back({found - from.begin(), 0});
-    } else if (!open) {
-      open = true;
-      sources.push_back({-1, -1});
-    } else {
-      return {};
-    }
-  }
-  for (auto [axis, size] : sources)
-    parts.push_back(
-        axis < 0 ? graph.integers(at, {size})
-                 : graph.make(at, "Shape", {value},
-                              {graph.attribute("start", axis), graph.attribute("end", axis + 1)}));
-  Value shape = graph.make(at, "Concat", parts, {graph.attribute("axis", int64_t(0))});
-  return graph.make(at, "Reshape", {value, shape});
-}
-
 /// Heads on the way to their repetition for groups of queries. A transposition cannot pass that,
 /// and whoever looks for the repetition expects it behind the axis that it fills.
 static bool isRepeated(Value value) {
@@ -330,65 +155,6 @@ static Simplified mergeLast(Graph &graph, NodeOp root) {
     return Simplified::none();
   Value turned = transposed(graph, root, split, fine);
   return Simplified::with(reshaped(graph, root, turned, shape));
-}
-
-/// Heads that share a key or value repeat it: [B, T, G, 1, D] to [B, T, G, Q, D], merged to
-/// [B, T, G·Q, D], then transposed. Repeating last is what attention is matched by.
-static Simplified repeatLast(Graph &graph, NodeOp root) {
-  auto perm = permutationOf(root);
-  NodeOp merge = producer(root.input(0), "Reshape");
-  NodeOp repeat = merge ? producer(merge.input(0), "Expand") : NodeOp();
-  if (!repeat || !perm || (*perm != Permutation{0, 2, 1, 3} && *perm != Permutation{0, 2, 3, 1}))
-    return Simplified::none();
-  Value one = repeat.input(0);
-  const Facts &from = graph.facts.facts(one), &to = graph.facts.facts(merge.input(0)),
-              &merged = graph.facts.facts(root.input(0)),
-              &result = graph.facts.facts(root.getResult(0));
-  if (!from.ranked || !to.ranked || !merged.ranked || !result.ranked || from.rank() != 5 ||
-      to.rank() != 5 || merged.rank() != 4 || !from.dims[3].is(1) || !from.dims[2].constant() ||
-      !to.dims[3].constant() || merged.dims[0] != to.dims[0] || merged.dims[1] != to.dims[1] ||
-      merged.dims[3] != to.dims[4] ||
-      !merged.dims[2].is(*from.dims[2].constant() * *to.dims[3].constant()))
-    return Simplified::none();
-  for (int64_t axis : {0, 1, 2, 4})
-    if (from.dims[axis] != to.dims[axis])
-      return Simplified::none();
-  SmallVector<Dim> shape{merged.dims[0], merged.dims[2], merged.dims[1], merged.dims[3]};
-  int64_t times = *to.dims[3].constant();
-  NodeOp insert = producer(one, "Unsqueeze");
-  Value heads = insert && graph.rank(insert.input(0)) == 4
-                    ? insert.input(0)
-                    : graph.make(root, "Squeeze", {one, graph.integers(root, {3})});
-  heads = transposed(graph, root, heads, {0, 2, 1, 3});
-  heads = graph.make(root, "Unsqueeze", {heads, graph.integers(root, {2})});
-  heads = graph.make(root, "Expand", {heads, graph.integers(root, {1, 1, times, 1, 1})});
-  heads = reshaped(graph, root, heads, shape);
-  if (!heads)
-    return Simplified::none();
-  return Simplified::with((*perm)[2] == 1 ? heads : transposed(graph, root, heads, {0, 1, 3, 2}));
-}
-
-/// Rotating repeated heads is repeating rotated ones.
-static Simplified rotateFirst(Graph &graph, NodeOp root) {
-  NodeOp merge = producer(root.input(0), "Reshape");
-  NodeOp repeat = merge ? producer(merge.input(0), "Expand") : NodeOp();
-  NodeOp insert = repeat ? producer(repeat.input(0), "Unsqueeze") : NodeOp();
-  if (!insert || !root.input(0).hasOneUse() || graph.rank(root.input(0)) != 4)
-    return Simplified::none();
-  Value heads = insert.input(0);
-  const Facts &from = graph.facts.facts(heads), &one = graph.facts.facts(repeat.input(0)),
-              &to = graph.facts.facts(merge.input(0)), &all = graph.facts.facts(root.input(0));
-  if (!from.ranked || !one.ranked || !to.ranked || !all.ranked || from.rank() != 4 ||
-      one.rank() != 5 || to.rank() != 5 || !one.dims[2].is(1) || from.dims[2] != all.dims[2] ||
-      from.dims[3] != all.dims[3])
-    return Simplified::none();
-  SmallVector<Value> operands(root.getInputs());
-  operands[0] = heads;
-  Value rotated = graph.make(root, root.getOpType(), operands, llvm::to_vector(root.getNodeAttrs()),
-                             root.getDomain());
-  rotated = graph.make(root, "Unsqueeze", {rotated, insert.input(1)});
-  rotated = graph.make(root, "Expand", {rotated, repeat.input(1)});
-  return Simplified::with(graph.make(root, "Reshape", {rotated, merge.input(1)}));
 }
 
 /// Rotating [B, S, H·D] is rotating [B, H, S, D], on which the others are.
@@ -469,7 +235,7 @@ static bool inBlock(Graph &graph, NodeOp conv) {
       break;
     }
     bool layout = node.is("Transpose");
-    if (!layout && !isElementwise(node))
+    if (!layout && !isElementByElement(node))
       break;
     active |= !layout && isActivation(node);
     behind = layout ? node.input(0) : onlyData(node);
@@ -487,7 +253,7 @@ static bool inBlock(Graph &graph, NodeOp conv) {
          (node.is("MatMul") && isConstantExpression(graph, node.input(1)))))
       return active;
     bool layout = node.is("Transpose");
-    if (!layout && (!isElementwise(node) || onlyData(node) != ahead))
+    if (!layout && (!isElementByElement(node) || onlyData(node) != ahead))
       break;
     active |= !layout && isActivation(node);
     ahead = node.getResult(0);
@@ -625,12 +391,10 @@ Simplified raise::canonicalTranspose(Graph &graph, NodeOp root) {
     return pointwise(graph, root);
   if (root.is("MatMul"))
     return sharedHead(graph, root);
-  if (root.is("RotaryEmbedding")) {
-    Simplified first = rotateFirst(graph, root);
-    return first.changed ? first : rotateHeads(graph, root);
-  }
+  if (root.is("RotaryEmbedding"))
+    return rotateHeads(graph, root);
   if (root.is("Transpose")) {
-    for (auto rule : {&repeatLast, &mergeLast, &swappedProduct})
+    for (auto rule : {&mergeLast, &swappedProduct})
       if (Simplified result = rule(graph, root); result.changed)
         return result;
     return Simplified::none();
@@ -641,7 +405,7 @@ Simplified raise::canonicalTranspose(Graph &graph, NodeOp root) {
   }
   if (root.is("Softmax"))
     return sinkPastSoftmax(graph, root);
-  if (isElementwise(root))
+  if (isElementByElement(root))
     return sinkPastElementwise(graph, root);
   return Simplified::none();
 }

@@ -740,13 +740,18 @@ AttentionOutcome raise::matchAttention(NodeOp softmax, Facts &facts) {
         match.opaque = "a mask is applied to scores of " + std::to_string(sizeOf(term.scores, 1)) +
                        " heads, the queries have " + std::to_string(heads);
   }
-  if (match.opaque.empty() && match.keyPermutation.empty()) {
+  // Keys may be repeated as [B, G, T, D], or as [B, G, D, T] for their product.
+  bool across = match.keyPermutation == SmallVector<int64_t>{0, 1, 3, 2};
+  if (match.opaque.empty() && (match.keyPermutation.empty() || across)) {
     Nodes more;
     Value k = ungroup(match.key, facts, more), v = ungroup(match.value, facts, more);
     if (k && v && sizeOf(k, 1) == sizeOf(v, 1)) {
-      match.key = strip(k, match.scale, more, facts);
-      match.value = v;
       match.nodes.insert(more.begin(), more.end());
+      match.value = v;
+      if (across)
+        stripKey(match, k, false, facts);
+      else
+        match.key = strip(k, match.scale, match.nodes, facts);
     }
   }
   if (match.sink && (productRank != 4 || (sizeOf(match.sink, 1) != 1 &&

@@ -109,6 +109,25 @@ module attributes {onnx.opset_import = {ai.onnx = 24 : i64, com.microsoft = 1 : 
 
 // -----
 
+// Keys that were transposed for their product before they are repeated.
+// CHECK-LABEL: func.func @grouped_across
+// CHECK: uoe.attention %arg0, %arg1, %arg2 attributes
+// CHECK: } : (tensor<?x4x?x8xf32>, tensor<?x2x?x8xf32>, tensor<?x2x?x8xf32>) -> tensor<?x4x?x8xf32>
+module attributes {onnx.opset_import = {ai.onnx = 24 : i64, com.microsoft = 1 : i64}} {
+  func.func @grouped_across(%q: tensor<?x4x?x8xf32>, %k: tensor<?x2x?x8xf32>, %v: tensor<?x2x?x8xf32>) -> tensor<?x4x?x8xf32> {
+    %groups = onnx.node "Constant"() {value = dense<[0, 0, 1, 1]> : tensor<4xi64>} : () -> tensor<4xi64>
+    %kt = onnx.node "Transpose"(%k) {perm = array<i64: 0, 1, 3, 2>} : (tensor<?x2x?x8xf32>) -> tensor<?x2x8x?xf32>
+    %kr = onnx.node "Gather"(%kt, %groups) {axis = 1 : i64} : (tensor<?x2x8x?xf32>, tensor<4xi64>) -> tensor<?x4x8x?xf32>
+    %vr = onnx.node "Gather"(%v, %groups) {axis = 1 : i64} : (tensor<?x2x?x8xf32>, tensor<4xi64>) -> tensor<?x4x?x8xf32>
+    %s = onnx.node "MatMul"(%q, %kr) : (tensor<?x4x?x8xf32>, tensor<?x4x8x?xf32>) -> tensor<?x4x?x?xf32>
+    %p = onnx.node "Softmax"(%s) {axis = -1 : i64} : (tensor<?x4x?x?xf32>) -> tensor<?x4x?x?xf32>
+    %y = onnx.node "MatMul"(%p, %vr) : (tensor<?x4x?x?xf32>, tensor<?x4x?x8xf32>) -> tensor<?x4x?x8xf32>
+    return %y : tensor<?x4x?x8xf32>
+  }
+}
+
+// -----
+
 // Batch and heads in one dimension; the mask is added with both apart.
 // CHECK-LABEL: func.func @batched_heads
 // CHECK: uoe.attention %arg0, %arg1, %arg2 bias(%arg3)

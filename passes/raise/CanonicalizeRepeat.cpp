@@ -1,0 +1,320 @@
+// Keys and values that groups of queries share are repeated along the axis of heads, in one of many
+// spellings and in many places. Repetition moves towards the product that needs it, past what
+// treats all heads alike, and is spelled there in one way.
+#include "passes/raise/Regroup.h"
+
+using namespace mlir;
+using namespace uoe;
+using namespace uoe::onnx;
+using namespace uoe::raise;
+
+namespace {
+/// A value that is `operand`, in the shape `dims`, with each index of an axis `times` times.
+struct Repetition {
+  Value operand;
+  SmallVector<Dim> dims;
+  int64_t axis = 0, times = 1;
+  /// Copies of the whole axis, one after the other, instead of copies of each index.
+  bool inTurn = false;
+
+  bool isLike(const Repetition &other) const {
+    return axis == other.axis && times == other.times && inTurn == other.inTurn;
+  }
+};
+} // namespace
+
+/// What a Gather by constant indices repeats.
+static std::optional<Repetition> gathered(Graph &graph, NodeOp node) {
+  Value data = node.input(0);
+  int64_t rank = graph.rank(data), axis = node.integer("axis", 0);
+  auto indices = graph.integersOf(node.input(1));
+  if (rank < 0 || !indices || graph.rank(node.input(1)) != 1)
+    return std::nullopt;
+  axis += axis < 0 ? rank : 0;
+  auto groups = graph.size(data, axis);
+  int64_t count = static_cast<int64_t>(indices->size());
+  if (!groups || *groups <= 0 || count <= *groups || count % *groups != 0)
+    return std::nullopt;
+  int64_t times = count / *groups;
+  auto all = [&](auto &&index) {
+    for (int64_t i = 0; i < count; ++i)
+      if ((*indices)[i] != index(i))
+        return false;
+    return true;
+  };
+  Repetition result{data, SmallVector<Dim>(graph.facts.facts(data).dims), axis, times};
+  if (all([&](int64_t i) { return i / times; }))
+    return result;
+  result.inTurn = true;
+  return all([&](int64_t i) { return i % *groups; }) ? std::optional(result) : std::nullopt;
+}
+
+/// What an Expand, a Tile or a Concat repeats along one axis.
+static std::optional<Repetition> filled(Graph &graph, NodeOp node) {
+  if (!(node.is("Expand") || node.is("Tile") ||
+        (node.is("Concat") && llvm::all_equal(node.getInputs()))))
+    return std::nullopt;
+  const Facts &from = graph.facts.facts(node.input(0)), &to = graph.facts.facts(node.getResult(0));
+  if (!from.ranked || !to.ranked || from.rank() != to.rank())
+    return std::nullopt;
+  std::optional<int64_t> axis;
+  for (int64_t i = 0; i < from.rank(); ++i) {
+    if (from.dims[i] == to.dims[i])
+      continue;
+    if (axis)
+      return std::nullopt;
+    axis = i;
+  }
+  if (!axis || !from.dims[*axis].constant() || !to.dims[*axis].constant())
+    return std::nullopt;
+  int64_t one = *from.dims[*axis].constant(), all = *to.dims[*axis].constant();
+  if (one <= 0 || all % one != 0)
+    return std::nullopt;
+  return Repetition{node.input(0), SmallVector<Dim>(from.dims), *axis, all / one, one != 1};
+}
+
+/// What a Reshape merges behind an axis that was made for the copies.
+static std::optional<Repetition> merged(Graph &graph, NodeOp node) {
+  auto inner = node.input(0) ? node.input(0).getDefiningOp<NodeOp>() : NodeOp();
+  auto copies = inner ? filled(graph, inner) : std::nullopt;
+  if (!copies || copies->inTurn)
+    return std::nullopt;
+  const Facts &fine = graph.facts.facts(node.input(0)), &to = graph.facts.facts(node.getResult(0));
+  auto parts = to.ranked ? refine(graph, fine.dims, to.dims) : std::nullopt;
+  if (!parts)
+    return std::nullopt;
+  // The copies' place among the parts, and the axis that they end in.
+  size_t place = 0, first = 0;
+  for (int64_t i = 0; i < copies->axis; ++i)
+    place += parts->a[i];
+  while (parts->sizes[place].is(1))
+    ++place;
+  int64_t axis = 0;
+  while (first + parts->b[axis] <= place)
+    first += parts->b[axis++];
+  int64_t before = 1, behind = 1;
+  for (size_t i = first; i < first + parts->b[axis]; ++i) {
+    auto size = parts->sizes[i].constant();
+    if (!size)
+      return std::nullopt;
+    if (i == place && *size != copies->times)
+      return std::nullopt;
+    if (i != place)
+      (i < place ? before : behind) *= *size;
+  }
+  if (before != 1 && behind != 1)
+    return std::nullopt;
+  Repetition result{copies->operand, SmallVector<Dim>(to.dims), axis, copies->times, behind != 1};
+  result.dims[axis] = graph.facts.dims.constant(before * behind);
+  return result;
+}
+
+/// The repetition of heads that makes `value`, if one does. The last axis holds no heads.
+static std::optional<Repetition> repetitionOf(Graph &graph, Value value) {
+  auto node = value ? value.getDefiningOp<NodeOp>() : NodeOp();
+  if (!node || !(node.getDomain().empty() || node.getDomain() == "ai.onnx") ||
+      graph.rank(value) < 4 || !graph.isFloat(value))
+    return std::nullopt;
+  auto found = node.is("Gather")    ? gathered(graph, node)
+               : node.is("Reshape") ? merged(graph, node)
+                                    : filled(graph, node);
+  return found && found->times > 1 && found->axis + 1 < graph.rank(value) ? found : std::nullopt;
+}
+
+/// What is repeated, in its shape; null if no node can say that.
+static Value operandOf(Graph &graph, NodeOp at, const Repetition &repetition) {
+  Value operand = repetition.operand;
+  if (auto insert = operand.getDefiningOp<NodeOp>();
+      insert && (insert.is("Unsqueeze") || insert.is("Reshape")) &&
+      llvm::equal(graph.facts.facts(insert.input(0)).dims, repetition.dims))
+    return insert.input(0);
+  return reshaped(graph, at, operand, repetition.dims);
+}
+
+/// `value` repeated along `axis` as `like` says, in the spelling that attention is matched by.
+static Value repeated(Graph &graph, NodeOp at, Value value, int64_t axis, const Repetition &like) {
+  SmallVector<Dim> shape(graph.facts.facts(value).dims);
+  bool single = shape[axis].is(1);
+  int64_t rank = static_cast<int64_t>(shape.size()), made = like.inTurn ? axis : axis + 1;
+  shape[axis] = graph.facts.dims.multiply(shape[axis], graph.facts.dims.constant(like.times));
+  if (!single)
+    value = graph.make(at, "Unsqueeze", {value, graph.integers(at, {made})});
+  SmallVector<int64_t> times(single ? rank : rank + 1, 1);
+  times[single ? axis : made] = like.times;
+  value = graph.make(at, "Expand", {value, graph.integers(at, times)});
+  return single ? value : reshaped(graph, at, value, shape);
+}
+
+/// The repetition of what `make` gives for what is repeated.
+template <typename Make>
+static Simplified repeatBehind(Graph &graph, NodeOp root, const Repetition &repetition,
+                               int64_t axis, Make &&make) {
+  Value operand = operandOf(graph, root, repetition);
+  Value made = operand ? make(operand) : Value();
+  Value result = made ? repeated(graph, root, made, axis, repetition) : Value();
+  return result ? Simplified::with(result) : Simplified::none();
+}
+
+/// Without axes of one element beyond the four of [B, H, T, D], in whatever order those are; `perm`
+/// is what becomes of a permutation of all.
+static void dropSingle(Repetition &repetition, Permutation &perm) {
+  for (int64_t axis = static_cast<int64_t>(perm.size()) - 1; axis >= 0 && perm.size() > 4; --axis) {
+    if (!repetition.dims[axis].is(1) || axis == repetition.axis)
+      continue;
+    repetition.dims.erase(repetition.dims.begin() + axis);
+    repetition.axis -= axis < repetition.axis;
+    llvm::erase(perm, axis);
+    for (int64_t &other : perm)
+      other -= axis < other;
+  }
+}
+
+static Simplified behindTranspose(Graph &graph, NodeOp root) {
+  auto perm = permutationOf(root);
+  auto repetition = perm ? repetitionOf(graph, root.input(0)) : std::nullopt;
+  const Facts &to = graph.facts.facts(root.getResult(0));
+  if (!repetition || !to.ranked)
+    return Simplified::none();
+  SmallVector<Dim> shape(to.dims);
+  dropSingle(*repetition, *perm);
+  // What transposes keys for their product stays behind: [.., T, D] is what is repeated.
+  int64_t rank = static_cast<int64_t>(perm->size());
+  Permutation swap = llvm::to_vector(llvm::seq<int64_t>(0, rank));
+  std::swap(swap[rank - 2], swap[rank - 1]);
+  bool keys = (*perm)[rank - 2] == rank - 1;
+  if (*perm == swap)
+    return Simplified::none();
+  if (keys)
+    std::swap((*perm)[rank - 2], (*perm)[rank - 1]);
+  int64_t axis = llvm::find(*perm, repetition->axis) - perm->begin();
+  if (axis == rank - 1 || (keys && axis == rank - 2))
+    return Simplified::none();
+  Simplified result = repeatBehind(graph, root, *repetition, axis, [&](Value operand) {
+    return transposed(graph, root, operand, *perm);
+  });
+  if (!result.changed)
+    return result;
+  if (keys)
+    result.value = transposed(graph, root, result.value, swap);
+  return Simplified::with(reshaped(graph, root, result.value, shape));
+}
+
+/// Axes that are split, merged, made or dropped beside that of the heads.
+static Simplified behindRegrouping(Graph &graph, NodeOp root) {
+  // The Reshape that merges the copies may regroup more: that is done before.
+  if (auto own = repetitionOf(graph, root.getResult(0));
+      own && graph.rank(root.input(0)) > graph.rank(root.getResult(0)) + 1)
+    return repeatBehind(graph, root, *own, own->axis, [](Value operand) { return operand; });
+  auto repetition = repetitionOf(graph, root.input(0));
+  const Facts &to = graph.facts.facts(root.getResult(0));
+  if (!repetition || !to.ranked || to.rank() < 4)
+    return Simplified::none();
+  const Facts &from = graph.facts.facts(root.input(0));
+  auto parts = refine(graph, from.dims, to.dims);
+  if (!parts)
+    return Simplified::none();
+  size_t place = 0, first = 0;
+  for (int64_t i = 0; i < repetition->axis; ++i)
+    place += parts->a[i];
+  while (parts->sizes[place].is(1))
+    ++place;
+  int64_t axis = 0;
+  while (first + parts->b[axis] <= place)
+    first += parts->b[axis++];
+  if (parts->sizes[place] != from.dims[repetition->axis] ||
+      to.dims[axis] != from.dims[repetition->axis] || axis == to.rank() - 1)
+    return Simplified::none();
+  SmallVector<Dim> shape(to.dims);
+  shape[axis] = repetition->dims[repetition->axis];
+  return repeatBehind(graph, root, *repetition, axis,
+                      [&](Value operand) { return reshaped(graph, root, operand, shape); });
+}
+
+/// An operator that does to each head what it does to the others, `operands` being those that have
+/// heads of their own: all are repeated alike.
+static Simplified behindAll(Graph &graph, NodeOp root, ArrayRef<unsigned> operands) {
+  std::optional<Repetition> first;
+  SmallVector<Value> values(root.getInputs());
+  for (unsigned i : operands) {
+    auto repetition = repetitionOf(graph, values[i]);
+    if (!repetition || (first && !first->isLike(*repetition)))
+      return Simplified::none();
+    first = first ? first : repetition;
+    values[i] = operandOf(graph, root, *repetition);
+    if (!values[i])
+      return Simplified::none();
+  }
+  if (!first)
+    return Simplified::none();
+  Value made = graph.make(root, root.getOpType(), values, llvm::to_vector(root.getNodeAttrs()),
+                          root.getDomain());
+  Value result = repeated(graph, root, made, first->axis, *first);
+  return result ? Simplified::with(result) : Simplified::none();
+}
+
+static Simplified behindElements(Graph &graph, NodeOp root) {
+  std::optional<Repetition> first;
+  Value result = root.getResult(0);
+  for (Value operand : root.getInputs())
+    if (auto found = repetitionOf(graph, operand); found && graph.sameShape(operand, result)) {
+      first = found;
+      break;
+    }
+  if (!first || !graph.isFloat(result))
+    return Simplified::none();
+  // What is the same for all heads stays as it is.
+  SmallVector<unsigned> own;
+  for (auto [i, operand] : llvm::enumerate(root.getInputs())) {
+    if (isa<NoneType>(operand.getType()))
+      continue;
+    const Facts &facts = graph.facts.facts(operand);
+    if (!facts.ranked)
+      return Simplified::none();
+    int64_t axis = first->axis - (graph.rank(result) - facts.rank());
+    if (axis >= 0 && !facts.dims[axis].is(1))
+      own.push_back(static_cast<unsigned>(i));
+  }
+  return behindAll(graph, root, own);
+}
+
+static Simplified behindRows(Graph &graph, NodeOp root) {
+  // Norms of the last axis, and parts and pieces of other axes than the heads'.
+  auto repetition = repetitionOf(graph, root.input(0));
+  if (!repetition)
+    return Simplified::none();
+  int64_t rank = graph.rank(root.input(0));
+  auto isHeads = [&](int64_t axis) { return (axis < 0 ? axis + rank : axis) == repetition->axis; };
+  if (root.is("Slice")) {
+    auto axes = root.input(3) ? graph.integersOf(root.input(3)) : std::nullopt;
+    return axes && llvm::none_of(*axes, isHeads) ? behindAll(graph, root, {0}) : Simplified::none();
+  }
+  if (root.is("Concat")) {
+    SmallVector<unsigned> all =
+        llvm::to_vector(llvm::seq<unsigned>(0, static_cast<unsigned>(root.getInputs().size())));
+    return isHeads(root.integer("axis", 0)) ? Simplified::none() : behindAll(graph, root, all);
+  }
+  if (root.is("RotaryEmbedding"))
+    return rank == 4 && repetition->axis == 1 ? behindAll(graph, root, {0}) : Simplified::none();
+  int64_t axis = root.integer("axis", -1);
+  for (Value operand : llvm::drop_begin(root.getInputs()))
+    if (!isa<NoneType>(operand.getType()) && graph.rank(operand) != 1)
+      return Simplified::none();
+  return (axis == -1 || axis == rank - 1) && root.getNumResults() == 1 ? behindAll(graph, root, {0})
+                                                                       : Simplified::none();
+}
+
+Simplified raise::canonicalRepeat(Graph &graph, NodeOp root) {
+  if (!root.input(0) || !(root.getDomain().empty() || root.getDomain() == "ai.onnx" ||
+                          root.isContrib("RotaryEmbedding")))
+    return Simplified::none();
+  if (root.is("Transpose"))
+    return behindTranspose(graph, root);
+  if (root.is("Reshape") || root.is("Unsqueeze") || root.is("Squeeze"))
+    return behindRegrouping(graph, root);
+  if (root.is("Slice") || root.is("Concat") || root.is("RotaryEmbedding") ||
+      root.is("RMSNormalization") || root.is("LayerNormalization"))
+    return behindRows(graph, root);
+  if (isElementByElement(root))
+    return behindElements(graph, root);
+  return Simplified::none();
+}
