@@ -70,7 +70,7 @@ struct CanonicalizeOnnx : uoe::impl::CanonicalizeOnnxPassBase<CanonicalizeOnnx> 
     using Rule = Simplified (*)(Graph &, NodeOp);
     for (Rule rule : {&simplify, &recogniseLayerNorm, &recogniseRms, &recogniseActivation,
                       &recogniseSoftmax, &canonicalLinear, &canonicalSum, &canonicalEinsum,
-                      &canonicalRepeat, &canonicalTranspose}) {
+                      &canonicalChoice, &canonicalRepeat, &canonicalTranspose}) {
       Simplified result = rule(graph, node);
       if (!result.changed)
         continue;

@@ -35,6 +35,8 @@ Simplified canonicalLinear(Graph &graph, onnx::NodeOp root);
 Simplified canonicalSum(Graph &graph, onnx::NodeOp root);
 /// Einsum of two operands as Transpose, Reshape and MatMul.
 Simplified canonicalEinsum(Graph &graph, onnx::NodeOp root);
+/// Weights in one-hot rows of a choice, summed over the choices: a ScatterElements of the weights.
+Simplified canonicalChoice(Graph &graph, onnx::NodeOp root);
 /// Heads that are repeated for groups of queries are repeated last: after they were transposed,
 /// regrouped and rotated.
 Simplified canonicalRepeat(Graph &graph, onnx::NodeOp root);

@@ -90,16 +90,124 @@ static Value pickedConstant(Value value, int64_t rank, int64_t whole, Nodes &wit
   return {};
 }
 
+// The axes whose size is not 1.
+static SmallVector<int64_t> proper(Value value) {
+  SmallVector<int64_t> axes;
+  for (int64_t axis = 0; axis < rankOf(value); ++axis)
+    if (sizeOf(value, axis) != 1)
+      axes.push_back(axis);
+  return axes;
+}
+
+namespace {
+/// The axis of all experts in values of a mixture that runs them all: the first one, [E, T.., c],
+/// or behind those of the tokens, [T.., E, c]. Followed through nodes that move and regroup axes,
+/// which are listed from the last one to the first.
+struct ExpertsAxis {
+  int64_t experts;
+  /// Values have channels, c; weights have none.
+  bool channels;
+  SmallVector<std::pair<Value, Value>> crossed = {}; // operand and result
+
+  /// Where the axis is at the end, if it is first or not at the start; none if it is lost.
+  std::optional<bool> follow(bool first) const {
+    for (auto [from, to] : llvm::reverse(crossed)) {
+      auto next = across(from, to, first);
+      if (!next)
+        return std::nullopt;
+      first = *next;
+    }
+    return first;
+  }
+
+  std::optional<bool> across(Value from, Value to, bool first) const {
+    auto node = to.getDefiningOp<NodeOp>();
+    SmallVector<int64_t> in = proper(from), out = proper(to);
+    int64_t tail = channels ? 1 : 0, before = static_cast<int64_t>(in.size()),
+            after = static_cast<int64_t>(out.size());
+    if (before < tail + 1 || after < tail + 1 ||
+        (channels && sizeOf(from, in.back()) != sizeOf(to, out.back())) ||
+        sizeOf(from, in[first ? 0 : before - 1 - tail]) != experts)
+      return std::nullopt;
+    if (!node.is("Transpose"))
+      return sizeOf(to, out[first ? 0 : after - 1 - tail]) == experts ? std::optional(first)
+                                                                      : std::nullopt;
+    auto perm = dyn_cast_or_null<DenseI64ArrayAttr>(node.attribute("perm"));
+    if (!perm)
+      return std::nullopt;
+    SmallVector<int64_t> order;
+    for (int64_t axis : perm.asArrayRef())
+      if (sizeOf(from, axis) != 1)
+        order.push_back(axis);
+    SmallVector<int64_t> moved(in);
+    int64_t tokens = before - 1 - tail;
+    if (llvm::equal(order, moved))
+      return first;
+    std::rotate(moved.begin(), moved.begin() + (first ? 1 : tokens), moved.begin() + tokens + 1);
+    return llvm::equal(order, moved) ? std::optional(!first) : std::nullopt;
+  }
+};
+} // namespace
+
+// A product with the matrices of all experts side by side, [in, E·out], seen as [T.., E, out] in
+// `grouped`.
+static bool matchSideBySide(StackedBranch &branch, NodeOp product, Value grouped, int64_t whole,
+                            bool sliced, Facts &facts) {
+  Value matrix = product.input(1);
+  SmallVector<int64_t> axes = proper(grouped);
+  int64_t width = sizeOf(matrix, 1), rank = static_cast<int64_t>(axes.size());
+  if (rankOf(matrix) != 2 || !facts.isConstant(matrix) || facts.isConstant(product.input(0)) ||
+      ShapedType::isDynamic(width) || width % whole != 0 || width == whole || rank < 2 ||
+      sizeOf(grouped, axes[rank - 2]) != whole || sizeOf(grouped, axes[rank - 1]) * whole != width)
+    return false;
+  branch.matrix = matrix;
+  branch.sideBySide = true;
+  branch.tokens = product.input(0);
+  branch.nodes.insert(product);
+  if (!sliced)
+    branch.size = width / whole;
+  return true;
+}
+
+// A bias of all experts beside tokens in the first axis: [1, E, out] or [E, out].
+static bool isBiasOfSecond(Value value, int64_t whole, Facts &facts) {
+  int64_t rank = rankOf(value);
+  return facts.isConstant(value) && (rank == 2 || (rank == 3 && sizeOf(value, 0) == 1)) &&
+         sizeOf(value, -2) == whole && sizeOf(value, -1) > 1;
+}
+
 // `value` as (columns of) the product of chosen matrices with tokens.
 static std::optional<StackedBranch> matchStacked(Value value, int64_t whole, Nodes &within,
                                                  Facts &facts) {
   StackedBranch branch;
   branch.value = value;
   bool sliced = false;
+  // With `whole`: where the nodes that only regroup begin that stand before what comes next; what
+  // was crossed; and a bias, with whether the experts are its first axis, and what was crossed
+  // behind it.
+  Value grouped = value;
+  ExpertsAxis axis{whole, true};
+  std::optional<std::pair<bool, size_t>> biased;
+  auto placed = [&](bool first) {
+    auto end = axis.follow(first);
+    branch.expertsFirst = end.value_or(false);
+    if (!biased || !end)
+      return end.has_value();
+    ExpertsAxis before = axis;
+    before.crossed.erase(before.crossed.begin(), before.crossed.begin() + biased->second);
+    return before.follow(first) == biased->first;
+  };
   for (int steps = 0; steps < 16; ++steps) {
     auto node = value.getDefiningOp<NodeOp>();
     if (!node || !within.contains(node))
       return std::nullopt;
+    bool regroups = node.is("Squeeze") || node.is("Unsqueeze") || node.is("Reshape");
+    if (node.is("MatMul") && whole && matchSideBySide(branch, node, grouped, whole, sliced, facts))
+      return placed(false) ? std::optional(branch) : std::nullopt;
+    if (whole && !regroups && value != grouped)
+      axis.crossed.push_back({value, grouped});
+    if (whole && !regroups)
+      grouped = node.input(0);
     if (node.is("MatMul")) {
       for (unsigned i : {0, 1}) {
         bool swapped = false;
@@ -114,7 +222,8 @@ static std::optional<StackedBranch> matchStacked(Value value, int64_t whole, Nod
         int64_t columns = sizeOf(branch.matrix, branch.transposed ? 1 : 2);
         if (!sliced)
           branch.size = columns;
-        return ShapedType::isDynamic(columns) ? std::nullopt : std::optional(branch);
+        return ShapedType::isDynamic(columns) || (whole && !placed(true)) ? std::nullopt
+                                                                          : std::optional(branch);
       }
       return std::nullopt;
     }
@@ -122,15 +231,16 @@ static std::optional<StackedBranch> matchStacked(Value value, int64_t whole, Nod
       bool found = false;
       for (unsigned i : {0, 1}) {
         bool swapped = false;
-        if (Value pick =
-                pickedConstant(node.input(i), 2, whole, within, facts, branch.nodes, swapped);
-            pick && !branch.bias) {
-          branch.bias = pick;
-          branch.nodes.insert(node);
-          value = node.input(1 - i);
-          found = true;
-          break;
-        }
+        Value pick = pickedConstant(node.input(i), 2, whole, within, facts, branch.nodes, swapped);
+        bool second = !pick && whole && isBiasOfSecond(node.input(i), whole, facts);
+        if ((!pick && !second) || branch.bias)
+          continue;
+        branch.bias = pick ? pick : node.input(i);
+        biased = {!second, axis.crossed.size()};
+        branch.nodes.insert(node);
+        value = grouped = node.input(1 - i);
+        found = true;
+        break;
       }
       if (!found)
         return std::nullopt;
@@ -168,8 +278,9 @@ static std::optional<StackedBranch> matchStacked(Value value, int64_t whole, Nod
       if (!sliced)
         branch.size = size;
       sliced = true;
-    } else if (!(node.is("Squeeze") || node.is("Unsqueeze") || node.is("Reshape") ||
-                 node.is("Cast") || node.is("Identity"))) {
+    } else if (whole && node.is("Transpose")) {
+      axis.crossed.push_back({node.input(0), value});
+    } else if (!regroups && !node.is("Cast") && !node.is("Identity")) {
       return std::nullopt;
     }
     branch.nodes.insert(node);
@@ -464,13 +575,21 @@ static std::string findExperts(MoeMatch &match, int64_t whole, Nodes &within, Fa
     llvm::SmallDenseSet<Value, 8> seen;
     // Regrouping before the product does not matter to the activation.
     Value hidden = down.tokens;
+    ExpertsAxis axis{whole, true};
+    if (down.sideBySide)
+      continue;
     while (auto inner = hidden.getDefiningOp<NodeOp>()) {
-      if (!(inner.is("Unsqueeze") || inner.is("Squeeze") || inner.is("Reshape")))
+      if (!(inner.is("Unsqueeze") || inner.is("Squeeze") || inner.is("Reshape") ||
+            (whole && inner.is("Transpose"))))
         break;
+      axis.crossed.push_back({inner.input(0), hidden});
       hidden = inner.input(0);
     }
     if (!traceHidden(hidden, whole, within, facts, branches, seen) || branches.empty() ||
         branches.size() > 2)
+      continue;
+    if (whole && (branches.front().expertsFirst != branches.back().expertsFirst ||
+                  axis.follow(branches.front().expertsFirst) != true))
       continue;
     if (branches.size() == 1) {
       auto activation = recogniseActivation(hidden, branches[0].value);
@@ -741,26 +860,30 @@ static std::string denseOperands(MoeMatch &match, NodeOp gates, Operation *sum, 
       gates.input(1) != match.topk->getResult(1) || gates.input(2) != weights)
     return (why + ", weighed by none that is known").str();
   // [T, E] becomes [E, T, ..], and the experts' axis stays the first one up to the sum.
-  bool turned = false;
+  bool first = false, channels = false;
   for (Value value = gates.getResult(0);;) {
     auto user = cast<NodeOp>(*value.user_begin());
     if (user == sum) {
       auto axes = facts.integers(user.input(1));
-      if (!axes || *axes != SmallVector<int64_t>{0} || !turned)
+      if (!axes || *axes != SmallVector<int64_t>{0} || !first)
         return (why + ", summed along another axis").str();
       break;
     }
-    value = user.getResult(0);
-    auto perm = dyn_cast_or_null<DenseI64ArrayAttr>(user.attribute("perm"));
-    if (user.is("Transpose") && !turned && perm && perm.asArrayRef() == ArrayRef<int64_t>{1, 0})
-      turned = true;
-    else if (user.is("Transpose") || (turned && sizeOf(value, 0) != experts))
-      return (why + ", in an order that is not known").str();
+    Value result = user.getResult(0);
+    if (user.is("Mul")) {
+      channels = true;
+    } else {
+      auto next = ExpertsAxis{experts, channels}.across(value, result, first);
+      if (!next)
+        return (why + ", in an order that is not known").str();
+      first = *next;
+    }
+    value = result;
   }
   if (std::string reason = findExperts(match, experts, match.nodes, facts); !reason.empty())
     return (why + ": " + reason).str();
   if (regrouped(match.up.tokens) != regrouped(matchLinear(match.scores, facts)->input) ||
-      !repeatsForEach(match.up.tokens, experts, facts))
+      !(match.up.sideBySide || repeatsForEach(match.up.tokens, experts, facts)))
     return (why + ", not in the order of the router's").str();
   return {};
 }
@@ -814,12 +937,16 @@ static void fitRanks(MoeMatch &match, Facts &facts) {
   }
   if (found && form == match.input)
     match.input = found;
+  else if (rankOf(match.root) == 2 && match.experts.empty() &&
+           !ShapedType::isDynamic(sizeOf(match.input, -1)))
+    match.flattens = true;
   else
     match.opaque = "tokens and result have different ranks";
 }
 
-// Takes the sum over the chosen and its regrouping to the tokens' shape into the block.
-static void joinSum(MoeMatch &match, Facts &facts) {
+// Takes the sum over the chosen, if it is still to come, and its regrouping to the tokens' shape
+// into the block.
+static void joinSum(MoeMatch &match, Facts &facts, bool summed = false) {
   // The choice's effects may join before the sum over the chosen: where they are weighted.
   auto follow = [&](auto accept) {
     SmallVector<NodeOp> crossed;
@@ -842,7 +969,8 @@ static void joinSum(MoeMatch &match, Facts &facts) {
       }
     }
   };
-  follow([](NodeOp node) { return node.is("ReduceSum"); });
+  if (!summed)
+    follow([](NodeOp node) { return node.is("ReduceSum"); });
   // The sum's casts and its regrouping to the tokens' shape belong to the block.
   if (match.input && rankOf(match.root) != rankOf(match.input))
     follow([&](NodeOp node) {
@@ -939,7 +1067,7 @@ MoeOutcome raise::matchMoe(NodeOp topk, Facts &facts) {
       return outcome;
     outcome.match = denseMixture(topk, (*k)[0], end, within, facts);
     if (outcome.match)
-      fitRanks(*outcome.match, facts);
+      joinSum(*outcome.match, facts, true);
     int64_t maps = llvm::count_if(within, [&](Operation *op) {
       return op->getNumResults() && matchLinearCore(op->getResult(0), facts);
     });

@@ -12,6 +12,10 @@ struct StackedBranch {
   mlir::Value matrix, bias;
   bool transposed = false;
   int64_t start = 0, size = 0, step = 1;
+  /// `matrix` is [in, E·out] instead: the experts' side by side.
+  bool sideBySide = false;
+  /// Of a mixture that runs all experts on all tokens: `value` is [E, T.., out], not [T.., E, out].
+  bool expertsFirst = false;
   /// The product's other operand: the tokens, repeated for the experts that they chose.
   mlir::Value tokens;
   Nodes nodes;
@@ -36,6 +40,8 @@ struct MoeMatch {
   double upOffset = 0.0;
   Activation activation = Activation::identity;
   mlir::Value input, scores;
+  /// The result is [T, d], the input has more axes of tokens.
+  bool flattens = false;
   /// Of a choice by another rule: experts and their weights [tokens, k]. `scores` is then what the
   /// rule reads, and the mixture's scores are the weights, each in its expert's column of zeros.
   mlir::Value indices, weights;

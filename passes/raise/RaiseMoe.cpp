@@ -12,9 +12,16 @@ using namespace uoe;
 using namespace uoe::raise;
 using onnx::NodeOp;
 
-static Value matrixOf(OpBuilder &builder, Location loc, const StackedBranch &branch) {
-  Value w = makeSlice(builder, loc, branch.matrix, branch.transposed ? 1 : 2, branch.start,
-                      branch.size, branch.step);
+static Value matrixOf(OpBuilder &builder, Location loc, const StackedBranch &branch,
+                      int64_t experts) {
+  Value all = branch.matrix;
+  if (branch.sideBySide) {
+    int64_t in = sizeOf(all, 0), width = sizeOf(all, 1);
+    all = makeReshape(builder, loc, all, {in, experts, width / experts});
+    all = makeTranspose(builder, loc, all, {1, 0, 2});
+  }
+  Value w = makeSlice(builder, loc, all, branch.transposed ? 1 : 2, branch.start, branch.size,
+                      branch.step);
   return branch.transposed ? makeTranspose(builder, loc, w, {0, 2, 1}) : w;
 }
 
@@ -22,8 +29,8 @@ static Value biasOf(OpBuilder &builder, Location loc, const StackedBranch &branc
   Value bias = branch.bias;
   if (!bias)
     return {};
-  if (rankOf(bias) == 3) // [E, 1, out]
-    bias = makeReshape(builder, loc, bias, {sizeOf(bias, 0), sizeOf(bias, 2)});
+  if (rankOf(bias) == 3) // [E, 1, out] or [1, E, out]
+    bias = makeReshape(builder, loc, bias, {sizeOf(bias, 0) * sizeOf(bias, 1), sizeOf(bias, 2)});
   return makeSlice(builder, loc, bias, 1, branch.start, branch.size, branch.step);
 }
 
@@ -87,15 +94,20 @@ static void raiseOne(MoeMatch &match) {
     up = made.up, gate = made.gate, down = made.down;
     biasUp = made.biasUp, biasGate = made.biasGate, biasDown = made.biasDown;
   } else if (match.opaque.empty()) {
+    int64_t experts = sizeOf(match.down.matrix, 0);
     input = match.input;
     scores = match.scores;
-    up = matrixOf(builder, loc, match.up);
+    if (match.flattens)
+      for (Value *rows : {&input, &scores})
+        if (rankOf(*rows) != 2)
+          *rows = makeReshape(builder, loc, *rows, {ShapedType::kDynamic, sizeOf(*rows, -1)});
+    up = matrixOf(builder, loc, match.up, experts);
     biasUp = biasOf(builder, loc, match.up);
     if (match.gate) {
-      gate = matrixOf(builder, loc, *match.gate);
+      gate = matrixOf(builder, loc, *match.gate, experts);
       biasGate = biasOf(builder, loc, *match.gate);
     }
-    down = matrixOf(builder, loc, match.down);
+    down = matrixOf(builder, loc, match.down, experts);
     biasDown = biasOf(builder, loc, match.down);
   }
   if (match.opaque.empty() && match.weights)

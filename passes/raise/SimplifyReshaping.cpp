@@ -126,16 +126,45 @@ static Simplified transpose(Graph &graph, NodeOp node) {
       graph.make(node, "Transpose", {producer.input(0)}, {graph.attribute("perm", order)}));
 }
 
-static Simplified slice(Graph &graph, NodeOp node) {
-  if (node.input(4)) {
-    auto steps = graph.integersOf(node.input(4));
-    if (!steps || llvm::any_of(*steps, [](int64_t step) { return step != 1; }))
+/// A Slice without the axes that it leaves whole, if there are any beside others.
+static Simplified withoutWhole(Graph &graph, NodeOp node) {
+  SmallVector<SmallVector<int64_t>, 4> bounds; // starts, ends, axes, steps
+  for (unsigned i : {1, 2, 3, 4}) {
+    auto values = node.input(i) ? graph.integersOf(node.input(i)) : std::nullopt;
+    if (!values && i == 4 && !node.input(4) && !bounds.empty())
+      values = SmallVector<int64_t>(bounds[0].size(), 1);
+    if (!values || (!bounds.empty() && values->size() != bounds[0].size()))
       return Simplified::none();
+    bounds.push_back(*values);
   }
+  const Facts &from = graph.facts.facts(node.input(0)), &to = graph.facts.facts(node.getResult(0));
+  if (!from.ranked || !to.ranked)
+    return Simplified::none();
+  SmallVector<SmallVector<int64_t>, 4> kept(4);
+  for (size_t i = 0; i < bounds[0].size(); ++i) {
+    int64_t axis = bounds[2][i] < 0 ? bounds[2][i] + from.rank() : bounds[2][i];
+    if (axis < 0 || axis >= from.rank())
+      return Simplified::none();
+    if (bounds[3][i] != 1 || from.dims[axis] != to.dims[axis])
+      for (size_t list = 0; list < 4; ++list)
+        kept[list].push_back(bounds[list][i]);
+  }
+  if (kept[0].empty() || kept[0].size() == bounds[0].size())
+    return Simplified::none();
+  SmallVector<Value> operands{node.input(0)};
+  for (ArrayRef<int64_t> list : kept)
+    operands.push_back(graph.integers(node, list));
+  return Simplified::with(graph.make(node, "Slice", operands));
+}
+
+static Simplified slice(Graph &graph, NodeOp node) {
+  auto steps = node.input(4) ? graph.integersOf(node.input(4)) : std::nullopt;
+  bool forward =
+      !node.input(4) || (steps && llvm::all_of(*steps, [](int64_t step) { return step == 1; }));
   // Steps of 1 that keep every element keep their order.
-  if (node.input(0) && graph.sameShape(node.input(0), node.getResult(0)))
+  if (forward && node.input(0) && graph.sameShape(node.input(0), node.getResult(0)))
     return Simplified::with(node.input(0));
-  return Simplified::none();
+  return withoutWhole(graph, node);
 }
 
 /// Entry `index` of an axis of `value`, where a Reshape cut the last axis of something into the
