@@ -132,6 +132,52 @@ static Simplified splitFirst(Graph &graph, NodeOp root) {
   return Simplified::with(reshaped(graph, root, turned, shape));
 }
 
+/// Axes that are split, moved without being parted and merged again are moved whole.
+static Simplified moveWhole(Graph &graph, NodeOp root) {
+  auto perm = soleTranspose(root.input(0));
+  Value split = perm ? root.input(0).getDefiningOp<NodeOp>().input(0) : Value(), source = split;
+  while (source && source.hasOneUse() &&
+         (producer(source, "Reshape") || producer(source, "Unsqueeze")))
+    source = source.getDefiningOp<NodeOp>().input(0);
+  if (source == split)
+    return Simplified::none();
+  const Facts &from = graph.facts.facts(source), &fine = graph.facts.facts(split),
+              &to = graph.facts.facts(root.getResult(0));
+  if (!from.ranked || !fine.ranked || !to.ranked || from.rank() >= fine.rank())
+    return Simplified::none();
+  auto parts = refine(graph, from.dims, fine.dims);
+  if (!parts || parts->merges())
+    return Simplified::none();
+  // The source's axis behind each fine one; an axis of one element stays with its neighbour.
+  SmallVector<int64_t> axisOf;
+  for (auto [axis, count] : llvm::enumerate(parts->a))
+    axisOf.append(count, static_cast<int64_t>(axis));
+  Permutation moved;
+  int64_t last = -1;
+  for (int64_t axis : *perm) {
+    if (fine.dims[axis].is(1) && !from.dims[axisOf[axis]].is(1))
+      continue;
+    if (!moved.empty() && moved.back() == axisOf[axis]) {
+      if (axis < last)
+        return Simplified::none();
+    } else {
+      moved.push_back(axisOf[axis]);
+    }
+    last = axis;
+  }
+  if (static_cast<int64_t>(moved.size()) != from.rank() ||
+      llvm::any_of(llvm::seq<int64_t>(0, from.rank()),
+                   [&](int64_t axis) { return !llvm::is_contained(moved, axis); }))
+    return Simplified::none();
+  // A Reshape that splits would go back before the transposition.
+  auto rest = refine(graph, permuted(from.dims, moved), to.dims);
+  if (!rest || rest->splits())
+    return Simplified::none();
+  SmallVector<Dim> shape(to.dims);
+  Value result = reshaped(graph, root, transposed(graph, root, source, moved), shape);
+  return result ? Simplified::with(result) : Simplified::none();
+}
+
 /// Transposing what a Reshape merged is merging after the transposition.
 static Simplified mergeLast(Graph &graph, NodeOp root) {
   auto perm = permutationOf(root);
@@ -400,8 +446,10 @@ Simplified raise::canonicalTranspose(Graph &graph, NodeOp root) {
     return Simplified::none();
   }
   if (root.is("Reshape") || root.is("Unsqueeze")) {
-    Simplified split = splitFirst(graph, root);
-    return split.changed ? split : apartProduct(graph, root);
+    for (auto rule : {&moveWhole, &splitFirst, &apartProduct})
+      if (Simplified result = rule(graph, root); result.changed)
+        return result;
+    return Simplified::none();
   }
   if (root.is("Softmax"))
     return sinkPastSoftmax(graph, root);

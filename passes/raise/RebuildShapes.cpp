@@ -60,7 +60,7 @@ private:
         case DimAtom::Broadcast:
           return false;
         case DimAtom::FloorDiv: // as ONNX divides, towards zero
-          if (!graph.facts.dims.isNonNegative(atom.left) ||
+          if ((!graph.facts.dims.isNonNegative(atom.left) && !shifted(atom)) ||
               !graph.facts.dims.isNonNegative(atom.right))
             return false;
           [[fallthrough]];
@@ -70,6 +70,15 @@ private:
         }
       }
     return true;
+  }
+
+  /// The dividend and one divisor, where that is not negative while the dividend may be: what a
+  /// convolution makes of a size, (s - 1) // 2 + 1. The quotient is then one too high. Null if it
+  /// is no such quotient.
+  Dim shifted(const DimAtom &atom) {
+    DimTable &dims = graph.facts.dims;
+    Dim sum = atom.right.isConstant() ? dims.add(atom.left, atom.right) : Dim();
+    return sum && dims.isNonNegative(sum) ? sum : Dim();
   }
 
   /// A symbolic vector that something other than shape arithmetic uses, and that is more than one
@@ -142,6 +151,12 @@ private:
       }
       if (op) {
         Dim left = atom.left, right = atom.right;
+        if (atom.kind == DimAtom::FloorDiv && !graph.facts.dims.isNonNegative(left)) {
+          Value a = vector(shifted(atom)), b = vector(right),
+                one = vector(graph.facts.dims.constant(1));
+          Value high = remember(graph.make(insertion, "Div", {a, b}));
+          return remember(graph.make(insertion, "Sub", {high, one}));
+        }
         Value a = vector(left), b = vector(right);
         return remember(graph.make(insertion, op, {a, b}));
       }

@@ -47,7 +47,10 @@ static Simplified reshaping(Graph &graph, NodeOp node) {
       break;
     source = producer.input(0);
   }
-  if (node.is("Unsqueeze") || node.is("Squeeze")) {
+  // A Reshape that makes axes which are dropped.
+  bool drops = node.is("Squeeze") && input.getDefiningOp<NodeOp>() &&
+               input.getDefiningOp<NodeOp>().is("Reshape");
+  if (node.is("Unsqueeze") || (node.is("Squeeze") && !drops)) {
     // Two in a row are one.
     auto producer = input.getDefiningOp<NodeOp>();
     auto outer = graph.integersOf(node.input(1));
@@ -83,7 +86,7 @@ static Simplified reshaping(Graph &graph, NodeOp node) {
     source = producer.input(0);
   }
   const Facts &from = graph.facts.facts(source);
-  if (!from.ranked)
+  if (!from.ranked || (drops && source == input))
     return Simplified::none();
   auto target = reshapeTarget(from.dims, graph.facts.facts(result).dims);
   if (!target)

@@ -65,6 +65,42 @@ bool isInteger(Type type) {
   return type && type.isInteger() && !type.isInteger(1);
 }
 
+/// Sizes that were cast to floats, and bounds of them there (TensorFlow's exporter takes the ends
+/// of slices through Max): as integers. None for other floats.
+std::optional<Contents> countedInFloats(NodeContext &c, Value value, int depth = 0) {
+  if (auto constant = dyn_cast_or_null<DenseFPElementsAttr>(c.analysis.constant(value))) {
+    Contents result;
+    if (constant.getNumElements() > kMaxContents)
+      return std::nullopt;
+    for (const APFloat &element : constant.getValues<APFloat>()) {
+      APSInt integer(64, false);
+      bool exact = false;
+      if (element.convertToInteger(integer, APFloat::rmTowardZero, &exact) != APFloat::opOK)
+        return std::nullopt;
+      result.push_back(c.dim(integer.getSExtValue()));
+    }
+    return result;
+  }
+  auto node = value ? value.getDefiningOp<NodeOp>() : NodeOp();
+  if (!node || depth > 2)
+    return std::nullopt;
+  if (node.is("Cast")) {
+    const Contents *sizes = isInteger(c.analysis.facts(node.input(0)).element)
+                                ? c.analysis.contents(node.input(0))
+                                : nullptr;
+    return sizes ? std::optional(*sizes) : std::nullopt;
+  }
+  if (!(node.is("Max") || node.is("Min")) || node.getInputs().size() != 2)
+    return std::nullopt;
+  auto a = countedInFloats(c, node.input(0), depth + 1),
+       b = countedInFloats(c, node.input(1), depth + 1);
+  if (!a || !b || a->size() != b->size())
+    return std::nullopt;
+  for (auto [x, y] : llvm::zip(*a, *b))
+    x = node.is("Max") ? c.dims.max(x, y) : c.dims.min(x, y);
+  return a;
+}
+
 LogicalResult castTo(NodeContext &c, Type to) {
   c.setLike(0, 0, to);
   Type from = c.in(0).element;
@@ -75,6 +111,13 @@ LogicalResult castTo(NodeContext &c, Type to) {
   // followed.
   if ((isInteger(from) || from.isInteger(1)) && wide)
     return unaryContents(c, [](Dim x) { return x; });
+  if (isa<FloatType>(from) && wide) {
+    auto sizes = countedInFloats(c, c.node.input(0));
+    auto count = c.in(0).count();
+    if (sizes && count && *count == static_cast<int64_t>(sizes->size()))
+      c.out(0).contents = std::move(*sizes);
+    return success();
+  }
   if (isInteger(from) && to.isInteger(1))
     return unaryContents(c, [&](Dim x) {
       auto zero = c.dims.equal(x, c.dim(0));

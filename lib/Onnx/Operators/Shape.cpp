@@ -83,11 +83,22 @@ LogicalResult reshape(NodeContext &c) {
     }
   }
   if (x.ranked) {
-    Dim total = c.dims.product(x.dims), rest = c.dim(1);
-    for (auto [axis, size] : llvm::enumerate(result))
-      if (static_cast<int64_t>(axis) != inferred)
+    // Sizes on both sides cancel: a quotient of sums is not found as one.
+    SmallVector<Dim> from(x.dims);
+    Dim rest = c.dim(1);
+    for (auto [axis, size] : llvm::enumerate(result)) {
+      auto same = llvm::find(from, size);
+      if (static_cast<int64_t>(axis) == inferred)
+        continue;
+      if (!size.isConstant() && same != from.end())
+        from.erase(same);
+      else
         rest = c.dims.multiply(rest, size);
+    }
+    Dim total = c.dims.product(from);
     auto have = total.constant(), want = rest.constant();
+    if (from.size() != x.dims.size()) // what cancelled may be 0
+      have = want = std::nullopt;
     auto complain = [&] {
       Facts asked;
       asked.ranked = true;

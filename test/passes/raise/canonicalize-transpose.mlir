@@ -283,3 +283,39 @@ module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
     return %y : !onnx.any
   }
 }
+
+// -----
+
+// Axes that are split, moved side by side and merged again are moved whole; so are axes of one element, which a Squeeze drops from a Reshape.
+// CHECK-LABEL: func.func @moved_whole
+// CHECK: %[[A:.*]] = onnx.node "Transpose"(%arg0) {perm = array<i64: 0, 2, 1, 3>}{{.*}}-> tensor<?x?x4x8xf32
+// CHECK: %[[R:.*]] = onnx.node "Reshape"(%{{.*}}) {{.*}}-> tensor<?x32xf32
+// CHECK: return %[[A]], %[[R]]
+// CHECK-LABEL: func.func @parted
+// CHECK: onnx.node "Transpose"{{.*}} {perm = array<i64: 0, 3, 2, 1, 4>}
+module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
+  func.func @moved_whole(%x: tensor<?x4x?x8xf32, #onnx.dims<"b", "", "s", "">>) -> (!onnx.any, !onnx.any) {
+    %zero = onnx.node "Constant"() {value = dense<0> : tensor<1xi64>} : () -> tensor<1xi64>
+    %split = onnx.node "Constant"() {value = dense<[0, 2, 2, -1, 8]> : tensor<5xi64>} : () -> tensor<5xi64>
+    %merge = onnx.node "Constant"() {value = dense<[0, 0, 4, 8]> : tensor<4xi64>} : () -> tensor<4xi64>
+    %one = onnx.node "Constant"() {value = dense<[1, -1, 4, 0, 8]> : tensor<5xi64>} : () -> tensor<5xi64>
+    %rows = onnx.node "Constant"() {value = dense<[1, -1, 32]> : tensor<3xi64>} : () -> tensor<3xi64>
+    %a0 = onnx.node "Reshape"(%x, %split) : (tensor<?x4x?x8xf32, #onnx.dims<"b", "", "s", "">>, tensor<5xi64>) -> !onnx.any
+    %a1 = onnx.node "Transpose"(%a0) {perm = array<i64: 0, 3, 1, 2, 4>} : (!onnx.any) -> !onnx.any
+    %a = onnx.node "Reshape"(%a1, %merge) : (!onnx.any, tensor<4xi64>) -> !onnx.any
+    %n = onnx.node "Neg"(%x) : (tensor<?x4x?x8xf32, #onnx.dims<"b", "", "s", "">>) -> !onnx.any
+    %r0 = onnx.node "Reshape"(%n, %one) : (!onnx.any, tensor<5xi64>) -> !onnx.any
+    %r1 = onnx.node "Transpose"(%r0) {perm = array<i64: 0, 1, 3, 2, 4>} : (!onnx.any) -> !onnx.any
+    %r2 = onnx.node "Reshape"(%r1, %rows) : (!onnx.any, tensor<3xi64>) -> !onnx.any
+    %r = onnx.node "Squeeze"(%r2, %zero) : (!onnx.any, tensor<1xi64>) -> !onnx.any
+    return %a, %r : !onnx.any, !onnx.any
+  }
+  func.func @parted(%x: tensor<?x4x?x8xf32, #onnx.dims<"b", "", "s", "">>) -> !onnx.any {
+    %split = onnx.node "Constant"() {value = dense<[0, 2, 2, -1, 8]> : tensor<5xi64>} : () -> tensor<5xi64>
+    %merge = onnx.node "Constant"() {value = dense<[0, 0, 4, 8]> : tensor<4xi64>} : () -> tensor<4xi64>
+    %0 = onnx.node "Reshape"(%x, %split) : (tensor<?x4x?x8xf32, #onnx.dims<"b", "", "s", "">>, tensor<5xi64>) -> !onnx.any
+    %1 = onnx.node "Transpose"(%0) {perm = array<i64: 0, 3, 2, 1, 4>} : (!onnx.any) -> !onnx.any
+    %y = onnx.node "Reshape"(%1, %merge) : (!onnx.any, tensor<4xi64>) -> !onnx.any
+    return %y : !onnx.any
+  }
+}

@@ -194,6 +194,26 @@ module attributes {onnx.opset_import = {ai.onnx = 21 : i64}} {
 
 // -----
 
+// What a stride of 2 makes of a size, (s - 1) // 2 + 1, divides what is not negative: Div rounds towards 0.
+// CHECK-LABEL: func.func @strided
+// CHECK-SAME: (%[[X:[^:]*]]:
+// CHECK-DAG: %[[S:.*]] = onnx.node "Shape"(%[[X]]) {start = 2 : i64}
+// CHECK-DAG: %[[ONE:.*]] = onnx.node "Constant"() {value = dense<1>
+// CHECK: %[[A:.*]] = onnx.node "Add"(%[[S]], %[[ONE]])
+// CHECK: %[[TWO:.*]] = onnx.node "Constant"() {value = dense<2>
+// CHECK: %[[H:.*]] = onnx.node "Div"(%[[A]], %[[TWO]])
+// CHECK: onnx.node "Concat"({{.*}}%[[H]])
+module attributes {onnx.opset_import = {ai.onnx = 17 : i64}} {
+  func.func @strided(%x: tensor<?x4x?xf32, #onnx.dims<"b", "", "s">>, %w: tensor<4x4x3xf32>, %e: tensor<1xf32>) -> !onnx.any {
+    %c = onnx.node "Conv"(%x, %w) {kernel_shape = array<i64: 3>, pads = array<i64: 1, 1>, strides = array<i64: 2>} : (tensor<?x4x?xf32, #onnx.dims<"b", "", "s">>, tensor<4x4x3xf32>) -> !onnx.any
+    %shape = onnx.node "Shape"(%c) : (!onnx.any) -> !onnx.any
+    %ones = onnx.node "Expand"(%e, %shape) : (tensor<1xf32>, !onnx.any) -> !onnx.any
+    return %ones : !onnx.any
+  }
+}
+
+// -----
+
 // An output keeps its name: it moves to the node that makes the value, or an Identity carries it.
 // CHECK-LABEL: func.func @names
 // CHECK-SAME: (%[[X:.*]]: tensor<2xf32>)

@@ -65,7 +65,7 @@ module attributes {onnx.opset_import = {ai.onnx = 17 : i64}} {
 // Slices with symbolic ends, Range, and rounding of convolutions.
 // CHECK-LABEL: func.func @slices
 module attributes {onnx.opset_import = {ai.onnx = 17 : i64}} {
-  func.func @slices(%x: tensor<?x?xf32, #onnx.dims<"n", "past + seq">>, %p: tensor<?xf32, #onnx.dims<"seq">>, %image: tensor<1x3x?x224xf32, #onnx.dims<"", "", "h", "">>, %w: tensor<32x3x16x16xf32>) -> (!onnx.any, !onnx.any, !onnx.any, !onnx.any, !onnx.any) {
+  func.func @slices(%x: tensor<?x?xf32, #onnx.dims<"n", "past + seq">>, %p: tensor<?xf32, #onnx.dims<"seq">>, %image: tensor<1x3x?x224xf32, #onnx.dims<"", "", "h", "">>, %w: tensor<32x3x16x16xf32>) -> (!onnx.any, !onnx.any, !onnx.any, !onnx.any, !onnx.any, !onnx.any) {
     %axis = onnx.node "Constant"() {value = dense<1> : tensor<1xi64>} : () -> tensor<1xi64>
     %end = onnx.node "Constant"() {value = dense<9223372036854775807> : tensor<1xi64>} : () -> tensor<1xi64>
     %seq = onnx.node "Shape"(%p) : (tensor<?xf32, #onnx.dims<"seq">>) -> !onnx.any
@@ -87,9 +87,35 @@ module attributes {onnx.opset_import = {ai.onnx = 17 : i64}} {
     %tf = onnx.node "Constant"() {value = dense<1000000000> : tensor<1xi64>} : () -> tensor<1xi64>
     // CHECK: "Slice"{{.*}} -> tensor<?x?xf32, #onnx.dims<"n", "past + seq">>
     %whole = onnx.node "Slice"(%x, %none, %tf, %axis) : (tensor<?x?xf32, #onnx.dims<"n", "past + seq">>, tensor<1xi64>, tensor<1xi64>, tensor<1xi64>) -> !onnx.any
+    // Ends that TensorFlow's exporter bounds in floats.
+    %bounds = onnx.node "Constant"() {value = dense<[1.0e+09, -1.0e+09]> : tensor<2xf32>} : () -> tensor<2xf32>
+    %both = onnx.node "Concat"(%none, %seq) {axis = 0 : i64} : (tensor<1xi64>, !onnx.any) -> !onnx.any
+    %bf = onnx.node "Cast"(%both) {to = 1 : i64} : (!onnx.any) -> !onnx.any
+    %max = onnx.node "Max"(%bf, %bounds) : (!onnx.any, tensor<2xf32>) -> !onnx.any
+    %ends = onnx.node "Cast"(%max) {to = 6 : i64} : (!onnx.any) -> !onnx.any
+    %starts = onnx.node "Constant"() {value = dense<0> : tensor<2xi32>} : () -> tensor<2xi32>
+    %axes = onnx.node "Constant"() {value = dense<[0, 1]> : tensor<2xi32>} : () -> tensor<2xi32>
+    // CHECK: "Slice"{{.*}} -> tensor<?x?xf32, #onnx.dims<"n", "seq">>
+    %first = onnx.node "Slice"(%x, %starts, %ends, %axes) : (tensor<?x?xf32, #onnx.dims<"n", "past + seq">>, tensor<2xi32>, !onnx.any, tensor<2xi32>) -> !onnx.any
     // CHECK: "Conv"{{.*}} -> tensor<1x32x?x14xf32, #onnx.dims<"", "", "((h - 16) // (16)) + 1", "">>
     %c = onnx.node "Conv"(%image, %w) {strides = array<i64: 16, 16>} : (tensor<1x3x?x224xf32, #onnx.dims<"", "", "h", "">>, tensor<32x3x16x16xf32>) -> !onnx.any
-    return %a, %r, %c, %rf, %whole : !onnx.any, !onnx.any, !onnx.any, !onnx.any, !onnx.any
+    return %a, %r, %c, %rf, %whole, %first : !onnx.any, !onnx.any, !onnx.any, !onnx.any, !onnx.any, !onnx.any
+  }
+}
+
+// -----
+
+// A size that is left over where sizes of several terms stand on both sides.
+// CHECK-LABEL: func.func @left_over
+module attributes {onnx.opset_import = {ai.onnx = 17 : i64}} {
+  func.func @left_over(%x: tensor<?x4x?x8xf32, #onnx.dims<"b", "", "(s - 1) // 2 + 1", "">>) -> !onnx.any {
+    %open = onnx.node "Constant"() {value = dense<-1> : tensor<1xi64>} : () -> tensor<1xi64>
+    %width = onnx.node "Constant"() {value = dense<8> : tensor<1xi64>} : () -> tensor<1xi64>
+    %length = onnx.node "Shape"(%x) {start = 2 : i64, end = 3 : i64} : (tensor<?x4x?x8xf32, #onnx.dims<"b", "", "(s - 1) // 2 + 1", "">>) -> !onnx.any
+    %shape = onnx.node "Concat"(%open, %length, %width) {axis = 0 : i64} : (tensor<1xi64>, !onnx.any, tensor<1xi64>) -> !onnx.any
+    // CHECK: "Reshape"{{.*}} -> tensor<?x?x8xf32, #onnx.dims<"4*b",
+    %y = onnx.node "Reshape"(%x, %shape) : (tensor<?x4x?x8xf32, #onnx.dims<"b", "", "(s - 1) // 2 + 1", "">>, !onnx.any) -> !onnx.any
+    return %y : !onnx.any
   }
 }
 
