@@ -377,6 +377,44 @@ static std::optional<Reason> oddBlock(NodeOp node, Value hidden, Facts &facts) {
                 node};
 }
 
+// The one operand of an elementwise node that is no constant; null if it is none, or has several.
+static Value soleOperand(NodeOp node, Facts &facts) {
+  Value data;
+  if (!node || !isElementwise(node))
+    return {};
+  for (Value operand : elementwiseOperands(node)) {
+    if (facts.isConstant(operand) || operand == data)
+      continue;
+    if (data)
+      return {};
+    data = operand;
+  }
+  return data;
+}
+
+// True if a third matrix is before the two or behind them, with an activation between, so that the
+// three map back to the width that they come from.
+static bool inThrees(const FfnMatch &match, Facts &facts) {
+  Value behind = match.input;
+  for (int steps = 0; steps < 8 && behind; ++steps) {
+    if (auto linear = matchLinear(behind, facts))
+      return steps > 0 && linear->in == match.down.out;
+    behind = soleOperand(behind.getDefiningOp<NodeOp>(), facts);
+  }
+  Value ahead = match.root;
+  for (int steps = 0; steps < 12 && ahead.hasOneUse(); ++steps) {
+    auto user = dyn_cast<NodeOp>(*ahead.user_begin());
+    if (!user || user->getNumResults() != 1)
+      return false;
+    ahead = user.getResult(0);
+    if (soleOperand(user, facts))
+      continue;
+    auto linear = matchLinear(ahead, facts);
+    return linear && linear->out == match.up.linear.in;
+  }
+  return false;
+}
+
 FfnOutcome raise::matchFfn(NodeOp node, Facts &facts, bool expert) {
   FfnOutcome outcome;
   if (node.getNumResults() == 0)
@@ -484,7 +522,8 @@ FfnOutcome raise::matchFfn(NodeOp node, Facts &facts, bool expert) {
                 std::to_string(hiddenSize));
   if (e != d)
     return miss("shape: maps " + std::to_string(d) + " to " + std::to_string(e) +
-                ", a head rather than a block of a layer");
+                (inThrees(match, facts) ? ", two of three matrices in a row"
+                                        : ", a head rather than a block of a layer"));
   match.nodes.insert(trace.nodes.begin(), trace.nodes.end());
   for (const FfnBranch *branch : {&match.up, match.gate ? &*match.gate : nullptr})
     if (branch)

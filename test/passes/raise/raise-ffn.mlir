@@ -163,6 +163,27 @@ module attributes {onnx.opset_import = {ai.onnx = 24 : i64, com.microsoft = 1 : 
 
 // -----
 
+// Three matrices with activations between: told from heads.
+// CHECK-LABEL: func.func @three
+// CHECK-NOT: uoe.ffn
+// REASON: missed ffn at MatMul: shape: maps 8 to 16, two of three matrices in a row
+// REASON: missed ffn at MatMul: shape: maps 16 to 8, two of three matrices in a row
+module attributes {onnx.opset_import = {ai.onnx = 24 : i64, com.microsoft = 1 : i64}} {
+  func.func @three(%x: tensor<?x?x8xf32>) -> tensor<?x?x8xf32> {
+    %u = onnx.node "Constant"() {value = dense<0.5> : tensor<8x16xf32>} : () -> tensor<8x16xf32>
+    %m = onnx.node "Constant"() {value = dense<0.5> : tensor<16x16xf32>} : () -> tensor<16x16xf32>
+    %d = onnx.node "Constant"() {value = dense<0.5> : tensor<16x8xf32>} : () -> tensor<16x8xf32>
+    %h = onnx.node "MatMul"(%x, %u) : (tensor<?x?x8xf32>, tensor<8x16xf32>) -> tensor<?x?x16xf32>
+    %a = onnx.node "Relu"(%h) : (tensor<?x?x16xf32>) -> tensor<?x?x16xf32>
+    %i = onnx.node "MatMul"(%a, %m) : (tensor<?x?x16xf32>, tensor<16x16xf32>) -> tensor<?x?x16xf32>
+    %b = onnx.node "Relu"(%i) : (tensor<?x?x16xf32>) -> tensor<?x?x16xf32>
+    %y = onnx.node "MatMul"(%b, %d) : (tensor<?x?x16xf32>, tensor<16x8xf32>) -> tensor<?x?x8xf32>
+    return %y : tensor<?x?x8xf32>
+  }
+}
+
+// -----
+
 // An activation that has no name, nor steps that a function's spelling has: x · gelu(x).
 // CHECK-LABEL: func.func @no_name
 // CHECK-NOT: uoe.ffn
