@@ -21,7 +21,8 @@ def CanonicalizeOnnxPass : Pass<"canonicalize-onnx", "::mlir::ModuleOp"> {
     spellings, through casts where the types come out the same. Gemm becomes MatMul and Add over the activations' own axes, fused activations of
     ONNX Runtime become nodes. Transpositions move towards the outputs until they cancel; 1x1 convolutions over sequences become matrices. Products of one
     input that are added up (LoRA that was not merged) become one product. Heads that are modules of their own, results side by side, get one
-    projection and one product for all. Results differ by rounding. Run after normalize-opset, infer-shapes and fold-constants.
+    projection and one product for all. Keys and values that groups of queries share are repeated last, heads that share them in turn come in the
+    order of the groups, and queries stacked in groups are heads again. Weights in one-hot rows of a choice are scattered. Results differ by rounding. Run after normalize-opset, infer-shapes and fold-constants.
   }];
   let options = [Option<"rotary", "rotary", "bool", "true", "recognise rotary position embedding">];
   let statistics = [Statistic<"recognised", "recognised", "composites that became one node">];
@@ -111,7 +112,8 @@ def RaiseAttentionPass : Pass<"raise-attention", "::mlir::ModuleOp"> {
   let description = [{
     The core softmax(scale * q * k^T + bias) * v is found from its second product backwards, through masks, biases, soft caps, guards against
     NaN, casts, quantisation and regrouping of heads. Keys and values that were repeated for grouped queries are read before the
-    repetition. A fused operator becomes a block that holds it. Matched nodes move unchanged into the block's spelling.
+    repetition. A fused operator becomes a block that holds it, and so do two products of heads between which the scores become weights by other
+    functions than a softmax (sigmoid, ReLU). Matched nodes move unchanged into the block's spelling.
   }];
   let options = [Option<"remarks", "remarks", "bool", "false", "a remark for each candidate that is not a block, with the reason">];
   let statistics = [Statistic<"numRaised", "blocks-raised", "attention blocks found">];
@@ -194,8 +196,8 @@ def DecomposeAttentionPass : Pass<"decompose-attention", "::mlir::ModuleOp"> {
     Each `uoe.attention`, with its projections, becomes `uoe.experts` over key and value heads with the query heads that read them: columns of the
     query, key and value matrices (biases with them) and rows of the output matrix. The way between them is followed through nodes that treat
     heads alike (regrouping, rotary embedding, normalisation of a head, quantisation, past keys and values). One that needs all heads (a norm over all of
-    them, a scale for all) stays whole, on the results of experts of its own, set side by side. A block with any other node on the way is left
-    dense, with a remark and the attribute `uoe.dense` that name it.
+    them, a scale for all) stays whole, on the results of experts of its own, set side by side. A block without operands is followed through its own
+    nodes. A block with any other node on the way is left dense, with a remark and the attribute `uoe.dense` that name it.
 
     Groups of heads go to experts as `permutation` and `sizes` say; a block's own attributes `uoe.groups` (integer), `uoe.permutation` and `uoe.sizes`
     (arrays of i64) go before. What else uses keys and values, such as a cache, keeps the dense ones. `keep-dense` keeps the dense block beside its

@@ -48,10 +48,8 @@ struct DecomposeAttentionPass : uoe::impl::DecomposeAttentionPassBase<DecomposeA
     // A fused operator is split as what it stands for, and stays as it is if that can't be.
     Facts facts;
     UnfusedAttention unfused = unfuseAttention(op, facts);
-    if (!unfused.core) {
-      leaveDense(op, name, unfused.why);
-      return success();
-    }
+    if (!unfused.core)
+      return decomposeSpelling(op, name, index, permutations, unfused.why);
     copyName(op, unfused.core);
     for (auto [old, now] : llvm::zip(op->getResults(), unfused.results))
       if (now)
@@ -67,6 +65,29 @@ struct DecomposeAttentionPass : uoe::impl::DecomposeAttentionPassBase<DecomposeA
         now.replaceAllUsesWith(old);
     for (Operation *made : llvm::reverse(unfused.made))
       made->erase();
+    return success();
+  }
+
+  // A block without operands, whose nodes are followed one by one: heads [B, H, S, D], of which as
+  // many belong together as the nodes need to.
+  LogicalResult decomposeSpelling(AttentionOp op, const std::string &name, size_t index,
+                                  const PermutationFile *permutations, const std::string &why) {
+    int64_t heads =
+        op->getNumResults() == 1 && rankOf(op.getResult(0)) == 4 ? sizeOf(op.getResult(0), 1) : -1;
+    std::string found = why;
+    for (int64_t groups = op.getFused() ? 0 : heads; groups > 1; --groups) {
+      if (heads % groups != 0 || (!sizes.empty() && llvm::sum_of(sizes) != groups))
+        continue;
+      FailureOr<Partition> partition = partitionOf(op, name, index, groups, permutations);
+      if (failed(partition))
+        return failure();
+      std::string stopped = split(op, name, heads / groups, groups, *partition);
+      if (stopped.empty())
+        return success();
+      if (groups == heads)
+        found = why + ", and " + stopped;
+    }
+    leaveDense(op, name, found);
     return success();
   }
 
@@ -123,7 +144,8 @@ struct DecomposeAttentionPass : uoe::impl::DecomposeAttentionPassBase<DecomposeA
                 .str();
       return NodeOp();
     };
-    if (!node || node->getBlock() != value.getParentBlock() || (operand != 0 && !node.is("Mul")) ||
+    if (!node || node->getBlock() != value.getParentBlock() ||
+        (operand != 0 && !node.is("Mul") && !node.is("Where")) ||
         !isa<RankedTensorType>(node.getResult(0).getType()))
       return stop("takes its heads' results and is no output projection");
     Value result = node.getResult(0);
@@ -155,8 +177,17 @@ struct DecomposeAttentionPass : uoe::impl::DecomposeAttentionPassBase<DecomposeA
         }
       return stop("does not keep heads apart");
     }
-    static const char *const alike[] = {"Mul", "Div", "QuantizeLinear", "DequantizeLinear",
-                                        "DynamicQuantizeLinear"};
+    if (node.is("Gather")) {
+      // Heads in another order, of which those of a group were side by side or are now.
+      AxisSlice ahead{where.axis, 0, where.each, where.before};
+      if (auto behind = slicer.behindOrder(node, ahead); behind && behind->key() == where.key()) {
+        where = ahead;
+        return node;
+      }
+      return stop("puts heads in an order that does not keep groups together");
+    }
+    static const char *const alike[] = {
+        "Mul", "Div", "Where", "QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"};
     if ((isUnaryElementwise(node) ||
          llvm::any_of(alike, [&](const char *op) { return node.is(op); })) &&
         rankOf(result) == rank && sizeOf(result, where.axis) == sizeOf(value, where.axis))
@@ -191,7 +222,7 @@ struct DecomposeAttentionPass : uoe::impl::DecomposeAttentionPassBase<DecomposeA
     builder.setInsertionPoint(projection);
     Slicer slicer(builder, op.getLoc(), groups, partition, facts);
     SmallVector<Operation *> cloned;
-    if (quantisesActivations(op.getSpelling()))
+    if (!op.getQuery() || quantisesActivations(op.getSpelling()))
       cloned = cloneSpelling(op, slicer);
     else
       slicer.resolveBlocksBy([&](Slicer &in, Value value, AxisSlice at) {

@@ -59,6 +59,10 @@ public:
   /// The axis that becomes `axis` of the result of an Unsqueeze or Squeeze; none for other nodes,
   /// or where it is made there.
   std::optional<int64_t> axisBehind(onnx::NodeOp node, int64_t axis);
+  /// For a Gather that puts the indices of the groups' axis in another order: the slice of what it
+  /// takes, given that of what it gives. None if groups do not stay together, or if it does more
+  /// than exchange what varies faster, groups or what is in them.
+  std::optional<AxisSlice> behindOrder(onnx::NodeOp gather, AxisSlice where);
   /// The type of a value restricted to the expert's groups.
   mlir::RankedTensorType restricted(mlir::Value value, AxisSlice where);
 
@@ -85,9 +89,11 @@ public:
 private:
   mlir::Value sliceNode(onnx::NodeOp node, mlir::Value value, AxisSlice where);
   mlir::Value sliceProduct(onnx::NodeOp node, mlir::Value value, AxisSlice where);
+  mlir::Value sliceEinsum(onnx::NodeOp node, AxisSlice where);
   mlir::Value sliceRegrouping(onnx::NodeOp node, mlir::Value value, AxisSlice where);
   bool turn(AxisSlice &where, mlir::Value value, int64_t axis);
   mlir::Value slicePicked(onnx::NodeOp node, AxisSlice where);
+  mlir::Value sliceReordered(onnx::NodeOp node, AxisSlice in, AxisSlice where);
   mlir::Value slicePart(onnx::NodeOp node, mlir::Value value, AxisSlice where);
   mlir::Value regroup(onnx::NodeOp node, mlir::Value value, AxisSlice to, int64_t common);
   mlir::Value follow(onnx::NodeOp node, mlir::Value value, AxisSlice in, AxisSlice out);

@@ -75,6 +75,8 @@ Value Slicer::sliceNode(NodeOp node, Value value, AxisSlice where) {
     }
     return copy(node, operands, where)->getResult(0);
   }
+  if (standard && op == "Einsum")
+    return sliceEinsum(node, where);
   if (isUnaryElementwise(node))
     return follow(node, value, where, where);
   if (standard && (op == "QuantizeLinear" || op == "DequantizeLinear")) {
@@ -134,6 +136,30 @@ Value Slicer::sliceNode(NodeOp node, Value value, AxisSlice where) {
     return follow(node, value, where, where);
   }
   return slicePart(node, value, where);
+}
+
+// Operands that have the groups' axis, by its letter, are sliced along it; the others are whole.
+Value Slicer::sliceEinsum(NodeOp node, AxisSlice where) {
+  std::string equation = node.string("equation", "").str();
+  llvm::erase(equation, ' ');
+  auto [left, right] = StringRef(equation).split("->");
+  SmallVector<StringRef> axes;
+  left.split(axes, ',');
+  if (axes.size() != node.getInputs().size() || equation.find('.') != std::string::npos ||
+      static_cast<int64_t>(right.size()) <= where.axis)
+    return stopAt(node, "has axes that are not known");
+  SmallVector<Value> operands;
+  for (auto [operand, letters] : llvm::zip(node.getInputs(), axes)) {
+    AxisSlice in = where;
+    size_t at = letters.find(right[where.axis]);
+    if (letters.count(right[where.axis]) > 1)
+      return stopAt(node, "mixes what the experts would compute apart");
+    in.axis = static_cast<int64_t>(at);
+    operands.push_back(at == StringRef::npos ? whole(operand) : slice(operand, in));
+    if (!operands.back())
+      return {};
+  }
+  return copy(node, operands, where)->getResult(0);
 }
 
 Value Slicer::sliceProduct(NodeOp node, Value value, AxisSlice where) {
@@ -273,6 +299,51 @@ bool Slicer::turn(AxisSlice &where, Value value, int64_t axis) {
   return true;
 }
 
+std::optional<AxisSlice> Slicer::behindOrder(NodeOp gather, AxisSlice where) {
+  Value x = gather.input(0);
+  auto indices = facts.integers(gather.input(1));
+  int64_t size = where.before * groups * where.each, each = where.before * where.each;
+  if (!gather.is("Gather") || rankOf(gather.input(1)) != 1 || !indices || where.offset != 0 ||
+      (where.before != 1) == (where.each != 1) ||
+      positive(gather.integer("axis", 0), rankOf(x)) != where.axis ||
+      sizeOf(x, where.axis) != size || static_cast<int64_t>(indices->size()) != size)
+    return std::nullopt;
+  bool together = where.before == 1; // in what the Gather gives
+  for (int64_t group = 0; group < groups; ++group)
+    for (int64_t i = 0; i < each; ++i) {
+      int64_t near = group * each + i, far = i * groups + group;
+      if ((*indices)[together ? near : far] != (together ? far : near))
+        return std::nullopt;
+    }
+  return AxisSlice{where.axis, 0, where.each, where.before};
+}
+
+// The same in the body: the axis, brought to the end, is taken apart, turned and merged.
+Value Slicer::sliceReordered(NodeOp node, AxisSlice in, AxisSlice where) {
+  Value x = slice(node.input(0), in);
+  if (!x)
+    return {};
+  int64_t rank = rankOf(x), each = where.before * where.each, last = rank - 1;
+  bool together = where.before == 1;
+  SmallVector<int64_t> there, back, apart(last, 0), turn, merged(rank, 0);
+  for (int64_t axis = 0; axis < rank; ++axis)
+    if (axis != where.axis)
+      there.push_back(axis);
+  there.push_back(where.axis);
+  for (int64_t axis = 0; axis < rank; ++axis)
+    back.push_back(axis < where.axis ? axis : axis == where.axis ? last : axis - 1);
+  for (int64_t size : together ? std::array{each, int64_t(-1)} : std::array{int64_t(-1), each})
+    apart.push_back(size);
+  turn = llvm::to_vector(llvm::seq<int64_t>(0, rank + 1));
+  std::swap(turn[rank], turn[last]);
+  merged[last] = -1;
+  x = makeTranspose(inner, loc, x, there);
+  x = makeTranspose(inner, loc, makeReshape(inner, loc, x, apart), turn);
+  x = makeTranspose(inner, loc, makeReshape(inner, loc, x, merged), back);
+  x.setType(restricted(node.getResult(0), where));
+  return x;
+}
+
 // What a Gather or GatherND picks by a run of indices along the groups' axis is a part of it.
 Value Slicer::slicePicked(NodeOp node, AxisSlice where) {
   int64_t full = sizeOf(node.input(0), where.axis);
@@ -377,6 +448,8 @@ Value Slicer::slicePart(NodeOp node, Value value, AxisSlice where) {
     int64_t axis = positive(node.integer("axis", 0), rankOf(node.input(0))),
             indexRank = rankOf(node.input(1));
     AxisSlice in = where;
+    if (auto ordered = behindOrder(node, where))
+      return sliceReordered(node, *ordered, where);
     if (indexRank == 1 && (where.axis == axis || turn(where, value, axis)))
       return slicePicked(node, where);
     if (indexRank < 0 || (where.axis >= axis && where.axis < axis + indexRank))

@@ -53,6 +53,11 @@ struct AttentionOutcome {
 /// product of activations).
 AttentionOutcome matchAttention(onnx::NodeOp softmax, Facts &facts);
 
+/// Outcome for a product of activations that may be attention whose weights are no softmax of the
+/// scores (sigmoid, ReLU): [B, H, S, T] by elementwise nodes from a product of queries and keys.
+/// Such a block has no operands; its heads are independent of each other all the same.
+AttentionOutcome matchUnnormalised(onnx::NodeOp product, Facts &facts);
+
 /// [B, G, T, D] behind its repetition to [B, H, T, D], group by group; null if it is none. What is
 /// crossed is added to `nodes`.
 mlir::Value ungroup(mlir::Value value, Facts &facts, Nodes &nodes);

@@ -303,18 +303,269 @@ static Simplified behindRows(Graph &graph, NodeOp root) {
                                                                        : Simplified::none();
 }
 
+//===----------------------------------------------------------------------===//
+// Queries stacked in groups
+//===----------------------------------------------------------------------===//
+
+/// An einsum over groups multiplies all queries of a group at once, [B, G, R·S, D] times
+/// [B, G, D, T], and takes the result apart, [B, G, R, S, T] or [B, G·R, S, T]: a product over all
+/// heads, of keys repeated for the group's R.
+static Simplified unstacked(Graph &graph, NodeOp root) {
+  NodeOp product = producer(root.input(0), "MatMul");
+  NodeOp stack = product ? producer(product.input(0), "Reshape") : NodeOp();
+  const Facts &to = graph.facts.facts(root.getResult(0));
+  if (!stack || !root.input(0).hasOneUse() || !to.ranked || to.rank() < 4)
+    return Simplified::none();
+  const Facts &all = graph.facts.facts(root.input(0)), &keys = graph.facts.facts(product.input(1)),
+              &queries = graph.facts.facts(product.input(0));
+  SmallVector<Dim> apart(to.dims), shape(to.dims);
+  while (apart.size() > 5 && apart.back().is(1))
+    apart.pop_back();
+  DimTable &dims = graph.facts.dims;
+  if (apart.size() == 4 && all.rank() == 4)
+    if (Dim times = dims.exactDiv(apart[1], all.dims[1])) {
+      apart[1] = times;
+      apart.insert(apart.begin() + 1, all.dims[1]);
+    }
+  if (apart.size() != 5 || all.rank() != 4 || keys.rank() != 4 || queries.rank() != 4 ||
+      apart[0] != all.dims[0] || apart[1] != all.dims[1] || apart[4] != all.dims[3] ||
+      keys.dims[0] != all.dims[0] || keys.dims[1] != all.dims[1] ||
+      dims.multiply(apart[2], apart[3]) != all.dims[2] || !apart[1].constant() ||
+      !apart[2].constant() || apart[2].is(1) || isConstantExpression(graph, product.input(1)))
+    return Simplified::none();
+  Repetition group{{}, {}, 1, *apart[2].constant()};
+  Dim width = queries.dims[3];
+  Value heads = reshaped(graph, root, stack.input(0),
+                         {apart[0], dims.multiply(apart[1], apart[2]), apart[3], width});
+  // Keys are repeated before they are transposed for the product.
+  Value shared = product.input(1);
+  Permutation swap{0, 1, 3, 2};
+  bool swapped = permutationOf(shared.getDefiningOp<NodeOp>()) == swap;
+  if (swapped)
+    shared = shared.getDefiningOp<NodeOp>().input(0);
+  shared = repeated(graph, root, shared, 1, group);
+  if (!heads || !shared)
+    return Simplified::none();
+  if (swapped)
+    shared = transposed(graph, root, shared, swap);
+  Value result = reshaped(graph, root, graph.make(root, "MatMul", {heads, shared}), shape);
+  return result ? Simplified::with(result) : Simplified::none();
+}
+
+/// Whether the value is what a product of activations gives, but for elementwise nodes and softmax.
+static bool isOfProduct(Graph &graph, Value value) {
+  for (int steps = 0; steps < 12; ++steps) {
+    auto node = value.getDefiningOp<NodeOp>();
+    if (!node)
+      return false;
+    if (node.is("MatMul") || node.is("Einsum"))
+      return !isConstantExpression(graph, node.input(1));
+    if (!node.is("Softmax") && !isElementByElement(node))
+      return false;
+    Value next;
+    for (Value operand : node.getInputs())
+      if (!next && graph.sameShape(operand, value) && graph.isFloat(operand))
+        next = operand;
+    if (!next)
+      return false;
+    value = next;
+  }
+  return false;
+}
+
+/// Scores [B, H, S, T] that were taken apart by groups, [B, G, R, S, T], are so after what treats
+/// them alike.
+static Simplified apartLast(Graph &graph, NodeOp root) {
+  Value result = root.getResult(0), whole;
+  const Facts &to = graph.facts.facts(result);
+  if (!to.ranked || to.rank() != 5 || root.getNumResults() != 1 || !graph.isFloat(result))
+    return Simplified::none();
+  DimTable &dims = graph.facts.dims;
+  SmallVector<Dim> shape(to.dims);
+  Dim heads = dims.multiply(shape[1], shape[2]), one = dims.constant(1);
+  for (Value operand : root.getInputs())
+    if (NodeOp apart = producer(operand, "Reshape");
+        apart && graph.rank(apart.input(0)) == 4 && graph.sameShape(operand, result))
+      whole = apart.input(0);
+  SmallVector<Dim> merged{shape[0], heads, shape[3], shape[4]};
+  if (!whole || !heads.constant() || !llvm::equal(graph.facts.facts(whole).dims, merged) ||
+      !isOfProduct(graph, whole))
+    return Simplified::none();
+  if (root.is("Softmax")) {
+    if (int64_t axis = root.integer("axis", -1); axis != -1 && axis != 4)
+      return Simplified::none();
+    Value made = graph.make(root, "Softmax", {whole}, {graph.attribute("axis", int64_t(-1))});
+    return Simplified::with(reshaped(graph, root, made, shape));
+  }
+  SmallVector<Value> operands;
+  for (Value operand : root.getInputs()) {
+    const Facts &facts = graph.facts.facts(operand);
+    if (isa<NoneType>(operand.getType()) || (facts.ranked && facts.rank() < 3)) {
+      operands.push_back(operand);
+      continue;
+    }
+    if (!facts.ranked)
+      return Simplified::none();
+    SmallVector<Dim> sizes(5 - facts.rank(), one);
+    llvm::append_range(sizes, facts.dims);
+    bool own = sizes[1] == shape[1] && sizes[2] == shape[2];
+    if (!own && !(sizes[1].is(1) && sizes[2].is(1)))
+      return Simplified::none();
+    operands.push_back(
+        reshaped(graph, root, operand, {sizes[0], own ? heads : one, sizes[3], sizes[4]}));
+    if (!operands.back())
+      return Simplified::none();
+  }
+  Value made = graph.make(root, root.getOpType(), operands, llvm::to_vector(root.getNodeAttrs()));
+  return Simplified::with(reshaped(graph, root, made, shape));
+}
+
+//===----------------------------------------------------------------------===//
+// Heads that share keys in turn
+//===----------------------------------------------------------------------===//
+
+/// The order of an axis after a Gather by constant indices, if each index is there once.
+static std::optional<Permutation> orderOf(Graph &graph, NodeOp node, int64_t &axis) {
+  int64_t rank = node && node.is("Gather") ? graph.rank(node.input(0)) : -1;
+  auto indices =
+      rank > 0 && graph.rank(node.input(1)) == 1 ? graph.integersOf(node.input(1)) : std::nullopt;
+  if (!indices)
+    return std::nullopt;
+  axis = node.integer("axis", 0);
+  axis += axis < 0 ? rank : 0;
+  Permutation sorted(*indices);
+  llvm::sort(sorted);
+  if (graph.size(node.input(0), axis) != static_cast<int64_t>(sorted.size()) ||
+      !llvm::equal(sorted, llvm::seq<int64_t>(0, sorted.size())))
+    return std::nullopt;
+  return Permutation(*indices);
+}
+
+/// Heads [B, H, ..] in another order.
+static Value ordered(Graph &graph, NodeOp at, Value value, ArrayRef<int64_t> order) {
+  int64_t axis = 0;
+  Permutation all(order);
+  if (auto inner = orderOf(graph, value.getDefiningOp<NodeOp>(), axis); inner && axis == 1) {
+    for (int64_t &index : all)
+      index = (*inner)[index];
+    value = value.getDefiningOp<NodeOp>().input(0);
+  }
+  if (llvm::is_sorted(all))
+    return value;
+  return graph.make(at, "Gather", {value, graph.integers(at, all)},
+                    {graph.attribute("axis", int64_t(1))});
+}
+
+/// Two orders in a row are one.
+static Simplified oneOrder(Graph &graph, NodeOp root) {
+  int64_t axis = 0, inner = 0;
+  auto order = orderOf(graph, root, axis);
+  if (!order || axis != 1 || !orderOf(graph, root.input(0).getDefiningOp<NodeOp>(), inner) ||
+      inner != 1)
+    return Simplified::none();
+  return Simplified::with(ordered(graph, root, root.input(0), *order));
+}
+
+/// Whether batch and heads, the first two of four axes, are multiplied one by one.
+static bool isBatched(NodeOp product) {
+  if (product.is("MatMul"))
+    return true;
+  std::string equation = product.string("equation", "").str();
+  llvm::erase(equation, ' ');
+  SmallVector<StringRef> sides, operands;
+  StringRef(equation).split(sides, "->");
+  sides[0].split(operands, ',');
+  return sides.size() == 2 && operands.size() == 2 &&
+         llvm::all_of(std::array{operands[0], operands[1], sides[1]}, [&](StringRef axes) {
+           return axes.size() == 4 && axes.take_front(2) == operands[0].take_front(2);
+         });
+}
+
+/// Where head h reads key head h mod G, heads are put in the order of the groups for the product,
+/// and its result in the old one.
+static Simplified inOrderOfGroups(Graph &graph, NodeOp root) {
+  Value keys = root.input(1);
+  Permutation swap{0, 1, 3, 2};
+  bool swapped = permutationOf(keys.getDefiningOp<NodeOp>()) == swap;
+  auto repetition = repetitionOf(graph, swapped ? keys.getDefiningOp<NodeOp>().input(0) : keys);
+  if (!repetition || !repetition->inTurn || repetition->axis != 1 || graph.rank(keys) != 4 ||
+      graph.rank(root.input(0)) != 4 || !isBatched(root))
+    return Simplified::none();
+  auto heads = graph.size(keys, 1), groups = repetition->dims[1].constant();
+  if (!heads || graph.size(root.input(0), 1) != heads || !groups || *groups == 1)
+    return Simplified::none();
+  Permutation order;
+  for (int64_t group = 0; group < *groups; ++group)
+    for (int64_t head = group; head < *heads; head += *groups)
+      order.push_back(head);
+  Value shared = operandOf(graph, root, *repetition);
+  repetition->inTurn = false;
+  shared = shared ? repeated(graph, root, shared, 1, *repetition) : Value();
+  if (!shared)
+    return Simplified::none();
+  if (swapped)
+    shared = transposed(graph, root, shared, swap);
+  Value product =
+      graph.make(root, root.getOpType(), {ordered(graph, root, root.input(0), order), shared},
+                 llvm::to_vector(root.getNodeAttrs()));
+  return Simplified::with(ordered(graph, root, product, inverse(order)));
+}
+
+/// Scores of heads in another order are put in that order after what treats them alike.
+static Simplified orderLast(Graph &graph, NodeOp root) {
+  Value result = root.getResult(0);
+  std::optional<Permutation> order;
+  int64_t axis = 0;
+  for (Value operand : root.getInputs()) {
+    auto node = operand.getDefiningOp<NodeOp>();
+    if (node && !order && graph.sameShape(operand, result) && graph.rank(operand) == 4)
+      if (auto found = orderOf(graph, node, axis);
+          found && axis == 1 && isOfProduct(graph, node.input(0)))
+        order = found;
+  }
+  if (!order || root.getNumResults() != 1)
+    return Simplified::none();
+  if (root.is("Softmax"))
+    if (int64_t along = root.integer("axis", -1); along != -1 && along != 3)
+      return Simplified::none();
+  SmallVector<Value> operands;
+  for (Value operand : root.getInputs()) {
+    bool own = !isa<NoneType>(operand.getType()) && graph.rank(operand) >= 3 &&
+               graph.size(operand, -3) != 1;
+    if (own && graph.rank(operand) == 3)
+      operand = graph.make(root, "Unsqueeze", {operand, graph.integers(root, {0})});
+    if (graph.rank(operand) < 0 && !isa<NoneType>(operand.getType()))
+      return Simplified::none();
+    operands.push_back(own ? ordered(graph, root, operand, inverse(*order)) : operand);
+  }
+  Value made = graph.make(root, root.getOpType(), operands, llvm::to_vector(root.getNodeAttrs()));
+  return Simplified::with(ordered(graph, root, made, *order));
+}
+
 Simplified raise::canonicalRepeat(Graph &graph, NodeOp root) {
   if (!root.input(0) || !(root.getDomain().empty() || root.getDomain() == "ai.onnx" ||
                           root.isContrib("RotaryEmbedding")))
     return Simplified::none();
   if (root.is("Transpose"))
     return behindTranspose(graph, root);
-  if (root.is("Reshape") || root.is("Unsqueeze") || root.is("Squeeze"))
-    return behindRegrouping(graph, root);
+  if (root.is("Reshape") || root.is("Unsqueeze") || root.is("Squeeze")) {
+    Simplified result = behindRegrouping(graph, root);
+    return result.changed ? result : unstacked(graph, root);
+  }
+  if (root.is("Gather"))
+    return oneOrder(graph, root);
+  if (root.is("MatMul") || (root.is("Einsum") && root.getInputs().size() == 2))
+    return inOrderOfGroups(graph, root);
+  if (root.is("Softmax")) {
+    Simplified result = apartLast(graph, root);
+    return result.changed ? result : orderLast(graph, root);
+  }
   if (root.is("Slice") || root.is("Concat") || root.is("RotaryEmbedding") ||
       root.is("RMSNormalization") || root.is("LayerNormalization"))
     return behindRows(graph, root);
   if (isElementByElement(root))
-    return behindElements(graph, root);
+    for (auto rule : {&behindElements, &apartLast, &orderLast})
+      if (Simplified result = rule(graph, root); result.changed)
+        return result;
   return Simplified::none();
 }

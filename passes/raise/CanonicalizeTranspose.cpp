@@ -132,7 +132,8 @@ static Simplified splitFirst(Graph &graph, NodeOp root) {
   return Simplified::with(reshaped(graph, root, turned, shape));
 }
 
-/// Axes that are split, moved without being parted and merged again are moved whole.
+/// Axes that are split, moved side by side and merged again are moved as one; those of one element
+/// are no axes.
 static Simplified moveWhole(Graph &graph, NodeOp root) {
   auto perm = soleTranspose(root.input(0));
   Value split = perm ? root.input(0).getDefiningOp<NodeOp>().input(0) : Value(), source = split;
@@ -141,40 +142,45 @@ static Simplified moveWhole(Graph &graph, NodeOp root) {
     source = source.getDefiningOp<NodeOp>().input(0);
   if (source == split)
     return Simplified::none();
-  const Facts &from = graph.facts.facts(source), &fine = graph.facts.facts(split),
-              &to = graph.facts.facts(root.getResult(0));
-  if (!from.ranked || !fine.ranked || !to.ranked || from.rank() >= fine.rank())
+  const Facts &fine = graph.facts.facts(split), &to = graph.facts.facts(root.getResult(0));
+  if (!graph.facts.facts(source).ranked || !fine.ranked || !to.ranked)
     return Simplified::none();
-  auto parts = refine(graph, from.dims, fine.dims);
-  if (!parts || parts->merges())
-    return Simplified::none();
-  // The source's axis behind each fine one; an axis of one element stays with its neighbour.
-  SmallVector<int64_t> axisOf;
-  for (auto [axis, count] : llvm::enumerate(parts->a))
-    axisOf.append(count, static_cast<int64_t>(axis));
-  Permutation moved;
-  int64_t last = -1;
+  DimTable &dims = graph.facts.dims;
+  SmallVector<int64_t> place(fine.rank(), -1); // among the axes of more than one element
+  for (int64_t axis = 0, next = 0; axis < fine.rank(); ++axis)
+    if (!fine.dims[axis].is(1))
+      place[axis] = next++;
+  // Runs of axes that stay side by side, in the new order: the first one's place, and the size.
+  SmallVector<std::pair<int64_t, Dim>> runs;
+  int64_t last = -2;
   for (int64_t axis : *perm) {
-    if (fine.dims[axis].is(1) && !from.dims[axisOf[axis]].is(1))
+    if (place[axis] < 0)
       continue;
-    if (!moved.empty() && moved.back() == axisOf[axis]) {
-      if (axis < last)
-        return Simplified::none();
-    } else {
-      moved.push_back(axisOf[axis]);
-    }
-    last = axis;
+    if (place[axis] == last + 1)
+      runs.back().second = dims.multiply(runs.back().second, fine.dims[axis]);
+    else
+      runs.push_back({place[axis], fine.dims[axis]});
+    last = place[axis];
   }
-  if (static_cast<int64_t>(moved.size()) != from.rank() ||
-      llvm::any_of(llvm::seq<int64_t>(0, from.rank()),
-                   [&](int64_t axis) { return !llvm::is_contained(moved, axis); }))
+  if (static_cast<int64_t>(runs.size()) == fine.rank() || runs.size() < 2)
     return Simplified::none();
+  SmallVector<std::pair<int64_t, Dim>> before(runs);
+  llvm::sort(before, [](const auto &a, const auto &b) { return a.first < b.first; });
+  Permutation moved;
+  SmallVector<Dim> whole, turned, shape(to.dims);
+  for (auto &run : before)
+    whole.push_back(run.second);
+  for (auto &run : runs) {
+    turned.push_back(run.second);
+    moved.push_back(llvm::find_if(before, [&](auto &b) { return b.first == run.first; }) -
+                    before.begin());
+  }
   // A Reshape that splits would go back before the transposition.
-  auto rest = refine(graph, permuted(from.dims, moved), to.dims);
-  if (!rest || rest->splits())
+  auto rest = refine(graph, turned, shape);
+  Value merged = rest && !rest->splits() ? reshaped(graph, root, source, whole) : Value();
+  if (!merged)
     return Simplified::none();
-  SmallVector<Dim> shape(to.dims);
-  Value result = reshaped(graph, root, transposed(graph, root, source, moved), shape);
+  Value result = reshaped(graph, root, transposed(graph, root, merged, moved), shape);
   return result ? Simplified::with(result) : Simplified::none();
 }
 

@@ -1,4 +1,5 @@
 #include "passes/raise/Attention.h"
+#include "passes/raise/Scalar.h"
 #include <cmath>
 
 using namespace mlir;
@@ -761,6 +762,72 @@ AttentionOutcome raise::matchAttention(NodeOp softmax, Facts &facts) {
     if (productRank != 4 || rankOf(match.query) != 4 || rankOf(factor) > 4 ||
         facts.isConstant(match.query))
       match.opaque = "the scores have a factor of several values that the queries cannot take";
+  outcome.match = std::move(match);
+  return outcome;
+}
+
+// True for a matrix that a choice picks from a stack: a mixture's, not keys or values.
+static bool isPicked(Value value, Facts &facts) {
+  for (int steps = 0; steps < 8; ++steps) {
+    auto node = value.getDefiningOp<NodeOp>();
+    if (!node)
+      return false;
+    if ((node.is("Gather") || node.is("GatherND")) && facts.isConstant(node.input(0)))
+      return true;
+    if (!(node.is("Transpose") || node.is("Reshape") || node.is("Unsqueeze") ||
+          node.is("Squeeze") || node.is("Cast") || node.is("Identity")))
+      return false;
+    value = node.input(0);
+  }
+  return false;
+}
+
+AttentionOutcome raise::matchUnnormalised(NodeOp node, Facts &facts) {
+  AttentionOutcome outcome;
+  if (node->getNumResults() != 1 || rankOf(node.getResult(0)) != 4)
+    return outcome;
+  auto output = matchProduct(node.getResult(0), facts);
+  if (!output || output->core != node || output->transposed || isPicked(output->rhs, facts))
+    return outcome;
+  int64_t heads = sizeOf(node.getResult(0), 1);
+  if (ShapedType::isDynamic(heads) || heads < 2)
+    return outcome;
+  AttentionMatch match;
+  NodeOp map;
+  SmallVector<Value> queue{output->lhs};
+  llvm::SmallDenseSet<Value, 16> seen{output->lhs};
+  for (size_t i = 0; i < queue.size(); ++i) {
+    Value value = queue[i];
+    auto inner = value.getDefiningOp<NodeOp>();
+    if (!inner || inner->getBlock() != node->getBlock() || queue.size() > 24)
+      return outcome;
+    if (auto scores = matchProduct(value, facts)) {
+      if (match.scores.core || isPicked(scores->rhs, facts) || rankOf(value) != 4 ||
+          sizeOf(value, 1) != heads)
+        return outcome;
+      match.scores = std::move(*scores);
+      continue;
+    }
+    if (!isElementwise(inner) && !inner.is("Where"))
+      return outcome;
+    match.nodes.insert(inner);
+    bool sum = inner.is("Add") || inner.is("Sub") || inner.is("Mul") || inner.is("Div") ||
+               inner.is("Where") || inner.is("Cast") || inner.is("Identity");
+    if (!sum && !map)
+      map = inner;
+    for (Value operand : inner.getInputs())
+      if (!isa<NoneType>(operand.getType()) && isFloat(operand) && !facts.isConstant(operand) &&
+          rankOf(operand) == 4 && sizeOf(operand, 1) == heads &&
+          sizeOf(operand, -1) == sizeOf(value, -1) && seen.insert(operand).second)
+        queue.push_back(operand);
+  }
+  if (!match.scores.core || !map)
+    return outcome;
+  match.nodes.insert(match.scores.nodes.begin(), match.scores.nodes.end());
+  match.nodes.insert(output->nodes.begin(), output->nodes.end());
+  match.output = std::move(*output);
+  match.root = node.getResult(0);
+  match.opaque = "the scores become weights by " + describe(map) + ", not by a softmax";
   outcome.match = std::move(match);
   return outcome;
 }

@@ -305,7 +305,31 @@ struct RaiseAttentionPass : uoe::impl::RaiseAttentionPassBase<RaiseAttentionPass
             << "not attention: " << outcome.reason->text;
       }
     }
+    raiseUnnormalised(raiser, facts);
     numberLayers(getOperation());
+  }
+
+  /// What is left: weights that are no softmax.
+  void raiseUnnormalised(Raiser &raiser, Facts &facts) {
+    SmallVector<NodeOp> products;
+    getOperation().walk<WalkOrder::PreOrder>([&](Operation *op) {
+      if (isa<FfnOp, AttentionOp, MoeOp>(op))
+        return WalkResult::skip();
+      if (auto node = dyn_cast<NodeOp>(op))
+        products.push_back(node);
+      return WalkResult::advance();
+    });
+    for (NodeOp node : products) {
+      if (node->getParentOfType<AttentionOp>())
+        continue;
+      AttentionOutcome outcome = matchUnnormalised(node, facts);
+      if (!outcome.match)
+        continue;
+      if (remarks)
+        emitRemark(node.getLoc()) << "attention without operands: " << outcome.match->opaque;
+      raiser.raise(*outcome.match);
+      ++numRaised;
+    }
   }
 };
 } // namespace

@@ -62,9 +62,27 @@ static bool broadcastAnyway(Graph &graph, NodeOp node) {
   return false;
 }
 
+/// Zeros that are chosen by a factor of 0 or 1, a condition as a number: zeros.
+static Simplified chosenZeros(Graph &graph, NodeOp node) {
+  for (unsigned i : {0, 1}) {
+    auto zeros = node.input(i) ? node.input(i).getDefiningOp<NodeOp>() : NodeOp();
+    auto choice = node.input(1 - i) ? node.input(1 - i).getDefiningOp<NodeOp>() : NodeOp();
+    if (!zeros || !zeros.is("ConstantOfShape") || !choice || !choice.is("Cast") ||
+        !graph.element(choice.input(0)) || !graph.element(choice.input(0)).isInteger(1) ||
+        !graph.sameShape(node.input(i), node.getResult(0)))
+      continue;
+    if (Value number = repeated(graph, node, node.input(i)); number && graph.scalarOf(number) == 0)
+      return Simplified::with(node.input(i));
+  }
+  return Simplified::none();
+}
+
 static Simplified arithmetic(Graph &graph, NodeOp node) {
   if (broadcastAnyway(graph, node))
     return Simplified::inPlace();
+  if (node.is("Mul"))
+    if (Simplified zeros = chosenZeros(graph, node); zeros.changed)
+      return zeros;
   bool commutes = node.is("Add") || node.is("Mul");
   if (commutes && constantRight(graph, node))
     return Simplified::inPlace();

@@ -152,3 +152,24 @@ module attributes {onnx.opset_import = {ai.onnx = 18 : i64}} {
     return %a, %b : tensor<2x5xf32>, tensor<2x5xf32>
   }
 }
+
+// -----
+
+// Rows without a key that are set to zero in arithmetic, c * 0 + (1 - c) * y: what is chosen of zeros adds nothing.
+// CHECK-LABEL: func.func @zero_rows
+// CHECK: %[[N:.*]] = onnx.node "Cast"
+// CHECK: %[[Y:.*]] = onnx.node "Mul"(%arg0, %[[N]])
+// CHECK-NEXT: return %[[Y]]
+module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
+  func.func @zero_rows(%y: tensor<?x?x4x8xf32, #onnx.dims<"b", "s", "", "">>, %c: tensor<?x?x1x1xi1, #onnx.dims<"b", "s", "", "">>) -> !onnx.any {
+    %shape = onnx.node "Shape"(%y) : (tensor<?x?x4x8xf32, #onnx.dims<"b", "s", "", "">>) -> !onnx.any
+    %zeros = onnx.node "ConstantOfShape"(%shape) : (!onnx.any) -> !onnx.any
+    %f = onnx.node "Cast"(%c) {to = 1 : i64} : (tensor<?x?x1x1xi1, #onnx.dims<"b", "s", "", "">>) -> !onnx.any
+    %none = onnx.node "Mul"(%f, %zeros) : (!onnx.any, !onnx.any) -> !onnx.any
+    %o = onnx.node "Not"(%c) : (tensor<?x?x1x1xi1, #onnx.dims<"b", "s", "", "">>) -> !onnx.any
+    %n = onnx.node "Cast"(%o) {to = 1 : i64} : (!onnx.any) -> !onnx.any
+    %kept = onnx.node "Mul"(%y, %n) : (tensor<?x?x4x8xf32, #onnx.dims<"b", "s", "", "">>, !onnx.any) -> !onnx.any
+    %r = onnx.node "Add"(%none, %kept) : (!onnx.any, !onnx.any) -> !onnx.any
+    return %r : !onnx.any
+  }
+}

@@ -3,9 +3,13 @@
 // RUN: uoe-run compare %S/Inputs/repeated-keys.mlir %t.mlir --dim B=2 --dim S=4 --runs 2 --tolerance 1e-6 --no-fuse
 // RUN: uoe-opt %S/Inputs/repeated-keys.mlir --prove --experts 2 -o %t.onnx 2>&1 | FileCheck %s --check-prefix=PROVED
 
-// Two attentions, of Keras's spelling and by indices: split by groups of heads.
+// Attentions of Keras's spelling, by indices, with keys shared in turn and with queries stacked in groups: split by groups of heads. So is one whose
+// weights are no softmax, node by node.
 // PROVED: layer.0.attention {{.*}}2 experts {{.*}}each of 200 weights used once {{.*}}equal
 // PROVED: layer.1.attention {{.*}}2 experts {{.*}}each of 200 weights used once {{.*}}equal
+// PROVED: layer.2.attention {{.*}}2 experts {{.*}}each of 200 weights used once {{.*}}equal
+// PROVED: layer.3.attention {{.*}}2 experts {{.*}}each of {{.*}} weights used once {{.*}}equal
+// PROVED: layer.4.attention {{.*}}2 experts {{.*}}each of 256 weights used once {{.*}}equal
 
 // Keys and values repeated as [B, T, G, R, D] before they are transposed, with axes of one element for an einsum (Keras): repeated last, as
 // [B, G, R, T, D].
@@ -150,5 +154,65 @@ module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
     %e1 = onnx.node "Transpose"(%e0) {perm = array<i64: 0, 2, 1, 3>} : (!onnx.any) -> !onnx.any
     %e = onnx.node "Reshape"(%e1, %rows) : (!onnx.any, tensor<3xi64>) -> !onnx.any
     return %a, %b, %c, %d, %e : !onnx.any, !onnx.any, !onnx.any, !onnx.any, !onnx.any
+  }
+}
+
+// -----
+
+// Head h reads key head h mod G: heads in the order of the groups for both products, in the old one behind. A bias of the heads' own follows.
+// CHECK-LABEL: func.func @in_turn
+// CHECK-SAME: (%[[Q:[^:]*]]: {{.*}}, %[[KV:[^:]*]]: {{.*}}, %[[B:[^:]*]]: tensor<4x1x1xf32>)
+// CHECK-DAG: %[[ORDER:.*]] = onnx.node "Constant"() {value = dense<[0, 2, 1, 3]>
+// CHECK-DAG: %[[QG:.*]] = onnx.node "Gather"(%[[Q]], %[[ORDER]]) {axis = 1
+// CHECK-DAG: %[[K:.*]] = onnx.node "Reshape"({{.*}}: (tensor<?x2x2x?x8xf32
+// CHECK: %[[S:.*]] = onnx.node "Einsum"(%[[QG]], %[[K]])
+// CHECK: %[[BG:.*]] = onnx.node "Gather"(%{{.*}}, %{{.*}}) {axis = 1 {{.*}}-> tensor<1x4x1x1xf32>
+// CHECK: %[[A:.*]] = onnx.node "Add"(%[[S]], %[[BG]])
+// CHECK: %[[P:.*]] = onnx.node "Softmax"(%[[A]])
+// CHECK: %[[Y:.*]] = onnx.node "MatMul"(%[[P]], %[[K]])
+// CHECK: %[[R:.*]] = onnx.node "Gather"(%[[Y]], %{{.*}}) {axis = 1
+// CHECK: return %[[R]]
+module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
+  func.func @in_turn(%q: tensor<?x4x?x8xf32, #onnx.dims<"b", "", "s", "">>, %kv: tensor<?x2x?x8xf32, #onnx.dims<"b", "", "t", "">>, %b: tensor<4x1x1xf32>) -> !onnx.any {
+    %twice = onnx.node "Constant"() {value = dense<[1, 2, 1, 1]> : tensor<4xi64>} : () -> tensor<4xi64>
+    %k = onnx.node "Tile"(%kv, %twice) : (tensor<?x2x?x8xf32, #onnx.dims<"b", "", "t", "">>, tensor<4xi64>) -> !onnx.any
+    %s = onnx.node "Einsum"(%q, %k) {equation = "b h i d, b h j d -> b h i j"} : (tensor<?x4x?x8xf32, #onnx.dims<"b", "", "s", "">>, !onnx.any) -> !onnx.any
+    %a = onnx.node "Add"(%s, %b) : (!onnx.any, tensor<4x1x1xf32>) -> !onnx.any
+    %p = onnx.node "Softmax"(%a) {axis = -1 : i64} : (!onnx.any) -> !onnx.any
+    %y = onnx.node "MatMul"(%p, %k) : (!onnx.any, !onnx.any) -> !onnx.any
+    return %y : !onnx.any
+  }
+}
+
+// -----
+
+// An einsum over groups, as two products of [B, G, R*S, ..]: products over all heads of keys that are repeated, the mask in their layout.
+// CHECK-LABEL: func.func @stacked
+// CHECK: %[[S:.*]] = onnx.node "MatMul"(%{{.*}}) : (tensor<?x4x7x8xf32{{.*}}, tensor<?x4x8x?xf32
+// CHECK: %[[W:.*]] = onnx.node "Where"(%{{.*}}, %[[S]], %{{.*}}) : (tensor<?x1x7x?xi1{{.*}}, tensor<?x4x7x?xf32
+// CHECK: %[[P:.*]] = onnx.node "Softmax"(%[[W]])
+// CHECK: %[[Y:.*]] = onnx.node "MatMul"(%[[P]], %{{.*}}) : {{.*}}tensor<?x4x?x8xf32{{.*}}) -> tensor<?x4x7x8xf32
+// CHECK: %[[T:.*]] = onnx.node "Transpose"(%[[Y]]) {perm = array<i64: 0, 2, 1, 3>}
+// CHECK: return %[[T]]
+module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
+  func.func @stacked(%q: tensor<?x7x4x8xf32, #onnx.dims<"b", "", "", "">>, %k: tensor<?x2x8x?xf32, #onnx.dims<"b", "", "", "t">>, %v: tensor<?x2x?x8xf32, #onnx.dims<"b", "", "t", "">>, %m: tensor<?x1x1x7x?xi1, #onnx.dims<"b", "", "", "", "t">>) -> !onnx.any {
+    %low = onnx.node "Constant"() {value = dense<-1.0e+09> : tensor<f32>} : () -> tensor<f32>
+    %groups = onnx.node "Constant"() {value = dense<[0, 0, 2, 2, 8]> : tensor<5xi64>} : () -> tensor<5xi64>
+    %rows = onnx.node "Constant"() {value = dense<[0, 2, 14, -1]> : tensor<4xi64>} : () -> tensor<4xi64>
+    %apart = onnx.node "Constant"() {value = dense<[0, 2, 2, 7, -1]> : tensor<5xi64>} : () -> tensor<5xi64>
+    %merged = onnx.node "Constant"() {value = dense<[0, 0, 4, 8]> : tensor<4xi64>} : () -> tensor<4xi64>
+    %q0 = onnx.node "Reshape"(%q, %groups) : (tensor<?x7x4x8xf32, #onnx.dims<"b", "", "", "">>, tensor<5xi64>) -> !onnx.any
+    %q1 = onnx.node "Transpose"(%q0) {perm = array<i64: 0, 2, 3, 1, 4>} : (!onnx.any) -> !onnx.any
+    %q2 = onnx.node "Reshape"(%q1, %rows) : (!onnx.any, tensor<4xi64>) -> !onnx.any
+    %s0 = onnx.node "MatMul"(%q2, %k) : (!onnx.any, tensor<?x2x8x?xf32, #onnx.dims<"b", "", "", "t">>) -> !onnx.any
+    %s1 = onnx.node "Reshape"(%s0, %apart) : (!onnx.any, tensor<5xi64>) -> !onnx.any
+    %w = onnx.node "Where"(%m, %s1, %low) : (tensor<?x1x1x7x?xi1, #onnx.dims<"b", "", "", "", "t">>, !onnx.any, tensor<f32>) -> !onnx.any
+    %p = onnx.node "Softmax"(%w) {axis = -1 : i64} : (!onnx.any) -> !onnx.any
+    %p1 = onnx.node "Reshape"(%p, %rows) : (!onnx.any, tensor<4xi64>) -> !onnx.any
+    %y0 = onnx.node "MatMul"(%p1, %v) : (!onnx.any, tensor<?x2x?x8xf32, #onnx.dims<"b", "", "t", "">>) -> !onnx.any
+    %y1 = onnx.node "Reshape"(%y0, %apart) : (!onnx.any, tensor<5xi64>) -> !onnx.any
+    %y2 = onnx.node "Transpose"(%y1) {perm = array<i64: 0, 3, 1, 2, 4>} : (!onnx.any) -> !onnx.any
+    %y = onnx.node "Reshape"(%y2, %merged) : (!onnx.any, tensor<4xi64>) -> !onnx.any
+    return %y : !onnx.any
   }
 }

@@ -377,3 +377,35 @@ module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
     return %y : tensor<?x4x?x8xf32>
   }
 }
+
+// -----
+
+// Weights that are no softmax: a block without operands, whose heads are independent all the same. A mixture's matrices are no keys.
+// CHECK-LABEL: func.func @sigmoid
+// CHECK: %[[Y:.*]] = uoe.attention attributes {{.*}}spelled {
+// CHECK: onnx.node "Sigmoid"
+// CHECK: onnx.node "Where"
+// CHECK: onnx.node "MatMul"
+// CHECK: return %[[Y]]
+// CHECK-LABEL: func.func @chosen_matrices
+// CHECK-NOT: uoe.attention
+module attributes {onnx.opset_import = {ai.onnx = 24 : i64}} {
+  func.func @sigmoid(%q: tensor<?x4x?x8xf32>, %k: tensor<?x4x8x?xf32>, %v: tensor<?x4x?x8xf32>, %m: tensor<?x1x?x?xi1>) -> tensor<?x4x?x8xf32> {
+    %zero = onnx.node "Constant"() {value = dense<0.0> : tensor<f32>} : () -> tensor<f32>
+    %s = onnx.node "MatMul"(%q, %k) : (tensor<?x4x?x8xf32>, tensor<?x4x8x?xf32>) -> tensor<?x4x?x?xf32>
+    %g = onnx.node "Sigmoid"(%s) : (tensor<?x4x?x?xf32>) -> tensor<?x4x?x?xf32>
+    %p = onnx.node "Where"(%m, %g, %zero) : (tensor<?x1x?x?xi1>, tensor<?x4x?x?xf32>, tensor<f32>) -> tensor<?x4x?x?xf32>
+    %y = onnx.node "MatMul"(%p, %v) : (tensor<?x4x?x?xf32>, tensor<?x4x?x8xf32>) -> tensor<?x4x?x8xf32>
+    return %y : tensor<?x4x?x8xf32>
+  }
+  func.func @chosen_matrices(%x: tensor<?x2x1x8xf32>, %i: tensor<?x2xi64>) -> tensor<?x2x1x8xf32> {
+    %u = onnx.node "Constant"() {value = dense<0.5> : tensor<4x8x16xf32>} : () -> tensor<4x8x16xf32>
+    %d = onnx.node "Constant"() {value = dense<0.5> : tensor<4x16x8xf32>} : () -> tensor<4x16x8xf32>
+    %ug = onnx.node "Gather"(%u, %i) {axis = 0 : i64} : (tensor<4x8x16xf32>, tensor<?x2xi64>) -> tensor<?x2x8x16xf32>
+    %dg = onnx.node "Gather"(%d, %i) {axis = 0 : i64} : (tensor<4x16x8xf32>, tensor<?x2xi64>) -> tensor<?x2x16x8xf32>
+    %h = onnx.node "MatMul"(%x, %ug) : (tensor<?x2x1x8xf32>, tensor<?x2x8x16xf32>) -> tensor<?x2x1x16xf32>
+    %a = onnx.node "Relu"(%h) : (tensor<?x2x1x16xf32>) -> tensor<?x2x1x16xf32>
+    %y = onnx.node "MatMul"(%a, %dg) : (tensor<?x2x1x16xf32>, tensor<?x2x16x8xf32>) -> tensor<?x2x1x8xf32>
+    return %y : tensor<?x2x1x8xf32>
+  }
+}
