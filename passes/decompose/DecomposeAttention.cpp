@@ -85,7 +85,7 @@ struct DecomposeAttentionPass : uoe::impl::DecomposeAttentionPassBase<DecomposeA
       if (stopped.empty())
         return success();
       if (groups == heads)
-        found = why + ", and " + stopped;
+        found = (Twine(why) + ", and " + stopped).str();
     }
     leaveDense(op, name, found);
     return success();
