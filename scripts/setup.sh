@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-packages=(clang-14 clang-format-14 clang-22 clang-tidy-22 cmake ninja-build ccache git python3-venv
+packages=(clang-format-14 clang-22 clang-tidy-22 cmake ninja-build ccache git python3-venv
   libmlir-22-dev mlir-22-tools llvm-22-dev llvm-22-tools
   libprotobuf-dev protobuf-compiler libeigen3-dev libcli11-dev nlohmann-json3-dev libzip-dev
   libgtest-dev libgmock-dev libbenchmark-dev libdnnl-dev
@@ -31,6 +31,9 @@ if [ "${1:-}" != "--no-install" ]; then
   fi
 fi
 
-cmake -S . -B build -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_C_COMPILER=clang-14 -DCMAKE_CXX_COMPILER=clang++-14 >build.log 2>&1 ||
+# A first build of everything is what this is for; who changes files sets UOE_UNITY to OFF, and it stays so.
+unity=()
+[ -e build/CMakeCache.txt ] || unity=(-DUOE_UNITY=ON)
+cmake -S . -B build -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_C_COMPILER=clang-22 -DCMAKE_CXX_COMPILER=clang++-22 "${unity[@]}" >build.log 2>&1 ||
   { cat build.log; exit 1; }
 ninja -C build ${UOE_BUILD_TARGETS:-}

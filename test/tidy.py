@@ -83,6 +83,13 @@ def arguments(entry, build):
     return flags, over_mlir
 
 
+def sources(path):
+    """The files that one compile command is for: those that CMake joined (UOE_UNITY), or the one."""
+    if path.parent.name != "Unity":
+        return [path]
+    return [pathlib.Path(name) for name in re.findall(r'^#include "(.+)"', path.read_text(), re.M)]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build")
@@ -99,9 +106,9 @@ def main():
 
     entries = {}
     for entry in json.loads((build / "compile_commands.json").read_text()):
-        path = pathlib.Path(entry["file"])
-        if ROOT in path.parents and path.relative_to(ROOT).parts[0] in FOLDERS and path.suffix == ".cpp" and args.path in str(path):
-            entries.setdefault(path, entry)
+        for path in sources(pathlib.Path(entry["file"])):
+            if ROOT in path.parents and path.relative_to(ROOT).parts[0] in FOLDERS and path.suffix == ".cpp" and args.path in str(path):
+                entries.setdefault(path, entry)
     includes = Includes([ROOT, ROOT / "include"])
     version = subprocess.run([args.clang_tidy, "--version"], capture_output=True, text=True, check=True).stdout
     common = " ".join(re.findall(r"version (\d+)", version)) + (ROOT / ".clang-tidy").read_text() + ",".join(SLOW) * (not args.all)

@@ -18,9 +18,9 @@ namespace {
 constexpr int32_t kWarp = 32;
 
 /// One kernel, see Gpu.h.
-class KernelBuilder {
+class GpuKernelBuilder {
 public:
-  KernelBuilder(OpBuilder &at, StringRef name, rtir::ElementwiseOp op)
+  GpuKernelBuilder(OpBuilder &at, StringRef name, rtir::ElementwiseOp op)
       : b(op.getLoc(), at), body(op.getBody().front()), plan(op, /*keep=*/false),
         isRows(op.hasRows()), emitter(b, 0) {
     yield = cast<rtir::YieldOp>(body.getTerminator());
@@ -249,7 +249,7 @@ gpu::GPUModuleOp codegen::buildGpuModule(ModuleOp module) {
   auto kernels = gpu::GPUModuleOp::create(builder, module.getLoc(), "generated");
   for (auto [i, ops] : llvm::enumerate(classes)) {
     OpBuilder inside = OpBuilder::atBlockEnd(kernels.getBody());
-    KernelBuilder(inside, "elementwise_" + std::to_string(i), ops.front()).build();
+    GpuKernelBuilder(inside, "elementwise_" + std::to_string(i), ops.front()).build();
   }
   return kernels;
 }

@@ -31,9 +31,9 @@ constexpr int64_t kLanes = 16;
 /// so that the body is there once. An operand of step 0 is spread over an array of a vector's size
 /// before, and read again and again. Reductions keep one partial result a lane; those of the rest
 /// leave out the lanes beyond it.
-class KernelBuilder {
+class HostKernelBuilder {
 public:
-  KernelBuilder(OpBuilder &at, StringRef name, rtir::ElementwiseOp op)
+  HostKernelBuilder(OpBuilder &at, StringRef name, rtir::ElementwiseOp op)
       : b(op.getLoc(), at), body(op.getBody().front()), plan(op, /*keep=*/true),
         isRows(op.hasRows()), emitter(b, kLanes), rowEmitter(b, 0) {
     yield = cast<rtir::YieldOp>(body.getTerminator());
@@ -357,7 +357,7 @@ OwningOpRef<ModuleOp> codegen::buildHostModule(ModuleOp module,
   for (auto [i, ops] : llvm::enumerate(distinctBodies(module))) {
     std::string name = "elementwise_" + std::to_string(i);
     OpBuilder builder = OpBuilder::atBlockEnd(kernels->getBody());
-    KernelBuilder kernel(builder, name, ops.front());
+    HostKernelBuilder kernel(builder, name, ops.front());
     kernel.build();
     for (rtir::ElementwiseOp op : ops)
       names[op] = {name, kernel.keptValues()};

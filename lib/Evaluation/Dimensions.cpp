@@ -1,14 +1,9 @@
 #include "Dimensions.h"
+#include "llvm/ADT/StringRef.h"
 #include <algorithm>
 #include <cctype>
 
 namespace uoe {
-
-static std::string lower(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(),
-                 [](unsigned char c) { return std::tolower(c); });
-  return text;
-}
 
 /// Whether `name` is the expression, or one of its terms.
 static bool hasTerm(const std::string &expression, const std::string &name) {
@@ -67,7 +62,7 @@ int64_t Dimensions::past() {
   for (size_t i = 0; i < roles.size(); ++i)
     // The cache of an encoder's keys and values does not grow with the tokens.
     if (roles[i] == Role::Past && session.inputs()[i].dims.size() == 4 &&
-        lower(session.inputs()[i].name).find("encoder.") == std::string::npos)
+        llvm::StringRef(session.inputs()[i].name).lower().find("encoder.") == std::string::npos)
       return size(i, 2);
   for (size_t i = 0; i < roles.size(); ++i)
     if (roles[i] == Role::Past && session.inputs()[i].dims.size() == 4)
@@ -128,7 +123,7 @@ bool Dimensions::evaluate(const std::string &text, size_t index, size_t axis, in
 }
 
 int64_t Dimensions::guess(const std::string &name, size_t index, size_t axis) {
-  std::string text = lower(name);
+  std::string text = llvm::StringRef(name).lower();
   auto has = [&](const char *part) { return text.find(part) != std::string::npos; };
   const auto &inputs = session.inputs();
   bool cached = std::count(roles.begin(), roles.end(), Role::Past) != 0;

@@ -1,4 +1,5 @@
 #include "Ports.h"
+#include "llvm/ADT/StringRef.h"
 #include <algorithm>
 #include <cctype>
 #include <cmath>
@@ -6,19 +7,13 @@
 
 namespace uoe {
 
-static std::string lower(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(),
-                 [](unsigned char c) { return std::tolower(c); });
-  return text;
-}
-
 static bool isInteger(rt::DType type) {
   return type == rt::DType::I64 || type == rt::DType::I32 || type == rt::DType::I16 ||
          type == rt::DType::U16 || type == rt::DType::U32 || type == rt::DType::U64;
 }
 
 Role roleOf(const PortInfo &port) {
-  std::string name = lower(port.name);
+  std::string name = llvm::StringRef(port.name).lower();
   auto has = [&](const char *part) { return name.find(part) != std::string::npos; };
   if (has("use_cache"))
     return Role::CacheSwitch;
@@ -54,7 +49,7 @@ int logitsOf(const Session &session, int64_t vocabulary) {
   const auto &outputs = session.outputs();
   int found = -1;
   for (size_t i = outputs.size(); i-- > 0;) {
-    if (lower(outputs[i].name) == "logits")
+    if (llvm::StringRef(outputs[i].name).lower() == "logits")
       return static_cast<int>(i);
     if (outputs[i].dims.size() == 3 && outputs[i].dims[2] > 0 && outputs[i].dims[2] == vocabulary)
       found = static_cast<int>(i);
@@ -82,7 +77,7 @@ int hiddenOf(const Session &session) {
 
 /// What is left of a cache port's name without the words that say past or present.
 static std::string cacheKey(std::string name) {
-  name = lower(std::move(name));
+  name = llvm::StringRef(name).lower();
   for (const char *word : {"past_key_values", "present_key_values", "past", "present"})
     if (size_t at = name.find(word); at != std::string::npos) {
       name.erase(at, std::string(word).size());
@@ -102,7 +97,7 @@ std::vector<CachePair> cachePairs(const Session &session) {
     std::string key = cacheKey(inputs[i].name);
     int present = -1;
     for (size_t o = 0; o < outputs.size() && present < 0; ++o)
-      if (lower(outputs[o].name).find("present") != std::string::npos &&
+      if (llvm::StringRef(outputs[o].name).lower().find("present") != std::string::npos &&
           cacheKey(outputs[o].name) == key)
         present = static_cast<int>(o);
     rt::check(present >= 0, "no output continues the past in input '", inputs[i].name, "'");

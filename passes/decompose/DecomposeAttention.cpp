@@ -46,7 +46,7 @@ struct DecomposeAttentionPass : uoe::impl::DecomposeAttentionPassBase<DecomposeA
     if (op.getQuery())
       return decompose(op, op, name, index, permutations);
     // A fused operator is split as what it stands for, and stays as it is if that can't be.
-    Facts facts;
+    Constants facts;
     UnfusedAttention unfused = unfuseAttention(op, facts);
     if (!unfused.core)
       return decomposeSpelling(op, name, index, permutations, unfused.why);
@@ -198,7 +198,7 @@ struct DecomposeAttentionPass : uoe::impl::DecomposeAttentionPassBase<DecomposeA
   // Empty, or why the block cannot be split.
   std::string split(AttentionOp op, StringRef name, int64_t queries, int64_t groups,
                     const Partition &partition) {
-    Facts facts;
+    Constants facts;
     // The output projection is where the experts op will stand, so it is found first.
     OpBuilder builder(op);
     AxisSlice where{1, 0, 1, queries};

@@ -254,7 +254,7 @@ struct DecomposeFfnPass : uoe::impl::DecomposeFfnPassBase<DecomposeFfnPass> {
       for (Operation *op : llvm::reverse(cloned))
         op->erase();
     };
-    raise::Facts facts;
+    raise::Constants facts;
     auto down = raise::matchLinear(result, facts);
     auto product = down ? dyn_cast_or_null<onnx::NodeOp>(down->core) : onnx::NodeOp();
     if (!product || !isProjection(product, facts))

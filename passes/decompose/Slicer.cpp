@@ -7,7 +7,7 @@ using namespace uoe::raise;
 using onnx::NodeOp;
 
 Slicer::Slicer(OpBuilder &builder, Location loc, int64_t groups, const Partition &partition,
-               Facts &facts)
+               Constants &facts)
     : outer(builder), inner(builder.getContext()), loc(loc), groups(groups), partition(partition),
       even(llvm::all_equal(partition.sizes)), size(partition.sizes.front()), facts(facts),
       body(new Block) {

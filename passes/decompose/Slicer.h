@@ -25,7 +25,7 @@ class Slicer {
 public:
   /// `builder` stands where operands of the experts op (views of weights) are made.
   Slicer(mlir::OpBuilder &builder, mlir::Location loc, int64_t groups, const Partition &partition,
-         raise::Facts &facts);
+         raise::Constants &facts);
   ~Slicer();
 
   /// The value in the body, restricted to the expert's groups; null if it can't be, then `reason`
@@ -111,7 +111,7 @@ private:
   Partition partition;
   bool even;
   int64_t size; // groups per expert where even
-  raise::Facts &facts;
+  raise::Constants &facts;
   mlir::Block *body;
   llvm::SmallVector<mlir::Value> shared, sliced;
   llvm::SmallVector<int64_t> axes;
@@ -134,10 +134,10 @@ struct SplitProduct {
   explicit operator bool() const { return static_cast<bool>(result); }
 };
 SplitProduct splitProduct(onnx::NodeOp projection, AxisSlice where, Slicer &slicer,
-                          raise::Facts &facts);
+                          raise::Constants &facts);
 /// True for an operator of one operand that works element by element.
 bool isUnaryElementwise(onnx::NodeOp node);
 /// True for a node that `splitProduct` may split.
-bool isProjection(onnx::NodeOp node, raise::Facts &facts);
+bool isProjection(onnx::NodeOp node, raise::Constants &facts);
 
 } // namespace uoe

@@ -7,7 +7,7 @@ using namespace uoe;
 using namespace uoe::raise;
 using onnx::NodeOp;
 
-bool uoe::isProjection(NodeOp node, Facts &facts) {
+bool uoe::isProjection(NodeOp node, Constants &facts) {
   if (node.isContrib("MatMulNBits"))
     return facts.isConstant(node.input(1));
   return (node.is("MatMul") || node.is("Gemm") || node.is("MatMulInteger")) &&
@@ -16,7 +16,7 @@ bool uoe::isProjection(NodeOp node, Facts &facts) {
 }
 
 // The matrix of the projection in the body, restricted to rows `rows`, as [rows, out].
-static Value sliceMatrix(NodeOp projection, AxisSlice rows, Slicer &slicer, Facts &facts) {
+static Value sliceMatrix(NodeOp projection, AxisSlice rows, Slicer &slicer, Constants &facts) {
   OpBuilder &inner = slicer.inside();
   Location loc = projection.getLoc();
   Value matrix = projection.input(1);
@@ -39,7 +39,8 @@ static Value sliceMatrix(NodeOp projection, AxisSlice rows, Slicer &slicer, Fact
                   {inner.getNamedAttr("perm", inner.getDenseI64ArrayAttr({1, 0}))});
 }
 
-SplitProduct uoe::splitProduct(NodeOp projection, AxisSlice where, Slicer &slicer, Facts &facts) {
+SplitProduct uoe::splitProduct(NodeOp projection, AxisSlice where, Slicer &slicer,
+                               Constants &facts) {
   OpBuilder &inner = slicer.inside();
   Location loc = projection.getLoc();
   auto type = dyn_cast<RankedTensorType>(projection.getResult(0).getType());

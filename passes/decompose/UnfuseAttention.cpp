@@ -12,7 +12,7 @@ constexpr int64_t kAny = ShapedType::kDynamic;
 
 class Unfuser {
 public:
-  Unfuser(AttentionOp block, NodeOp node, Facts &facts)
+  Unfuser(AttentionOp block, NodeOp node, Constants &facts)
       : block(block), fused(node), builder(block), loc(block.getLoc()), facts(facts) {
     element = elementOf(node.input(0));
   }
@@ -448,14 +448,14 @@ private:
   NodeOp fused;
   OpBuilder builder;
   Location loc;
-  Facts &facts;
+  Constants &facts;
   Type element;
   UnfusedAttention result;
 };
 
 } // namespace
 
-UnfusedAttention uoe::unfuseAttention(AttentionOp block, Facts &facts) {
+UnfusedAttention uoe::unfuseAttention(AttentionOp block, Constants &facts) {
   UnfusedAttention nothing;
   nothing.why = "its spelling is no single fused operator";
   if (block.getSpelling().empty())

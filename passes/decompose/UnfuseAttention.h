@@ -19,6 +19,6 @@ struct UnfusedAttention {
 
 /// `block` is a uoe.attention without operands that holds one fused operator. The block itself and
 /// its uses stay as they are.
-UnfusedAttention unfuseAttention(AttentionOp block, raise::Facts &facts);
+UnfusedAttention unfuseAttention(AttentionOp block, raise::Constants &facts);
 
 } // namespace uoe

@@ -1,5 +1,6 @@
 #include "passes/lower/AttentionExperts.h"
 #include "lib/Onnx/Operators/Inference.h"
+#include "passes/raise/Match.h"
 
 using namespace mlir;
 using namespace uoe;
@@ -36,10 +37,6 @@ private:
     auto node = value ? value.getDefiningOp<NodeOp>() : NodeOp();
     return node && node.is(name) ? node : NodeOp();
   }
-  static int64_t rankOf(Value value) {
-    auto type = dyn_cast<RankedTensorType>(value.getType());
-    return type ? type.getRank() : -1;
-  }
   static int64_t dim(Value value, int64_t axis) {
     return cast<RankedTensorType>(value.getType()).getDimSize(axis);
   }
@@ -60,11 +57,11 @@ private:
   bool weight(Value value, int64_t axis, int64_t rank, Value &operand) {
     auto reshape = nodeOf(value, "Reshape");
     auto arg = dyn_cast<BlockArgument>(reshape ? reshape.getInputs()[0] : value);
-    if (!arg || arg.getOwner() != &body || rankOf(value) != rank)
+    if (!arg || arg.getOwner() != &body || raise::rankOf(value) != rank)
       return false;
     int64_t i = static_cast<int64_t>(arg.getArgNumber() - op.getShared().size());
     if (i < 0 || i >= static_cast<int64_t>(op.getSliced().size()) || op.getAxes()[i] != axis ||
-        rankOf(arg) != rank + (reshape ? 1 : 0))
+        raise::rankOf(arg) != rank + (reshape ? 1 : 0))
       return false;
     // A group and what it holds become one dimension again, the other one stays.
     auto part = cast<RankedTensorType>(arg.getType());
@@ -85,7 +82,7 @@ private:
                  : Value();
     auto reshape = nodeOf(rows, "Reshape");
     auto transpose = reshape ? nodeOf(reshape.getInputs()[0], "Transpose") : NodeOp();
-    if (!transpose || !keepsTwo(reshape) || rankOf(rows) != 3 || !swapsHeads(transpose))
+    if (!transpose || !keepsTwo(reshape) || raise::rankOf(rows) != 3 || !swapsHeads(transpose))
       return {};
     return transpose.getInputs()[0];
   }
@@ -105,7 +102,7 @@ private:
       return false;
     for (unsigned i : {1, 2})
       if (rotate.getInputs()[i] != other.getInputs()[i] || !isShared(rotate.getInputs()[i]) ||
-          isPair(rotate.getInputs()[i]) || rankOf(rotate.getInputs()[i]) != 3)
+          isPair(rotate.getInputs()[i]) || raise::rankOf(rotate.getInputs()[i]) != 3)
         return false;
     found.compactedTables = isCompacted(rotate.getInputs()[1]);
     found.cosines = shared(rotate.getInputs()[1]);
@@ -126,7 +123,7 @@ private:
         if (auto number =
                 dyn_cast_or_null<DenseFPElementsAttr>(onnx::constantOf(mul.getInputs()[i]));
             number && number.getNumElements() == 1 && number.getElementType().isF32() &&
-            rankOf(mul.getInputs()[i]) <= 1) {
+            raise::rankOf(mul.getInputs()[i]) <= 1) {
           found.scale *= number.getValues<APFloat>()[0].convertToFloat();
           by = i;
           break;
@@ -140,7 +137,7 @@ private:
 
   // Heads of a product of the tokens with a matrix, with a bias or without.
   bool projection(Value value, Value &matrix, Value &bias, int64_t &heads, bool isScored = true) {
-    if (rankOf(value) != 4 || ShapedType::isDynamic(dim(value, 1)))
+    if (raise::rankOf(value) != 4 || ShapedType::isDynamic(dim(value, 1)))
       return false;
     heads = dim(value, 1);
     auto without = [&](Value v) { return isScored ? scaled(v) : v; };
@@ -152,7 +149,7 @@ private:
       if (auto reshape = nodeOf(without(transpose.getInputs()[0]), "Reshape");
           reshape && keepsTwo(reshape))
         rows = without(reshape.getInputs()[0]);
-    if (!rows || rankOf(rows) != 3)
+    if (!rows || raise::rankOf(rows) != 3)
       return false;
     if (auto add = nodeOf(rows, "Add")) {
       bool first = nodeOf(add.getInputs()[0], "MatMul") != nullptr;
@@ -162,7 +159,7 @@ private:
     }
     auto product = nodeOf(rows, "MatMul");
     if (!product || !isShared(product.getInputs()[0]) || isPair(product.getInputs()[0]) ||
-        rankOf(product.getInputs()[0]) != 3 || isCompacted(product.getInputs()[0]))
+        raise::rankOf(product.getInputs()[0]) != 3 || isCompacted(product.getInputs()[0]))
       return false;
     Value x = shared(product.getInputs()[0]);
     if (found.x && found.x != x)
@@ -195,8 +192,8 @@ private:
     SmallVector<int64_t> axes = integers(unsqueeze.getInputs()[1]);
     found.bias = shared(arg);
     found.compactedBias = isCompacted(arg);
-    return isPair(arg) ? rankOf(arg) == 3 && axes == ArrayRef<int64_t>{1}
-                       : rankOf(arg) == 2 && axes == ArrayRef<int64_t>{1, 2};
+    return isPair(arg) ? raise::rankOf(arg) == 3 && axes == ArrayRef<int64_t>{1}
+                       : raise::rankOf(arg) == 2 && axes == ArrayRef<int64_t>{1, 2};
   }
   bool isValidPlaces(Value value) {
     auto unsqueeze = nodeOf(value, "Unsqueeze");

@@ -1,5 +1,6 @@
 #include "passes/lower/Lower.h"
 #include "dialects/uoe/Function.h"
+#include "passes/raise/Match.h"
 #include "llvm/ADT/StringSet.h"
 
 using namespace mlir;
@@ -273,11 +274,7 @@ bool uoe::isRowwise(ExpertsOp experts) {
   if (experts.getShared().empty() || experts.getCombine() != Combine::sum ||
       experts.getOutput().getType().getRank() < 2)
     return false;
-  auto rankOf = [](Value value) -> int64_t {
-    auto type = dyn_cast<RankedTensorType>(value.getType());
-    return type ? type.getRank() : -1;
-  };
-  const int64_t rank = rankOf(body.getArgument(0));
+  const int64_t rank = raise::rankOf(body.getArgument(0));
   llvm::SmallPtrSet<void *, 8> rows{body.getArgument(0).getAsOpaquePointer()};
   auto isRows = [&](Value value) { return rows.contains(value.getAsOpaquePointer()); };
   // One row for all: only its last dimension may be more than 1.
@@ -300,14 +297,14 @@ bool uoe::isRowwise(ExpertsOp experts) {
     if (node && isElementwise(node))
       fits = llvm::all_of(op.getOperands(), [&](Value v) { return isRows(v) || isOne(v); });
     else if (node && node.is("MatMul"))
-      fits &= rankOf(others[0]) == 2;
+      fits &= raise::rankOf(others[0]) == 2;
     else if (node)
       fits &= isLast(node) && (node.is("Softmax") || node.is("Split") ||
                                node.is("LayerNormalization") || node.is("RMSNormalization"));
     else
       fits &= isa<FfnOp>(op);
     for (Value result : op.getResults()) {
-      fits &= rankOf(result) == rank;
+      fits &= raise::rankOf(result) == rank;
       rows.insert(result.getAsOpaquePointer());
     }
     if (!fits)

@@ -1,12 +1,9 @@
 // Scores in ONNX operators.
 #include "passes/lower/Reference.h"
+#include "passes/raise/Match.h"
 
 using namespace mlir;
 using namespace uoe;
-
-static int64_t rankOf(Value value) {
-  return cast<RankedTensorType>(value.getType()).getRank();
-}
 
 static Type integer(Value like, unsigned width) {
   return IntegerType::get(like.getContext(), width);
@@ -91,7 +88,7 @@ static Value patchMeans(NodeBuilder &b, Value s, int64_t rank, int64_t n, int64_
 Value reference::score(NodeBuilder &b, ScoreOp op) {
   Value x = op.getInput();
   auto weights = op.getWeights();
-  int64_t rank = rankOf(x), n = op.getScores().getType().getShape().back();
+  int64_t rank = raise::rankOf(x), n = op.getScores().getType().getShape().back();
   if (op.getOver() == Over::sample) {
     auto shape = cast<RankedTensorType>(x.getType()).getShape();
     SmallVector<int64_t> flat(rank - 2, 0);

@@ -3,6 +3,7 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/IR/ImplicitLocOpBuilder.h"
+#include "passes/raise/Match.h"
 
 using namespace mlir;
 using namespace uoe;
@@ -11,6 +12,7 @@ namespace {
 
 using arith::CmpFPredicate;
 using arith::CmpIPredicate;
+using raise::rankOf;
 
 /// What an operator is given: its node, and one element of each operand.
 struct Element {
@@ -464,10 +466,6 @@ bool isPower(TypedAttr exponent, bool integer) {
   if (integer)
     return isa<IntegerAttr>(exponent) && (value == 2 || value == 3);
   return value == 2 || value == 3 || value == 0.5 || value == -0.5 || value == -1;
-}
-
-int64_t rankOf(Value value) {
-  return cast<RankedTensorType>(value.getType()).getRank();
 }
 
 /// Operators with parameters that must be constants of one element.

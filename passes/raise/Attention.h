@@ -51,16 +51,16 @@ struct AttentionOutcome {
 
 /// Outcome for one Softmax: a match, or a reason if it looked like attention (it follows or feeds a
 /// product of activations).
-AttentionOutcome matchAttention(onnx::NodeOp softmax, Facts &facts);
+AttentionOutcome matchAttention(onnx::NodeOp softmax, Constants &facts);
 
 /// Outcome for a product of activations that may be attention whose weights are no softmax of the
 /// scores (sigmoid, ReLU): [B, H, S, T] by elementwise nodes from a product of queries and keys.
 /// Such a block has no operands; its heads are independent of each other all the same.
-AttentionOutcome matchUnnormalised(onnx::NodeOp product, Facts &facts);
+AttentionOutcome matchUnnormalised(onnx::NodeOp product, Constants &facts);
 
 /// [B, G, T, D] behind its repetition to [B, H, T, D], group by group; null if it is none. What is
 /// crossed is added to `nodes`.
-mlir::Value ungroup(mlir::Value value, Facts &facts, Nodes &nodes);
+mlir::Value ungroup(mlir::Value value, Constants &facts, Nodes &nodes);
 
 /// True for an operator that holds an attention.
 bool isFusedAttention(onnx::NodeOp node);

@@ -8,7 +8,7 @@ using namespace uoe::onnx;
 using namespace uoe::raise;
 
 /// x, if `value` is a Reshape of it that keeps the last axis.
-static Value regrouped(Graph &graph, Value value) {
+static Value beforeReshape(Graph &graph, Value value) {
   NodeOp reshape = producer(value, "Reshape");
   if (!reshape)
     return {};
@@ -142,7 +142,7 @@ static Simplified batchNorm(Graph &graph, NodeOp root) {
   Value offset = make("Sub", root.input(2), make("Mul", root.input(3), scale));
   // The product that the values come from, if nothing else reads it.
   auto source = [&](Value value) {
-    for (Value inner = value; inner && value.hasOneUse(); inner = regrouped(graph, value))
+    for (Value inner = value; inner && value.hasOneUse(); inner = beforeReshape(graph, value))
       value = inner;
     return value;
   };
@@ -184,7 +184,7 @@ Simplified raise::canonicalLinear(Graph &graph, NodeOp root) {
   if (root.is("Gemm"))
     return gemm(graph, root);
   if (root.is("MatMul")) {
-    Value x = regrouped(graph, root.input(0));
+    Value x = beforeReshape(graph, root.input(0));
     if (!x || graph.rank(root.input(1)) != 2 || graph.rank(root.input(0)) != 2 ||
         graph.rank(x) <= 2)
       return Simplified::none();
@@ -200,7 +200,7 @@ Simplified raise::canonicalLinear(Graph &graph, NodeOp root) {
     // The bias follows its product.
     for (unsigned i : {0, 1}) {
       Value bias = root.input(1 - i);
-      Value x = root.input(i) ? regrouped(graph, root.input(i)) : Value();
+      Value x = root.input(i) ? beforeReshape(graph, root.input(i)) : Value();
       if (!x || !bias || graph.rank(bias) != 1 || !isConstantExpression(graph, bias) ||
           !producer(x, "MatMul") || graph.rank(x) <= graph.rank(root.input(i)) ||
           !reshapeTarget(graph.facts.facts(x).dims, graph.facts.facts(root.getResult(0)).dims))

@@ -10,7 +10,7 @@ using onnx::NodeOp;
 using uoe::raise::Simplified;
 
 /// Quantised matrices stay what they are: the sum would be of floats, and larger.
-static bool isFloatSpelling(const raise::Linear &map, raise::Facts &facts) {
+static bool isFloatSpelling(const raise::Linear &map, raise::Constants &facts) {
   return llvm::all_of(map.nodes, [&](Operation *op) {
     auto node = dyn_cast<NodeOp>(op);
     if (!node || !(node.getDomain().empty() || node.getDomain() == "ai.onnx" ||
@@ -28,7 +28,7 @@ Simplified raise::canonicalSum(Graph &graph, NodeOp root) {
       !graph.isFloat(root.getResult(0)) || !graph.size(root.getResult(0), -1) ||
       graph.rank(root.getResult(0)) < 2)
     return Simplified::none();
-  Facts facts;
+  Constants facts;
   Value result = root.getResult(0), ignored;
   if (facts.isConstant(root.input(0)) || facts.isConstant(root.input(1)) ||
       biasOf(root, *graph.size(result, -1), facts, ignored))

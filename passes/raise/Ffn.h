@@ -43,7 +43,7 @@ struct FfnOutcome {
   std::optional<Reason> reason;
 };
 /// An expert of a mixture (`expert`) may be narrower than its input without joining a residual.
-FfnOutcome matchFfn(onnx::NodeOp node, Facts &facts, bool expert = false);
+FfnOutcome matchFfn(onnx::NodeOp node, Constants &facts, bool expert = false);
 
 /// The operands of uoe.ffn, as nodes at the builder's position.
 struct FfnOperands {
@@ -52,6 +52,6 @@ struct FfnOperands {
 FfnOperands makeOperands(mlir::OpBuilder &builder, mlir::Location loc, const FfnMatch &match);
 
 /// The branch of an FFN that `value` is, if it is (columns of) a linear map with constant weights.
-std::optional<FfnBranch> matchBranch(mlir::Value value, Facts &facts);
+std::optional<FfnBranch> matchBranch(mlir::Value value, Constants &facts);
 
 } // namespace uoe::raise

@@ -10,7 +10,7 @@ using onnx::NodeOp;
 // Values
 //===----------------------------------------------------------------------===//
 
-bool Facts::isConstant(Value value) {
+bool Constants::isConstant(Value value) {
   // Graphs are deep: an explicit stack, children before their node.
   SmallVector<Value> stack{value};
   while (!stack.empty()) {
@@ -48,7 +48,7 @@ bool Facts::isConstant(Value value) {
   return constant[value];
 }
 
-std::optional<double> Facts::scalar(Value value) {
+std::optional<double> Constants::scalar(Value value) {
   auto [it, fresh] = scalars.try_emplace(value, std::nullopt);
   if (!fresh)
     return it->second;
@@ -59,7 +59,7 @@ std::optional<double> Facts::scalar(Value value) {
   return result;
 }
 
-std::optional<SmallVector<int64_t>> Facts::integers(Value value) {
+std::optional<SmallVector<int64_t>> Constants::integers(Value value) {
   auto dense =
       dyn_cast_or_null<DenseIntElementsAttr>(value ? onnx::constantOf(value) : TypedAttr());
   if (!dense || dense.getNumElements() > 64)
@@ -167,6 +167,10 @@ Value raise::through(Value value, bool regroup, Nodes *trail) {
   while (Value next = throughOnce(value, regroup, trail))
     value = next;
   return value;
+}
+
+onnx::NodeOp raise::onlyUser(Value value) {
+  return value.hasOneUse() ? dyn_cast<NodeOp>(*value.getUsers().begin()) : NodeOp();
 }
 
 Value raise::regrouped(Value value, Nodes *trail) {

@@ -15,7 +15,7 @@ using Nodes = llvm::SetVector<mlir::Operation *>;
 
 /// Answers about the values of one function, remembered. Valid until the function changes values
 /// (moving nodes is fine).
-class Facts {
+class Constants {
 public:
   /// True if the value depends on initializers and constants alone.
   bool isConstant(mlir::Value value);
@@ -52,6 +52,8 @@ bool mayAgree(mlir::Value a, mlir::Value b, int64_t dims);
 /// True if `node` only regroups dimensions other than the last, or none at all (Reshape, Flatten,
 /// Squeeze, Unsqueeze).
 bool keepsLastDimension(onnx::NodeOp node);
+/// The node that alone uses `value`, once; null if there is no such node.
+onnx::NodeOp onlyUser(mlir::Value value);
 /// The value that `value` equals up to rounding: through Identity, Dropout at inference, casts
 /// between float types and QuantizeLinear/DequantizeLinear pairs; with `regroup`, also through
 /// nodes that keep the last dimension. What is crossed is added to `trail`.
@@ -73,7 +75,7 @@ struct Product {
   mlir::Operation *core = nullptr;
   Nodes nodes;
 };
-std::optional<Product> matchProduct(mlir::Value value, Facts &facts);
+std::optional<Product> matchProduct(mlir::Value value, Constants &facts);
 
 /// y = input·W + bias with constant W [in, out], in any spelling.
 struct Linear {
@@ -92,7 +94,7 @@ struct Linear {
 /// Matches `value` as the result of a linear map, through regrouping, casts, quantisation, bias
 /// additions and factors of its columns; or as the sum of several maps of one input, of which some
 /// may be products of two (a low-rank map beside a matrix: LoRA).
-std::optional<Linear> matchLinear(mlir::Value value, Facts &facts);
+std::optional<Linear> matchLinear(mlir::Value value, Constants &facts);
 /// A sum of linear maps of one input, as one: its value and the map.
 struct LinearSum {
   mlir::Value value;
@@ -101,16 +103,16 @@ struct LinearSum {
 /// The last sum ahead of `from`, the value of `part` or of what was added to it, that is a map of
 /// the part's input (low-rank maps beside a matrix, which may take its result again: LoRA, DoRA).
 /// `adjust` may look further behind a map's input.
-std::optional<LinearSum> sumAhead(mlir::Value from, const Linear &part, Facts &facts,
-                                  llvm::function_ref<void(Linear &, Facts &)> adjust = nullptr);
+std::optional<LinearSum> sumAhead(mlir::Value from, const Linear &part, Constants &facts,
+                                  llvm::function_ref<void(Linear &, Constants &)> adjust = nullptr);
 /// Matches the node (or chain that ends in `value`) itself, without what follows it.
-std::optional<Linear> matchLinearCore(mlir::Value value, Facts &facts);
+std::optional<Linear> matchLinearCore(mlir::Value value, Constants &facts);
 /// If the node multiplies (or divides) its other operand by a constant vector along the last
 /// dimension, of `size` elements: that vector, with the dimensions that it has.
-mlir::Value factorsOf(onnx::NodeOp node, int64_t size, Facts &facts, mlir::Value &other);
+mlir::Value factorsOf(onnx::NodeOp node, int64_t size, Constants &facts, mlir::Value &other);
 /// If `value` is a sum of something and a vector along the last dimension (of `out` elements), that
 /// vector.
-mlir::Value biasOf(onnx::NodeOp node, int64_t out, Facts &facts, mlir::Value &other);
+mlir::Value biasOf(onnx::NodeOp node, int64_t out, Constants &facts, mlir::Value &other);
 
 /// The bias of a linear map as one vector [size] at the builder's position (columns from `start`
 /// on, each `step` after the one before), or null.

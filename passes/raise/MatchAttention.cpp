@@ -14,7 +14,7 @@ bool raise::isFusedAttention(NodeOp node) {
 }
 
 // A scalar behind nodes that repeat it.
-static std::optional<double> spread(Value value, Facts &facts) {
+static std::optional<double> spread(Value value, Constants &facts) {
   for (int i = 0; i < 8 && value; ++i) {
     if (auto scalar = facts.scalar(value))
       return scalar;
@@ -28,7 +28,7 @@ static std::optional<double> spread(Value value, Facts &facts) {
 }
 
 // The node multiplies its operand by a constant: the factor and the operand.
-static std::optional<double> factorOf(NodeOp node, Facts &facts, Value &operand) {
+static std::optional<double> factorOf(NodeOp node, Constants &facts, Value &operand) {
   if (!node || node.getInputs().size() != 2 || !(node.is("Mul") || node.is("Div")))
     return std::nullopt;
   for (unsigned i : {0, 1}) {
@@ -77,7 +77,7 @@ static Value peelNot(Value condition, bool &negated) {
 
 namespace {
 struct Scores {
-  Facts &facts;
+  Constants &facts;
   int budget = 256;
   std::optional<Reason> failure = std::nullopt;
 
@@ -294,7 +294,7 @@ struct Scores {
 //===----------------------------------------------------------------------===//
 
 struct Probabilities {
-  Facts &facts;
+  Constants &facts;
   /// The last column is a sink's, which the values do not have.
   bool sink = false;
   int budget = 64;
@@ -390,7 +390,7 @@ struct Probabilities {
 //===----------------------------------------------------------------------===//
 
 // Through factors (into `scale`), casts and quantisation.
-static Value strip(Value value, double &scale, Nodes &nodes, Facts &facts) {
+static Value strip(Value value, double &scale, Nodes &nodes, Constants &facts) {
   while (true) {
     if (Value next = throughOnce(value, false, &nodes)) {
       value = next;
@@ -434,7 +434,7 @@ static Value swappedByRegrouping(Value value, Nodes &nodes) {
   return k;
 }
 
-static void stripKey(AttentionMatch &match, Value rhs, bool transposed, Facts &facts) {
+static void stripKey(AttentionMatch &match, Value rhs, bool transposed, Constants &facts) {
   Value k = strip(rhs, match.scale, match.nodes, facts);
   int64_t rank = rankOf(k);
   if (!transposed && rank >= 3) {
@@ -467,7 +467,7 @@ static void stripKey(AttentionMatch &match, Value rhs, bool transposed, Facts &f
   match.key = k;
 }
 
-Value raise::ungroup(Value value, Facts &facts, Nodes &nodes) {
+Value raise::ungroup(Value value, Constants &facts, Nodes &nodes) {
   auto node = value.getDefiningOp<NodeOp>();
   if (!node || rankOf(value) != 4 || !node.input(0))
     return {};
@@ -525,10 +525,6 @@ Value raise::ungroup(Value value, Facts &facts, Nodes &nodes) {
 // The block
 //===----------------------------------------------------------------------===//
 
-static NodeOp onlyUser(Value value) {
-  return value.hasOneUse() ? dyn_cast<NodeOp>(*value.getUsers().begin()) : NodeOp();
-}
-
 // A [B·H, S, D] operand as the [B, H, S, D] it was regrouped from, else itself. D is axis
 // `channels` of the operand: 1 where that is [B·H, D, S].
 static Value fourDimensional(Value value, int64_t heads, Nodes &nodes, int64_t channels = 2) {
@@ -546,7 +542,7 @@ static Value fourDimensional(Value value, int64_t heads, Nodes &nodes, int64_t c
 
 // Grouped queries may be stacked along the query axis, [B, H, S, D] as [B, G, (H/G)·S, D], and the
 // result taken apart again: the block is over [B, H, S, D], as masks and biases are.
-static void unstackQueries(AttentionMatch &match, Facts &facts) {
+static void unstackQueries(AttentionMatch &match, Constants &facts) {
   auto stack = match.query.getDefiningOp<NodeOp>();
   if (!stack || !stack.is("Reshape") || rankOf(match.query) != 4 || rankOf(stack.input(0)) != 4)
     return;
@@ -578,7 +574,7 @@ static void unstackQueries(AttentionMatch &match, Facts &facts) {
 
 // True if a product of activations is a few nodes behind the value, or ahead of it with what comes
 // of the value on its left: what is between is no matter.
-static bool nearProduct(Value start, Facts &facts, bool ahead) {
+static bool nearProduct(Value start, Constants &facts, bool ahead) {
   SmallVector<Value> queue{start};
   llvm::SmallDenseSet<Value, 32> seen{start};
   auto visit = [&](Value value) {
@@ -615,7 +611,7 @@ static bool nearProduct(Value start, Facts &facts, bool ahead) {
   return false;
 }
 
-AttentionOutcome raise::matchAttention(NodeOp softmax, Facts &facts) {
+AttentionOutcome raise::matchAttention(NodeOp softmax, Constants &facts) {
   AttentionOutcome outcome;
   Value p = softmax.getResult(0);
   int64_t rank = rankOf(softmax.input(0));
@@ -767,7 +763,7 @@ AttentionOutcome raise::matchAttention(NodeOp softmax, Facts &facts) {
 }
 
 // True for a matrix that a choice picks from a stack: a mixture's, not keys or values.
-static bool isPicked(Value value, Facts &facts) {
+static bool isPicked(Value value, Constants &facts) {
   for (int steps = 0; steps < 8; ++steps) {
     auto node = value.getDefiningOp<NodeOp>();
     if (!node)
@@ -782,7 +778,7 @@ static bool isPicked(Value value, Facts &facts) {
   return false;
 }
 
-AttentionOutcome raise::matchUnnormalised(NodeOp node, Facts &facts) {
+AttentionOutcome raise::matchUnnormalised(NodeOp node, Constants &facts) {
   AttentionOutcome outcome;
   if (node->getNumResults() != 1 || rankOf(node.getResult(0)) != 4)
     return outcome;

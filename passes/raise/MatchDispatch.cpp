@@ -47,7 +47,7 @@ struct Meaning {
 struct Dispatch {
   MoeMatch &match;
   ArrayRef<FfnMatch> blocks;
-  Facts &facts;
+  Constants &facts;
   int64_t k;
   Value tokens; ///< what the experts read, before regrouping
   llvm::DenseMap<Value, Meaning> known{};
@@ -409,7 +409,7 @@ struct Dispatch {
 } // namespace
 
 std::string raise::matchDispatch(MoeMatch &match, ArrayRef<FfnMatch> blocks, Value gates,
-                                 const Nodes &within, Facts &facts, Value &tokens) {
+                                 const Nodes &within, Constants &facts, Value &tokens) {
   Value indices = match.topk->getResult(1);
   if (rankOf(indices) != 2)
     return "experts are spelled one by one, chosen for tokens of several axes";

@@ -11,8 +11,8 @@ using onnx::NodeOp;
 //===----------------------------------------------------------------------===//
 
 // Normalised slice bounds of the last axis, if `value` is such a slice of `source`.
-static bool lastAxisSlice(Value value, Facts &facts, Value &source, int64_t &start, int64_t &size,
-                          int64_t &step) {
+static bool lastAxisSlice(Value value, Constants &facts, Value &source, int64_t &start,
+                          int64_t &size, int64_t &step) {
   auto node = value.getDefiningOp<NodeOp>();
   if (!node || !node.input(0))
     return false;
@@ -55,7 +55,7 @@ static bool lastAxisSlice(Value value, Facts &facts, Value &source, int64_t &sta
   return size > 0;
 }
 
-std::optional<FfnBranch> raise::matchBranch(Value value, Facts &facts) {
+std::optional<FfnBranch> raise::matchBranch(Value value, Constants &facts) {
   FfnBranch branch;
   branch.value = value;
   Nodes nodes;
@@ -96,7 +96,7 @@ std::optional<FfnBranch> raise::matchBranch(Value value, Facts &facts) {
 
 namespace {
 struct Trace {
-  Facts &facts;
+  Constants &facts;
   SmallVector<FfnBranch> branches;
   Nodes nodes;
   llvm::SmallDenseSet<Value, 8> seen;
@@ -176,13 +176,9 @@ struct Trace {
 // The block
 //===----------------------------------------------------------------------===//
 
-static NodeOp onlyUser(Value value) {
-  return value.hasOneUse() ? dyn_cast<NodeOp>(*value.getUsers().begin()) : NodeOp();
-}
-
 // Factors of the hidden neurons (IA3) between the activation and the down-projection become factors
 // of its rows.
-static void takeFactors(Linear &down, Facts &facts) {
+static void takeFactors(Linear &down, Constants &facts) {
   while (true) {
     Nodes nodes;
     auto node = through(down.input, true, &nodes).getDefiningOp<NodeOp>();
@@ -206,7 +202,7 @@ static void takeFactors(Linear &down, Facts &facts) {
 
 // Follows the down-projection's result through biases, quantisation and regrouping, while the
 // block's input can be regrouped alike.
-static void extendOutput(FfnMatch &match, Facts &facts) {
+static void extendOutput(FfnMatch &match, Constants &facts) {
   Block *block = match.root.getDefiningOp()->getBlock();
   int64_t out = match.down.out;
   while (true) {
@@ -273,7 +269,7 @@ static bool alignInput(FfnMatch &match) {
 }
 
 // True if the value is added to a residual, perhaps after a norm or a constant factor.
-static bool joinsResidual(Value value, Facts &facts) {
+static bool joinsResidual(Value value, Constants &facts) {
   for (int steps = 0; steps < 8; ++steps) {
     NodeOp next;
     for (Operation *user : value.getUsers()) {
@@ -307,7 +303,7 @@ static bool joinsResidual(Value value, Facts &facts) {
 
 // The input of a map of channels that no matrix product spells: a convolution with a kernel of one
 // element.
-static Value pointwiseInput(NodeOp node, Facts &facts) {
+static Value pointwiseInput(NodeOp node, Constants &facts) {
   if (!node || !node.is("Conv") || !node.input(1) || !facts.isConstant(node.input(1)))
     return {};
   for (int64_t axis = 2; axis < rankOf(node.input(1)); ++axis)
@@ -319,7 +315,7 @@ static Value pointwiseInput(NodeOp node, Facts &facts) {
 // True if a linear map is behind the value, through an activation and nodes of one operand that is
 // no constant (products of two on both sides). `odd` becomes the first node on the way that is not
 // elementwise.
-static bool followsActivation(Value value, Facts &facts, Operation *&odd, bool &active,
+static bool followsActivation(Value value, Constants &facts, Operation *&odd, bool &active,
                               int &budget) {
   while (--budget > 0) {
     auto node = value.getDefiningOp<NodeOp>();
@@ -361,7 +357,7 @@ static bool followsActivation(Value value, Facts &facts, Operation *&odd, bool &
 }
 
 // Why the node is no down-projection, if it is one of an unknown form.
-static std::optional<Reason> oddBlock(NodeOp node, Value hidden, Facts &facts) {
+static std::optional<Reason> oddBlock(NodeOp node, Value hidden, Constants &facts) {
   Operation *odd = nullptr;
   bool active = false;
   int budget = 48;
@@ -378,7 +374,7 @@ static std::optional<Reason> oddBlock(NodeOp node, Value hidden, Facts &facts) {
 }
 
 // The one operand of an elementwise node that is no constant; null if it is none, or has several.
-static Value soleOperand(NodeOp node, Facts &facts) {
+static Value soleOperand(NodeOp node, Constants &facts) {
   Value data;
   if (!node || !isElementwise(node))
     return {};
@@ -394,7 +390,7 @@ static Value soleOperand(NodeOp node, Facts &facts) {
 
 // True if a third matrix is before the two or behind them, with an activation between, so that the
 // three map back to the width that they come from.
-static bool inThrees(const FfnMatch &match, Facts &facts) {
+static bool inThrees(const FfnMatch &match, Constants &facts) {
   Value behind = match.input;
   for (int steps = 0; steps < 8 && behind; ++steps) {
     if (auto linear = matchLinear(behind, facts))
@@ -415,7 +411,7 @@ static bool inThrees(const FfnMatch &match, Facts &facts) {
   return false;
 }
 
-FfnOutcome raise::matchFfn(NodeOp node, Facts &facts, bool expert) {
+FfnOutcome raise::matchFfn(NodeOp node, Constants &facts, bool expert) {
   FfnOutcome outcome;
   if (node.getNumResults() == 0)
     return outcome;

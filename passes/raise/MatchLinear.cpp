@@ -127,7 +127,7 @@ static NodeOp integerProduct(Value value, Value &scales, Nodes &nodes) {
 }
 
 // scales = dynamic · constant, where dynamic is the scale of `quantise`: the constant factors.
-static bool constantScale(Value scales, NodeOp quantise, Facts &facts,
+static bool constantScale(Value scales, NodeOp quantise, Constants &facts,
                           SmallVectorImpl<Value> &factors, Nodes &nodes) {
   auto mul = scales.getDefiningOp<NodeOp>();
   if (scales == quantise.getResult(1))
@@ -150,7 +150,7 @@ static Linear::Maker same(Value value) {
   return [value](OpBuilder &) { return value; };
 }
 
-std::optional<Linear> raise::matchLinearCore(Value value, Facts &facts) {
+std::optional<Linear> raise::matchLinearCore(Value value, Constants &facts) {
   auto node = value.getDefiningOp<NodeOp>();
   if (!node)
     return std::nullopt;
@@ -282,7 +282,7 @@ std::optional<Linear> raise::matchLinearCore(Value value, Facts &facts) {
   return std::nullopt;
 }
 
-Value raise::biasOf(NodeOp node, int64_t out, Facts &facts, Value &other) {
+Value raise::biasOf(NodeOp node, int64_t out, Constants &facts, Value &other) {
   if (!node.is("Add") || node.getInputs().size() != 2)
     return {};
   for (unsigned i : {0, 1}) {
@@ -303,7 +303,7 @@ Value raise::biasOf(NodeOp node, int64_t out, Facts &facts, Value &other) {
 }
 
 // True if the constant is a vector of `size` elements along the last dimension.
-static bool isRow(Value value, int64_t size, Facts &facts) {
+static bool isRow(Value value, int64_t size, Constants &facts) {
   if (!value || !facts.isConstant(value) || !isFloat(value) || rankOf(value) < 1 ||
       sizeOf(value, -1) != size)
     return false;
@@ -313,7 +313,7 @@ static bool isRow(Value value, int64_t size, Facts &facts) {
   return true;
 }
 
-Value raise::factorsOf(NodeOp node, int64_t size, Facts &facts, Value &other) {
+Value raise::factorsOf(NodeOp node, int64_t size, Constants &facts, Value &other) {
   if (!(node.is("Mul") || node.is("Div")) || node.getInputs().size() != 2 || size == 1)
     return {};
   for (unsigned i : {0, 1}) {
@@ -346,7 +346,7 @@ static bool sameRows(Value a, Value b) {
 namespace {
 // A linear map that may be put together from several.
 struct Maps {
-  Facts &facts;
+  Constants &facts;
   int budget = 24;
 
   struct Map {
@@ -539,13 +539,13 @@ struct Maps {
 };
 } // namespace
 
-std::optional<Linear> raise::matchLinear(Value value, Facts &facts) {
+std::optional<Linear> raise::matchLinear(Value value, Constants &facts) {
   auto found = Maps{facts}.map(value, /*term=*/false);
   return found ? std::optional(std::move(found->linear)) : std::nullopt;
 }
 
-std::optional<LinearSum> raise::sumAhead(Value from, const Linear &part, Facts &facts,
-                                         llvm::function_ref<void(Linear &, Facts &)> adjust) {
+std::optional<LinearSum> raise::sumAhead(Value from, const Linear &part, Constants &facts,
+                                         llvm::function_ref<void(Linear &, Constants &)> adjust) {
   SmallVector<Value> ahead{from};
   std::optional<LinearSum> found;
   for (size_t i = 0; i < ahead.size() && i < 8; ++i)
@@ -622,7 +622,7 @@ static std::optional<bool> productOf(NodeOp einsum) {
   return b[n - 2] == k && b[n - 1] == j ? std::optional<bool>(false) : std::nullopt;
 }
 
-std::optional<Product> raise::matchProduct(Value value, Facts &facts) {
+std::optional<Product> raise::matchProduct(Value value, Constants &facts) {
   auto node = value.getDefiningOp<NodeOp>();
   if (!node || node.getInputs().empty())
     return std::nullopt;

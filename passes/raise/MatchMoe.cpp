@@ -58,8 +58,8 @@ static Operation *extent(NodeOp topk, Nodes &nodes) {
 
 // The choice picks entries of a constant: Gather(c, choice) along axis 0, or GatherND(c, [..., 1]).
 // With `whole`, the constant itself, with a first axis of so many experts. The constant, or null.
-static Value pickedConstant(Value value, int64_t rank, int64_t whole, Nodes &within, Facts &facts,
-                            Nodes &trail, bool &transposed) {
+static Value pickedConstant(Value value, int64_t rank, int64_t whole, Nodes &within,
+                            Constants &facts, Nodes &trail, bool &transposed) {
   // A bias has an axis of size 1 for the tokens there.
   if (whole)
     return rankOf(value) == 3 && sizeOf(value, 0) == whole && facts.isConstant(value) &&
@@ -152,7 +152,7 @@ struct ExpertsAxis {
 // A product with the matrices of all experts side by side, [in, E·out], seen as [T.., E, out] in
 // `grouped`.
 static bool matchSideBySide(StackedBranch &branch, NodeOp product, Value grouped, int64_t whole,
-                            bool sliced, Facts &facts) {
+                            bool sliced, Constants &facts) {
   Value matrix = product.input(1);
   SmallVector<int64_t> axes = proper(grouped);
   int64_t width = sizeOf(matrix, 1), rank = static_cast<int64_t>(axes.size());
@@ -170,7 +170,7 @@ static bool matchSideBySide(StackedBranch &branch, NodeOp product, Value grouped
 }
 
 // A bias of all experts beside tokens in the first axis: [1, E, out] or [E, out].
-static bool isBiasOfSecond(Value value, int64_t whole, Facts &facts) {
+static bool isBiasOfSecond(Value value, int64_t whole, Constants &facts) {
   int64_t rank = rankOf(value);
   return facts.isConstant(value) && (rank == 2 || (rank == 3 && sizeOf(value, 0) == 1)) &&
          sizeOf(value, -2) == whole && sizeOf(value, -1) > 1;
@@ -178,7 +178,7 @@ static bool isBiasOfSecond(Value value, int64_t whole, Facts &facts) {
 
 // `value` as (columns of) the product of chosen matrices with tokens.
 static std::optional<StackedBranch> matchStacked(Value value, int64_t whole, Nodes &within,
-                                                 Facts &facts) {
+                                                 Constants &facts) {
   StackedBranch branch;
   branch.value = value;
   bool sliced = false;
@@ -290,7 +290,7 @@ static std::optional<StackedBranch> matchStacked(Value value, int64_t whole, Nod
 }
 
 // Back from the hidden values through elementwise nodes to products of chosen matrices.
-static bool traceHidden(Value value, int64_t whole, Nodes &within, Facts &facts,
+static bool traceHidden(Value value, int64_t whole, Nodes &within, Constants &facts,
                         SmallVectorImpl<StackedBranch> &branches,
                         llvm::SmallDenseSet<Value, 8> &seen) {
   if (!seen.insert(value).second || facts.scalar(value))
@@ -312,7 +312,7 @@ static bool traceHidden(Value value, int64_t whole, Nodes &within, Facts &facts,
 // Weights of the chosen
 //===----------------------------------------------------------------------===//
 
-bool raise::isFilled(Value value, double fill, Facts &facts) {
+bool raise::isFilled(Value value, double fill, Constants &facts) {
   for (int i = 0; i < 6 && value; ++i) {
     if (auto scalar = facts.scalar(value))
       return *scalar == fill;
@@ -338,7 +338,7 @@ static bool isLastAxis(NodeOp node, int64_t otherwise) {
 }
 
 // True for a reduction along the last axis alone.
-static bool reducesLast(NodeOp node, Facts &facts) {
+static bool reducesLast(NodeOp node, Constants &facts) {
   std::optional<SmallVector<int64_t>> axes;
   if (auto attr = dyn_cast_or_null<DenseI64ArrayAttr>(node.attribute("axes")))
     axes = SmallVector<int64_t>(attr.asArrayRef());
@@ -349,7 +349,7 @@ static bool reducesLast(NodeOp node, Facts &facts) {
 
 // The scores of groups: of `ranked` [.., E] seen as [.., G, E / G] the highest, or the sum of the
 // two highest.
-static bool matchGroupScores(Value scores, Value ranked, Gating &gating, Facts &facts,
+static bool matchGroupScores(Value scores, Value ranked, Gating &gating, Constants &facts,
                              Nodes &nodes) {
   auto reduce = scores.getDefiningOp<NodeOp>();
   if (!reduce || !reducesLast(reduce, facts))
@@ -383,7 +383,7 @@ static bool matchGroupScores(Value scores, Value ranked, Gating &gating, Facts &
 
 // What TopK ranks may be -inf for the experts of groups that were not chosen; `ranked` becomes what
 // it is for the others. False if something else decides.
-static bool peelGroups(Value &ranked, Gating &gating, Facts &facts, Nodes &nodes) {
+static bool peelGroups(Value &ranked, Gating &gating, Constants &facts, Nodes &nodes) {
   auto where = ranked.getDefiningOp<NodeOp>();
   if (!where || !where.is("Where"))
     return true;
@@ -452,7 +452,7 @@ static Value pickedGates(NodeOp topk, Value gates, Nodes &nodes) {
 
 // What is done to the chosen values before they weigh; `known` becomes true where that is a
 // softmax.
-static Value followWeights(Value weights, bool &known, Gating &gating, Facts &facts) {
+static Value followWeights(Value weights, bool &known, Gating &gating, Constants &facts) {
   for (int steps = 0; steps < 6; ++steps) {
     NodeOp next;
     for (Operation *user : weights.getUsers()) {
@@ -494,7 +494,7 @@ static Value followWeights(Value weights, bool &known, Gating &gating, Facts &fa
 // How the weights come from the logits. TopK chooses among `softmax(logits)`, `sigmoid(logits)` or
 // the logits themselves, perhaps with a bias that the weights do not see, perhaps within the best
 // groups. `weights` becomes the value that holds them.
-static std::optional<Gating> gatingOf(NodeOp topk, Value &logits, Value &weights, Facts &facts,
+static std::optional<Gating> gatingOf(NodeOp topk, Value &logits, Value &weights, Constants &facts,
                                       Nodes &nodes) {
   Gating gating;
   logits = through(topk.input(0), true);
@@ -564,7 +564,7 @@ static bool onlyWeigh(Value weights) {
 
 // Finds the two products with chosen matrices, or with `whole` those of all so many experts, and
 // what lies between; a reason if it cannot.
-static std::string findExperts(MoeMatch &match, int64_t whole, Nodes &within, Facts &facts) {
+static std::string findExperts(MoeMatch &match, int64_t whole, Nodes &within, Constants &facts) {
   SmallVector<std::pair<NodeOp, StackedBranch>> products;
   for (Operation *op : within)
     if (auto node = dyn_cast<NodeOp>(op); node && node.is("MatMul"))
@@ -634,7 +634,7 @@ static std::string findExperts(MoeMatch &match, int64_t whole, Nodes &within, Fa
 //===----------------------------------------------------------------------===//
 
 // True if no element of the value can be below 0.
-static bool isNonNegative(Value value, Facts &facts, int depth = 0) {
+static bool isNonNegative(Value value, Constants &facts, int depth = 0) {
   if (auto scalar = facts.scalar(value))
     return *scalar >= 0;
   auto node = value.getDefiningOp<NodeOp>();
@@ -676,7 +676,7 @@ static Value perChoice(Value value) {
 
 // The scores of the tokens that `weights` come from: a linear map of the experts' tokens, or of any
 // where these are not given.
-static Value routerBehind(Value weights, Value tokens, int64_t experts, Facts &facts) {
+static Value routerBehind(Value weights, Value tokens, int64_t experts, Constants &facts) {
   SmallVector<Value> queue{weights};
   llvm::SmallDenseSet<Value, 16> seen;
   for (size_t i = 0; i < queue.size() && i < 64; ++i) {
@@ -695,7 +695,7 @@ static Value routerBehind(Value weights, Value tokens, int64_t experts, Facts &f
 // A choice that no rule of uoe.select says: nodes of the model make indices and weights [tokens,
 // k]. The weights, each in its expert's column and 0 elsewhere, are scores of which the k highest
 // are chosen. Weights below 0 would not be.
-static std::string scatteredChoice(MoeMatch &match, Facts &facts) {
+static std::string scatteredChoice(MoeMatch &match, Constants &facts) {
   // What the results of the down-projection are multiplied by.
   Value result = match.down.value, weights;
   for (int steps = 0; steps < 8 && !weights; ++steps) {
@@ -741,7 +741,7 @@ static std::string scatteredChoice(MoeMatch &match, Facts &facts) {
 
 // The same for experts that are spelled one after the other, chosen by TopK.
 static std::string scatteredDispatch(MoeMatch &match, ArrayRef<FfnMatch> blocks, Nodes &within,
-                                     Facts &facts) {
+                                     Constants &facts) {
   bool known = false;
   Gating steps;
   Value weights = pickedGates(match.topk, Value(), match.nodes);
@@ -761,7 +761,7 @@ static std::string scatteredDispatch(MoeMatch &match, ArrayRef<FfnMatch> blocks,
 
 // Finds the operands; a reason if it cannot.
 static std::string operands(MoeMatch &match, ArrayRef<FfnMatch> blocks, Nodes &within,
-                            Facts &facts) {
+                            Constants &facts) {
   Value weights;
   std::optional<Gating> gating;
   if (match.topk.is("TopK"))
@@ -790,7 +790,8 @@ static std::string operands(MoeMatch &match, ArrayRef<FfnMatch> blocks, Nodes &w
 
 // Collects what makes `value` of `source`; true if a product with a constant matrix for each of the
 // experts is among it.
-static bool collectExperts(Value value, Value source, int64_t experts, Facts &facts, Nodes &nodes) {
+static bool collectExperts(Value value, Value source, int64_t experts, Constants &facts,
+                           Nodes &nodes) {
   SmallVector<Value> queue{value};
   bool product = false;
   for (size_t i = 0; i < queue.size() && i < 256; ++i) {
@@ -809,7 +810,7 @@ static bool collectExperts(Value value, Value source, int64_t experts, Facts &fa
 
 // The gates, 0 for the experts that were not chosen, weigh the results of all experts, and a sum
 // over the experts follows. The sum, or null.
-static Operation *weighedSum(Operation *gates, Value source, int64_t experts, Facts &facts,
+static Operation *weighedSum(Operation *gates, Value source, int64_t experts, Constants &facts,
                              Nodes &nodes) {
   Value value = gates->getResult(0);
   bool weighed = false;
@@ -835,7 +836,7 @@ static Operation *weighedSum(Operation *gates, Value source, int64_t experts, Fa
 }
 
 // Whether `tokens` [E, T, d] repeat all tokens for each expert.
-static bool repeatsForEach(Value tokens, int64_t experts, Facts &facts) {
+static bool repeatsForEach(Value tokens, int64_t experts, Constants &facts) {
   auto node = tokens.getDefiningOp<NodeOp>();
   if (rankOf(tokens) == 2 || (rankOf(tokens) == 3 && sizeOf(tokens, 0) == 1))
     return true; // the product repeats them
@@ -851,7 +852,7 @@ static bool repeatsForEach(Value tokens, int64_t experts, Facts &facts) {
 // The operands of a mixture that runs all experts on all tokens, weighs them by `gates` and sums up
 // to `sum`; a reason if they cannot be given.
 static std::string denseOperands(MoeMatch &match, NodeOp gates, Operation *sum, Value weights,
-                                 Facts &facts) {
+                                 Constants &facts) {
   StringRef why = "all experts run on all tokens";
   int64_t experts = sizeOf(match.topk.input(0), -1);
   auto reduction = dyn_cast_or_null<StringAttr>(gates.attribute("reduction"));
@@ -889,7 +890,7 @@ static std::string denseOperands(MoeMatch &match, NodeOp gates, Operation *sum, 
 }
 
 static std::optional<MoeMatch> denseMixture(NodeOp topk, int64_t k, Operation *end,
-                                            const Nodes &within, Facts &facts) {
+                                            const Nodes &within, Constants &facts) {
   MoeMatch match;
   match.topk = topk;
   match.k = k;
@@ -913,7 +914,7 @@ static std::optional<MoeMatch> denseMixture(NodeOp topk, int64_t k, Operation *e
 }
 
 // The input becomes the form of the tokens that has the result's rank.
-static void fitRanks(MoeMatch &match, Facts &facts) {
+static void fitRanks(MoeMatch &match, Constants &facts) {
   if (!match.opaque.empty() || rankOf(match.root) == rankOf(match.input))
     return;
   // The nearest form of the tokens with the result's rank, on the way to the router.
@@ -946,7 +947,7 @@ static void fitRanks(MoeMatch &match, Facts &facts) {
 
 // Takes the sum over the chosen, if it is still to come, and its regrouping to the tokens' shape
 // into the block.
-static void joinSum(MoeMatch &match, Facts &facts, bool summed = false) {
+static void joinSum(MoeMatch &match, Constants &facts, bool summed = false) {
   // The choice's effects may join before the sum over the chosen: where they are weighted.
   auto follow = [&](auto accept) {
     SmallVector<NodeOp> crossed;
@@ -982,7 +983,7 @@ static void joinSum(MoeMatch &match, Facts &facts, bool summed = false) {
 }
 
 // Experts chosen one at a time, by ArgMax (sparse mixers choose twice).
-static MoeOutcome oneAtATime(NodeOp argmax, Facts &facts) {
+static MoeOutcome oneAtATime(NodeOp argmax, Constants &facts) {
   MoeOutcome outcome;
   int64_t rank = rankOf(argmax.input(0)), axis = argmax.integer("axis", 0);
   if (axis != -1 && axis != rank - 1)
@@ -1019,7 +1020,7 @@ static MoeOutcome oneAtATime(NodeOp argmax, Facts &facts) {
   return outcome;
 }
 
-MoeOutcome raise::matchMoe(NodeOp topk, Facts &facts) {
+MoeOutcome raise::matchMoe(NodeOp topk, Constants &facts) {
   if (topk.is("ArgMax"))
     return oneAtATime(topk, facts);
   MoeOutcome outcome;

@@ -63,7 +63,7 @@ struct MoeOutcome {
 
 /// Outcome for one TopK (or ArgMax): a match, a reason if its choice selects among constant
 /// matrices, or neither.
-MoeOutcome matchMoe(onnx::NodeOp topk, Facts &facts);
+MoeOutcome matchMoe(onnx::NodeOp topk, Constants &facts);
 
 /// Finds the experts of a mixture spelled one after the other: for each expert the tokens that
 /// chose it are looked up, sent through a feed-forward block, weighted, and added into their rows.
@@ -71,10 +71,10 @@ MoeOutcome matchMoe(onnx::NodeOp topk, Facts &facts);
 /// the number of experts. Sets `match.experts` and `tokens`, the rows that the experts read; a
 /// reason if some step is another.
 std::string matchDispatch(MoeMatch &match, mlir::ArrayRef<FfnMatch> blocks, mlir::Value gates,
-                          const Nodes &within, Facts &facts, mlir::Value &tokens);
+                          const Nodes &within, Constants &facts, mlir::Value &tokens);
 
 /// True if all elements are known to be `fill`, whatever the shape is.
-bool isFilled(mlir::Value value, double fill, Facts &facts);
+bool isFilled(mlir::Value value, double fill, Constants &facts);
 
 /// True for an operator that holds a mixture of experts.
 bool isFusedMoe(onnx::NodeOp node);

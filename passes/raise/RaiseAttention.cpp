@@ -20,7 +20,7 @@ namespace {
 using MaskKey = std::tuple<Block *, const void *, bool, double, const void *, int64_t>;
 
 struct Raiser {
-  Facts &facts;
+  Constants &facts;
   std::map<MaskKey, Value> masks;
 
   // A bias of the products' own layout from one that applies at another rank.
@@ -278,7 +278,7 @@ struct Raiser {
 struct RaiseAttentionPass : uoe::impl::RaiseAttentionPassBase<RaiseAttentionPass> {
   using RaiseAttentionPassBase::RaiseAttentionPassBase;
   void runOnOperation() override {
-    Facts facts;
+    Constants facts;
     SmallVector<NodeOp> nodes;
     getOperation().walk<WalkOrder::PreOrder>([&](Operation *op) {
       if (isa<FfnOp, AttentionOp, MoeOp>(op))
@@ -310,7 +310,7 @@ struct RaiseAttentionPass : uoe::impl::RaiseAttentionPassBase<RaiseAttentionPass
   }
 
   /// What is left: weights that are no softmax.
-  void raiseUnnormalised(Raiser &raiser, Facts &facts) {
+  void raiseUnnormalised(Raiser &raiser, Constants &facts) {
     SmallVector<NodeOp> products;
     getOperation().walk<WalkOrder::PreOrder>([&](Operation *op) {
       if (isa<FfnOp, AttentionOp, MoeOp>(op))

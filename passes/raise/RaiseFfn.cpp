@@ -60,7 +60,7 @@ namespace {
 struct RaiseFfnPass : uoe::impl::RaiseFfnPassBase<RaiseFfnPass> {
   using RaiseFfnPassBase::RaiseFfnPassBase;
   void runOnOperation() override {
-    Facts facts;
+    Constants facts;
     SmallVector<NodeOp> nodes;
     getOperation().walk<WalkOrder::PreOrder>([&](Operation *op) {
       if (isa<FfnOp, AttentionOp, MoeOp>(op))

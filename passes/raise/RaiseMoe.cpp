@@ -149,7 +149,7 @@ struct RaiseMoePass : uoe::impl::RaiseMoePassBase<RaiseMoePass> {
   using RaiseMoePassBase::RaiseMoePassBase;
 
   void runOnOperation() override {
-    Facts facts;
+    Constants facts;
     SmallVector<NodeOp> nodes;
     getOperation().walk<WalkOrder::PreOrder>([&](Operation *op) {
       if (isa<FfnOp, AttentionOp, MoeOp>(op))

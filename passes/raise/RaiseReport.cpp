@@ -142,7 +142,7 @@ struct RaiseReportPass : uoe::impl::RaiseReportPassBase<RaiseReportPass> {
   void runOnOperation() override {
     SmallVector<Operation *> found;
     SmallVector<Missed> missed;
-    Facts facts;
+    Constants facts;
     getOperation().walk<WalkOrder::PreOrder>([&](Operation *op) {
       if (isa<FfnOp, AttentionOp, MoeOp>(op)) {
         found.push_back(op);

@@ -16,7 +16,7 @@ using namespace uoe;
 using namespace uoe::run;
 
 namespace {
-struct Arguments {
+struct BenchArguments {
   Common common;
   InputArguments inputs;
   Repetition repetition;
@@ -135,7 +135,7 @@ void printKinds(const report::Json &kinds) {
   table.print(std::cout);
 }
 
-int decode(const Arguments &arguments, Session &session, const InputOptions &options) {
+int decode(const BenchArguments &arguments, Session &session, const InputOptions &options) {
   Decoder decoder(session, options);
   int64_t past = std::max<int64_t>(options.past, 1);
   std::vector<double> prefills, steps;
@@ -202,7 +202,7 @@ std::pair<std::string, int> nextRequest() {
 
 /// Answers requests on stdin with one line of JSON each, so that a driver can take turns between
 /// several programs without loading their models again.
-int serve(const Arguments &arguments, Session &session, const InputOptions &options) {
+int serve(const BenchArguments &arguments, Session &session, const InputOptions &options) {
   BoundInputs bound;
   if (arguments.decode == 0)
     bound = bindInputs(session, options);
@@ -235,7 +235,7 @@ int serve(const Arguments &arguments, Session &session, const InputOptions &opti
   return 0;
 }
 
-int execute(const Arguments &arguments) {
+int executeBench(const BenchArguments &arguments) {
   InputOptions options = arguments.inputs.read();
   auto session = load(arguments.model, arguments.common);
   checkShared({session.get()});
@@ -284,7 +284,7 @@ int execute(const Arguments &arguments) {
 } // namespace
 
 void run::addBench(CLI::App &program, int &status) {
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<BenchArguments>();
   CLI::App *command = program.add_subcommand(
       "bench", "Latency, throughput, compile time, memory, and time per kind of operation");
   command->add_option("model", arguments->model, "model file")->required();
@@ -311,5 +311,5 @@ void run::addBench(CLI::App &program, int &status) {
   addCommon(*command, arguments->common);
   command->footer("Example: uoe-run bench model.onnx --batch 8 --seq 128\n"
                   "         uoe-run bench decoder.onnx --past 128 --decode 64 --tokens text.npy");
-  command->callback([arguments, &status] { status = execute(*arguments); });
+  command->callback([arguments, &status] { status = executeBench(*arguments); });
 }

@@ -10,7 +10,7 @@ using namespace uoe;
 using namespace uoe::run;
 
 namespace {
-struct Arguments {
+struct CompareArguments {
   Common common;
   InputArguments inputs;
   std::string first, second;
@@ -70,7 +70,7 @@ void add(Comparison &row, const rt::Value &a, const rt::Value &b) {
   }
 }
 
-int execute(const Arguments &arguments) {
+int executeCompare(const CompareArguments &arguments) {
   InputOptions options = arguments.inputs.read();
   auto a = load(arguments.first, arguments.common);
   auto b = load(arguments.second, arguments.common);
@@ -132,7 +132,7 @@ int execute(const Arguments &arguments) {
 } // namespace
 
 void run::addCompare(CLI::App &program, int &status) {
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<CompareArguments>();
   CLI::App *command = program.add_subcommand("compare", "Run two models on the same inputs");
   command->add_option("first", arguments->first, "model whose outputs are the reference")
       ->required();
@@ -148,5 +148,5 @@ void run::addCompare(CLI::App &program, int &status) {
       ->check(CLI::PositiveNumber);
   addCommon(*command, arguments->common);
   command->footer("Example: uoe-run compare dense.onnx moe.onnx --seq 128 --tolerance 1e-4");
-  command->callback([arguments, &status] { status = execute(*arguments); });
+  command->callback([arguments, &status] { status = executeCompare(*arguments); });
 }

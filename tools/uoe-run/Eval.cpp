@@ -10,7 +10,7 @@ using namespace uoe;
 using namespace uoe::run;
 
 namespace {
-struct Arguments {
+struct EvalArguments {
   Common common;
   std::string model, reference, tokens, kind = "auto";
   PerplexityOptions perplexity;
@@ -27,7 +27,7 @@ void printRows(const std::vector<std::pair<std::string, std::string>> &rows) {
     std::cout << what << std::string(width - what.size() + 2, ' ') << value << '\n';
 }
 
-int decoder(const Arguments &arguments, Session &session, Session *reference,
+int decoder(const EvalArguments &arguments, Session &session, Session *reference,
             const TokenFile &tokens) {
   InputArguments dims;
   dims.dims = arguments.dims;
@@ -73,7 +73,7 @@ int decoder(const Arguments &arguments, Session &session, Session *reference,
   return 0;
 }
 
-int encoder(const Arguments &arguments, Session &session, Session &reference,
+int encoder(const EvalArguments &arguments, Session &session, Session &reference,
             const TokenFile &tokens) {
   int ids = inputOf(session, Role::Ids);
   if (ids >= 0)
@@ -104,7 +104,7 @@ int encoder(const Arguments &arguments, Session &session, Session &reference,
   return 0;
 }
 
-int execute(const Arguments &arguments) {
+int executeEval(const EvalArguments &arguments) {
   TokenFile tokens = readTokens(arguments.tokens);
   auto session = load(arguments.model, arguments.common);
   std::unique_ptr<Session> reference;
@@ -130,7 +130,7 @@ int execute(const Arguments &arguments) {
 } // namespace
 
 void run::addEval(CLI::App &program, int &status) {
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<EvalArguments>();
   CLI::App *command = program.add_subcommand(
       "eval", "Perplexity of a decoder; sentence embeddings of an encoder against a reference");
   command->add_option("model", arguments->model, "model file")->required();
@@ -169,5 +169,5 @@ void run::addEval(CLI::App &program, int &status) {
   command->footer(
       "Example: uoe-run eval decoder.onnx --tokens text.npy --window 1024 --windows 16\n"
       "         uoe-run eval moe.onnx --reference dense.onnx --tokens sentences.npy");
-  command->callback([arguments, &status] { status = execute(*arguments); });
+  command->callback([arguments, &status] { status = executeEval(*arguments); });
 }

@@ -8,12 +8,12 @@ using namespace uoe;
 using namespace uoe::run;
 
 namespace {
-struct Arguments {
+struct InfoArguments {
   Common common;
   std::string model;
 };
 
-int execute(const Arguments &arguments) {
+int executeInfo(const InfoArguments &arguments) {
   ModelInfo info = modelInfo(arguments.model);
   if (arguments.common.json) {
     auto ports = [](const std::vector<ModelInfo::Port> &list) {
@@ -65,11 +65,11 @@ int execute(const Arguments &arguments) {
 } // namespace
 
 void run::addInfo(CLI::App &program, int &status) {
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<InfoArguments>();
   CLI::App *command =
       program.add_subcommand("info", "Inputs, outputs, parameters and operators of a model");
   command->add_option("model", arguments->model, "model file")->required();
   addCommon(*command, arguments->common);
   command->footer("Example: uoe-run info model.onnx");
-  command->callback([arguments, &status] { status = execute(*arguments); });
+  command->callback([arguments, &status] { status = executeInfo(*arguments); });
 }

@@ -13,7 +13,7 @@ using namespace uoe;
 using namespace uoe::run;
 
 namespace {
-struct Arguments {
+struct RunArguments {
   Common common;
   InputArguments inputs;
   std::string model, folder;
@@ -64,7 +64,7 @@ void describe(const std::string &name, const rt::Tensor &tensor, report::Table &
                   {"infinities", summary.infinities}});
 }
 
-int execute(const Arguments &arguments) {
+int executeRun(const RunArguments &arguments) {
   InputOptions options = arguments.inputs.read();
   auto session = load(arguments.model, arguments.common);
   checkShared({session.get()});
@@ -123,7 +123,7 @@ int execute(const Arguments &arguments) {
 } // namespace
 
 void run::addRun(CLI::App &program, int &status) {
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<RunArguments>();
   CLI::App *command = program.add_subcommand("run", "Run a model once");
   command->add_option("model", arguments->model, "model file")->required();
   addInputs(*command, arguments->inputs);
@@ -131,5 +131,5 @@ void run::addRun(CLI::App &program, int &status) {
   addCommon(*command, arguments->common);
   command->footer("Example: uoe-run run model.onnx --input input_ids=ids.npy --dim batch=2 "
                   "--output-dir out");
-  command->callback([arguments, &status] { status = execute(*arguments); });
+  command->callback([arguments, &status] { status = executeRun(*arguments); });
 }

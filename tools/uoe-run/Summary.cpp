@@ -22,7 +22,7 @@ using namespace uoe::run;
 
 namespace {
 
-struct Arguments {
+struct SummaryArguments {
   Common common;
   InputArguments inputs;
   std::string dense, converted, tokens;
@@ -56,7 +56,7 @@ ConversionReport account(const std::string &path) {
   return measureModel(*module);
 }
 
-InputOptions inputsFor(const Session &session, const Arguments &arguments) {
+InputOptions inputsFor(const Session &session, const SummaryArguments &arguments) {
   InputOptions inputs = arguments.inputs.read();
   // What a routed model skips depends on the text.
   if (!arguments.tokens.empty())
@@ -68,7 +68,7 @@ struct Load {
   double compileSeconds = 0, peak = 0; // peak: bytes above what the process itself takes
 };
 
-Load loadAndRun(const std::string &path, const Arguments &arguments) {
+Load loadAndRun(const std::string &path, const SummaryArguments &arguments) {
   // With its libraries.
   const double before = static_cast<double>(memory().anonymous + memory().file);
   auto session = load(path, arguments.common);
@@ -80,7 +80,7 @@ Load loadAndRun(const std::string &path, const Arguments &arguments) {
 
 /// In a process of its own: what another model left in the allocator would be taken again without
 /// being counted. To be called before there are threads, which a fork does not take along.
-Load measureAlone(const std::string &path, const Arguments &arguments) {
+Load measureAlone(const std::string &path, const SummaryArguments &arguments) {
   int ends[2];
   rt::check(pipe(ends) == 0, "cannot make a pipe: ", std::strerror(errno));
   const pid_t child = fork();
@@ -146,7 +146,7 @@ std::string change(double dense, double converted) {
   return dense > 0 ? report::percent(converted / dense) : "";
 }
 
-int execute(const Arguments &arguments) {
+int executeSummary(const SummaryArguments &arguments) {
   refuseRanks("summary");
   const Load x = measureAlone(arguments.dense, arguments),
              y = measureAlone(arguments.converted, arguments);
@@ -215,7 +215,7 @@ int execute(const Arguments &arguments) {
 } // namespace
 
 void run::addSummary(CLI::App &program, int &status) {
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<SummaryArguments>();
   CLI::App *command = program.add_subcommand(
       "summary", "Table of a dense and a converted model: size, work, time, memory, agreement");
   command->add_option("dense", arguments->dense, "the dense model")->required();
@@ -232,5 +232,5 @@ void run::addSummary(CLI::App &program, int &status) {
       ->capture_default_str();
   addCommon(*command, arguments->common);
   command->footer("Example: uoe-run summary dense.onnx converted.mlir --tokens text.npy --seq 128");
-  command->callback([arguments, &status] { status = execute(*arguments); });
+  command->callback([arguments, &status] { status = executeSummary(*arguments); });
 }

@@ -9,7 +9,7 @@ using namespace uoe;
 using namespace uoe::run;
 
 namespace {
-struct Arguments {
+struct TestArguments {
   Common common;
   BackendTestOptions options;
   std::vector<std::string> folders, filters;
@@ -30,11 +30,11 @@ bool chosen(const std::string &folder, const std::vector<std::string> &filters) 
   return filters.empty();
 }
 
-const char *readingName(const Arguments &arguments) {
+const char *readingName(const TestArguments &arguments) {
   return arguments.common.session.reading == Reading::Onnx ? "onnx" : "onnxruntime";
 }
 
-int execute(Arguments &arguments) {
+int executeTest(TestArguments &arguments) {
   refuseRanks("test");
   arguments.options.session = arguments.common.session;
   arguments.options.otherReading = !arguments.common.readingGiven;
@@ -101,7 +101,7 @@ int execute(Arguments &arguments) {
 } // namespace
 
 void run::addTest(CLI::App &program, int &status) {
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<TestArguments>();
   CLI::App *command =
       program.add_subcommand("test", "Run tests in ONNX's backend-test layout and count them");
   command
@@ -121,5 +121,5 @@ void run::addTest(CLI::App &program, int &status) {
   command->add_flag("-q,--quiet", arguments->quiet, "print failures and the count alone");
   addCommon(*command, arguments->common);
   command->footer("Example: uoe-run test exports --filter 'bert-*'");
-  command->callback([arguments, &status] { status = execute(*arguments); });
+  command->callback([arguments, &status] { status = executeTest(*arguments); });
 }

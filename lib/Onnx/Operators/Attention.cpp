@@ -48,11 +48,6 @@ LogicalResult attention(NodeContext &c) {
   return success();
 }
 
-LogicalResult rotary(NodeContext &c) {
-  c.setLike(0, 0);
-  return success();
-}
-
 /// com.microsoft.Attention: input (batch, seq, in), packed weights (in, q + k + v).
 LogicalResult msAttention(NodeContext &c) {
   Type element = c.in(0).element;
@@ -149,9 +144,9 @@ LogicalResult groupQuery(NodeContext &c) {
 
 void uoe::onnx::addAttention(OperatorTable &table) {
   table.add("Attention", attention);
-  table.add("RotaryEmbedding", rotary);
+  table.add("RotaryEmbedding", likeFirst);
   table.addContrib("Attention", msAttention);
   table.addContrib("MultiHeadAttention", multiHead);
   table.addContrib("GroupQueryAttention", groupQuery);
-  table.addContrib("RotaryEmbedding", rotary);
+  table.addContrib("RotaryEmbedding", likeFirst);
 }

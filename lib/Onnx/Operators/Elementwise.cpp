@@ -9,13 +9,8 @@ namespace {
 
 using Contents = SmallVector<Dim>;
 
-LogicalResult like(NodeContext &c) {
-  c.setLike(0, 0);
-  return success();
-}
-
 /// The same value under another name: contents and other kinds of values travel too.
-LogicalResult identity(NodeContext &c) {
+LogicalResult sameValue(NodeContext &c) {
   if (!c.has(0))
     return success();
   c.contents(0); // makes them, so that the symbols are the operand's own
@@ -377,11 +372,11 @@ void uoe::onnx::addElementwise(OperatorTable &table) {
                            "CumProd",
                            "Trilu",
                            "TensorScatter"})
-    table.add(name, like);
+    table.add(name, likeFirst);
   for (const char *name : {"Gelu", "FastGelu", "BiasGelu", "QuickGelu", "BiasSoftmax",
                            "BiasDropout", "Rfft", "Inverse", "Trilu", "Irfft", "BiasAdd"})
-    table.addContrib(name, name == StringRef("BiasDropout") ? dropout : like);
-  table.add("Identity", identity);
+    table.addContrib(name, name == StringRef("BiasDropout") ? dropout : likeFirst);
+  table.add("Identity", sameValue);
   table.add("Dropout", dropout, "", /*deterministic=*/false);
   table.add("Neg", neg);
   table.add("Abs", abs);

@@ -66,11 +66,6 @@ LogicalResult gatherND(NodeContext &c) {
   return success();
 }
 
-LogicalResult scatter(NodeContext &c) {
-  c.setLike(0, 0);
-  return success();
-}
-
 /// ScatterND into a small vector of integers happens where slices are assigned in shape
 /// computations.
 LogicalResult scatterND(NodeContext &c) {
@@ -132,7 +127,7 @@ LogicalResult compress(NodeContext &c) {
   return success();
 }
 
-LogicalResult unique(NodeContext &c) {
+LogicalResult uniqueElements(NodeContext &c) {
   auto axis = dyn_cast_or_null<IntegerAttr>(c.node.attribute("axis"));
   Dim count = c.unknown();
   for (unsigned i = 1; i < c.results(); ++i)
@@ -187,12 +182,12 @@ void uoe::onnx::addIndex(OperatorTable &table) {
   table.add("GatherND", gatherND);
   table.addContrib("GatherND", gatherND);
   for (const char *name : {"Scatter", "ScatterElements", "ReverseSequence"})
-    table.add(name, scatter);
+    table.add(name, likeFirst);
   table.add("ScatterND", scatterND);
   table.add("OneHot", oneHot);
   table.add("NonZero", nonZero);
   table.add("Compress", compress);
-  table.add("Unique", unique);
+  table.add("Unique", uniqueElements);
   table.add("NonMaxSuppression", nonMaxSuppression);
   table.addContrib("GatherBlockQuantized", gatherBlockQuantized);
 }

@@ -7,11 +7,6 @@ using llvm::SmallVector;
 
 namespace {
 
-LogicalResult first(NodeContext &c) {
-  c.setLike(0, 0);
-  return success();
-}
-
 /// Mean and inverse deviation: the input's shape with the normalised axes 1.
 LogicalResult statistics(NodeContext &c, unsigned from) {
   if (!c.ranked(0))
@@ -99,13 +94,13 @@ void uoe::onnx::addNormalisation(OperatorTable &table) {
   table.add("RMSNormalization", rmsNorm);
   for (const char *name : {"InstanceNormalization", "GroupNormalization", "LpNormalization",
                            "MeanVarianceNormalization", "LRN"})
-    table.add(name, first);
+    table.add(name, likeFirst);
   table.add("BatchNormalization", batchNorm);
   table.addContrib("SimplifiedLayerNormalization", layerNorm);
   table.addContrib("LayerNormalization", layerNorm);
   table.addContrib("SkipLayerNormalization", skipNorm);
   table.addContrib("SkipSimplifiedLayerNormalization", skipNorm);
   table.addContrib("EmbedLayerNormalization", embedNorm);
-  table.addContrib("GroupNorm", first);
-  table.addContrib("SkipGroupNorm", first);
+  table.addContrib("GroupNorm", likeFirst);
+  table.addContrib("SkipGroupNorm", likeFirst);
 }

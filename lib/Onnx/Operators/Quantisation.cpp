@@ -43,11 +43,6 @@ LogicalResult qlinearBinary(NodeContext &c) {
   return success();
 }
 
-LogicalResult like(NodeContext &c) {
-  c.setLike(0, 0);
-  return success();
-}
-
 } // namespace
 
 void uoe::onnx::addQuantisation(OperatorTable &table) {
@@ -59,5 +54,5 @@ void uoe::onnx::addQuantisation(OperatorTable &table) {
   for (const char *name : {"QLinearAdd", "QLinearMul"})
     table.addContrib(name, qlinearBinary);
   for (const char *name : {"QLinearSigmoid", "QLinearLeakyRelu", "QLinearSoftmax"})
-    table.addContrib(name, like);
+    table.addContrib(name, likeFirst);
 }

@@ -18,6 +18,11 @@ const OperatorEntry *OperatorTable::find(llvm::StringRef domain, llvm::StringRef
   return it == entries.end() ? nullptr : &it->second;
 }
 
+mlir::LogicalResult uoe::onnx::likeFirst(NodeContext &c) {
+  c.setLike(0, 0);
+  return mlir::success();
+}
+
 const OperatorTable &OperatorTable::builtin() {
   static const OperatorTable table = [] {
     OperatorTable made;

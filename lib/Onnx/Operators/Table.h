@@ -22,6 +22,9 @@ private:
   llvm::StringMap<OperatorEntry> entries; // "domain:name"
 };
 
+/// The rule of operators whose only result has the type of their first operand.
+mlir::LogicalResult likeFirst(NodeContext &c);
+
 void addElementwise(OperatorTable &table);
 void addReduction(OperatorTable &table);
 void addMatmul(OperatorTable &table);

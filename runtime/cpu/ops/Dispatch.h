@@ -17,6 +17,8 @@ using SignedTypes = Types<int8_t, int16_t, int32_t, int64_t>;
 using IntegerTypes = decltype(joined(SignedTypes(), UnsignedTypes()));
 using NumberTypes = decltype(joined(RealTypes(), IntegerTypes()));
 using AllTypes = decltype(joined(NumberTypes(), Types<bool>()));
+/// Each of AllTypes has its values, exactly, among those of one of these.
+using WideTypes = Types<float, double, int64_t, uint64_t>;
 
 /// Calls body(Type<T>()) for the T of the list that `type` denotes; raises Error if there is none.
 template <typename... Ts, typename Body>
@@ -33,6 +35,13 @@ bool isReal(DType type);
 
 /// What T is computed in.
 template <typename T> using ComputeOf = std::conditional_t<isHalf<T>, float, T>;
+
+/// The one of WideTypes for T.
+template <typename T>
+using WideOf =
+    std::conditional_t<std::is_integral<T>::value,
+                       std::conditional_t<std::is_same<T, uint64_t>::value, uint64_t, int64_t>,
+                       ComputeOf<T>>;
 
 /// Runs body(begin, end) over [0, count), on all threads if there are at least two grains of work.
 template <typename Body> void parallel(int64_t count, int64_t grain, Body &&body) {

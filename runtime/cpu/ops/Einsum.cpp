@@ -1,4 +1,5 @@
 // Einsum: operands are contracted from left to right, each step a batched matrix product.
+#include "Elementwise.h"
 #include "MatrixMultiply.h"
 #include "Numeric.h"
 #include "Register.h"
@@ -233,45 +234,17 @@ template <typename T> Tensor einsum(const Node &node, std::vector<Tensor> inputs
   return permute(reduce(result, output), output).tensor;
 }
 
-template <typename T> void runTyped(KernelCall &call) {
+void runEinsum(KernelCall &call) {
+  dispatch(NumberTypes(), call.in(0).dtype(), "Einsum: an input", [](auto) {});
   std::vector<Tensor> inputs;
   for (size_t i = 0; i < call.count(); ++i) {
     expectType(call.in(i), call.in(0).dtype(), "Einsum: every input");
-    if constexpr (std::is_floating_point_v<T>)
-      inputs.push_back(inputAs<T>(call, i));
-    else
-      inputs.push_back(call.in(i));
+    inputs.push_back(widest(call.in(i)));
   }
-  Tensor result = einsum<T>(call.node, inputs);
-  if constexpr (std::is_floating_point_v<T>)
-    setReal(call, 0, result, call.in(0).dtype());
-  else
-    call.set(0, result);
-}
-
-void runEinsum(KernelCall &call) {
-  switch (call.in(0).dtype()) {
-  case DType::I8:
-    return runTyped<int8_t>(call);
-  case DType::U8:
-    return runTyped<uint8_t>(call);
-  case DType::I16:
-    return runTyped<int16_t>(call);
-  case DType::U16:
-    return runTyped<uint16_t>(call);
-  case DType::I32:
-    return runTyped<int32_t>(call);
-  case DType::U32:
-    return runTyped<uint32_t>(call);
-  case DType::I64:
-    return runTyped<int64_t>(call);
-  case DType::U64:
-    return runTyped<uint64_t>(call);
-  case DType::F64:
-    return runTyped<double>(call);
-  default:
-    return runTyped<float>(call);
-  }
+  dispatch(WideTypes(), inputs.at(0).dtype(), "Einsum: every input", [&](auto type) {
+    using T = typename decltype(type)::type;
+    call.set(0, castTo(einsum<T>(call.node, inputs), call.in(0).dtype()));
+  });
 }
 
 } // namespace

@@ -78,4 +78,8 @@ void runRealUnary(RealUnary op, const Tensor &x, Tensor &result, double a = 0, d
 Tensor castTo(const Tensor &tensor, DType type, bool saturate = true,
               PowerRounding rounding = PowerRounding::Up);
 
+/// The elements in the type of WideTypes that has them all, for operators too rare to be compiled
+/// for every type. Raises Error for a type that is not in AllTypes.
+Tensor widest(const Tensor &tensor);
+
 } // namespace uoe::rt

@@ -9,13 +9,6 @@
 namespace uoe::rt {
 namespace {
 
-/// What integers accumulate in: wide enough, wrapping, as NumPy's sums of int64 do.
-template <typename T>
-using Accumulator =
-    std::conditional_t<std::is_integral<T>::value,
-                       std::conditional_t<std::is_signed<T>::value, int64_t, uint64_t>,
-                       ComputeOf<T>>;
-
 /// The lowest and highest value, infinities where there are any.
 template <typename T> T bottom() {
   return std::numeric_limits<T>::has_infinity ? static_cast<T>(-std::numeric_limits<T>::infinity())
@@ -83,10 +76,9 @@ std::vector<bool> reducedAxes(const KernelCall &call, bool &nothing) {
   return reduced;
 }
 
-/// Reduces [outer][reduced][inner] to [outer][inner].
+/// Reduces [outer][reduced][inner] to [outer][inner]. Integers wrap, as NumPy's sums of int64 do.
 template <typename Op, typename T>
 void reduceMiddle(const T *from, T *to, int64_t outer, int64_t reduced, int64_t inner) {
-  using A = Accumulator<T>;
   int64_t grain = std::max<int64_t>(1, kElementGrain / std::max<int64_t>(1, reduced));
   if (inner == 1) {
     parallel(outer, grain, [&](int64_t begin, int64_t end) {
@@ -96,10 +88,10 @@ void reduceMiddle(const T *from, T *to, int64_t outer, int64_t reduced, int64_t 
           T value = loopsOf<T>().row[static_cast<int>(Op::row)](row, reduced);
           to[o] = Op::last(value, reduced);
         } else {
-          A value = Op::template first<A>();
+          T value = Op::template first<T>();
           for (int64_t r = 0; r < reduced; ++r)
-            value = Op::join(value, Op::map(static_cast<A>(row[r])));
-          to[o] = static_cast<T>(Op::last(value, reduced));
+            value = Op::join(value, Op::map(row[r]));
+          to[o] = Op::last(value, reduced);
         }
       }
     });
@@ -112,18 +104,18 @@ void reduceMiddle(const T *from, T *to, int64_t outer, int64_t reduced, int64_t 
       outer * blocks,
       std::max<int64_t>(1, kElementGrain / std::max<int64_t>(1, reduced * std::min(inner, block))),
       [&](int64_t begin, int64_t end) {
-        A values[block];
+        T values[block];
         for (int64_t at = begin; at < end; ++at) {
           int64_t o = at / blocks, column = at % blocks * block;
           int64_t n = std::min(block, inner - column);
-          std::fill_n(values, n, Op::template first<A>());
+          std::fill_n(values, n, Op::template first<T>());
           for (int64_t r = 0; r < reduced; ++r) {
             const T *row = from + (o * reduced + r) * inner + column;
             for (int64_t i = 0; i < n; ++i)
-              values[i] = Op::join(values[i], Op::map(static_cast<A>(row[i])));
+              values[i] = Op::join(values[i], Op::map(row[i]));
           }
           for (int64_t i = 0; i < n; ++i)
-            to[o * inner + column + i] = static_cast<T>(Op::last(values[i], reduced));
+            to[o * inner + column + i] = Op::last(values[i], reduced);
         }
       });
 }
@@ -188,19 +180,16 @@ template <typename Op, typename List> void reduce(KernelCall &call) {
                   std::is_same<Op, ProdOf>::value || std::is_same<Op, MinOf>::value ||
                   std::is_same<Op, MaxOf>::value))
     return call.set(0, x);
+  dispatch(List(), x.dtype(), "an input", [](auto) {});
   Plan plan = planReduction(call, x, axes);
-  Tensor &y = call.out(0, x.dtype(), plan.result);
-  dispatch(List(), x.dtype(), "an input", [&](auto type) {
+  // Of no bools the largest is false: the lowest of the unsigned, not of the signed.
+  Tensor wide = x.dtype() == DType::Bool ? castTo(plan.x, DType::U64) : widest(plan.x);
+  Tensor found(wide.dtype(), plan.result);
+  dispatch(WideTypes(), wide.dtype(), "an input", [&](auto type) {
     using T = typename decltype(type)::type;
-    if constexpr (isHalf<T>) {
-      Tensor wide = castTo(plan.x, DType::F32), sums(DType::F32, plan.result);
-      reduceMiddle<Op>(wide.data<float>(), sums.data<float>(), plan.outer, plan.reduced,
-                       plan.inner);
-      fromFloatRow(sums.data<float>(), y.data<T>(), sums.size());
-    } else {
-      reduceMiddle<Op>(plan.x.data<T>(), y.data<T>(), plan.outer, plan.reduced, plan.inner);
-    }
+    reduceMiddle<Op>(wide.data<T>(), found.data<T>(), plan.outer, plan.reduced, plan.inner);
   });
+  call.set(0, castTo(found, x.dtype()));
 }
 
 /// log Σ e^x = m + log Σ e^(x-m) with m the largest element.

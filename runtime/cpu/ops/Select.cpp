@@ -74,13 +74,10 @@ void where(KernelCall &call) {
 void nonZero(KernelCall &call) {
   const Tensor &x = call.in(0);
   std::vector<int64_t> found;
-  dispatch(AllTypes(), x.dtype(), "an input", [&](auto type) {
-    using T = typename decltype(type)::type;
-    const T *from = x.data<T>();
-    for (int64_t i = 0, n = x.size(); i < n; ++i)
-      if (static_cast<ComputeOf<T>>(from[i]) != 0)
-        found.push_back(i);
-  });
+  Tensor isSet = castTo(x, DType::Bool);
+  for (int64_t i = 0, n = x.size(); i < n; ++i)
+    if (isSet.data<bool>()[i])
+      found.push_back(i);
   auto count = static_cast<int64_t>(found.size());
   Tensor &result = call.out(0, DType::I64, {x.rank(), count});
   int64_t *to = result.data<int64_t>();
@@ -193,18 +190,17 @@ void reverseSequence(KernelCall &call) {
   }
 }
 
-/// Unique slices along an axis (the flattened elements without one).
-template <typename T> void uniqueOf(KernelCall &call, const Tensor &x, int64_t axis) {
+/// Unique slices along an axis (the flattened elements without one); `data` has x's values.
+template <typename T>
+void uniqueOf(KernelCall &call, const Tensor &x, const T *data, int64_t axis) {
   auto at = static_cast<size_t>(axis);
   int64_t n = x.dim(axis), outer = productOf(x.shape(), 0, at);
   int64_t inner = productOf(x.shape(), at + 1, x.shape().size());
-  const T *data = x.data<T>();
   // Lexicographic order of slices; NaN equals nothing and comes last.
   auto compare = [&](int64_t a, int64_t b) {
     for (int64_t o = 0; o < outer; ++o)
       for (int64_t i = 0; i < inner; ++i) {
-        auto u = static_cast<ComputeOf<T>>(data[(o * n + a) * inner + i]);
-        auto v = static_cast<ComputeOf<T>>(data[(o * n + b) * inner + i]);
+        T u = data[(o * n + a) * inner + i], v = data[(o * n + b) * inner + i];
         if (u < v || (v != v && u == u))
           return -1;
         if (v < u || (u != u && v == v))
@@ -254,8 +250,9 @@ void unique(KernelCall &call) {
   bool hasAxis = call.node.has("axis");
   Tensor x = hasAxis ? whole : whole.reshaped({whole.size()});
   int64_t axis = hasAxis ? axisIn(call.node.integer("axis", 0), x.rank()) : 0;
-  dispatch(AllTypes(), x.dtype(), "an input",
-           [&](auto type) { uniqueOf<typename decltype(type)::type>(call, x, axis); });
+  Tensor wide = widest(x);
+  dispatch(WideTypes(), wide.dtype(), "an input",
+           [&](auto type) { uniqueOf(call, x, wide.data<typename decltype(type)::type>(), axis); });
 }
 
 } // namespace

@@ -361,14 +361,12 @@ int cuModuleGetFunction(void **function, void *, const char *name) {
   *function = &found->second;
   return 0;
 }
-#ifndef UOE_FAKE_OLD // a driver that lacks one of the functions
 int cuFuncSetAttribute(void *function, int attribute, int value) {
   ENTER_CONTEXT();
   if (attribute == 8)
     static_cast<Kernel *>(function)->sharedGranted = static_cast<unsigned>(value);
   return value <= 227 << 10 ? 0 : 1;
 }
-#endif
 int cuLaunchKernel(void *function, unsigned gridX, unsigned gridY, unsigned gridZ, unsigned blockX,
                    unsigned blockY, unsigned blockZ, unsigned sharedBytes, void *, void **arguments,
                    void **) {
