@@ -83,29 +83,20 @@ static std::optional<Repetition> merged(Graph &graph, NodeOp node) {
   auto parts = to.ranked ? refine(graph, fine.dims, to.dims) : std::nullopt;
   if (!parts)
     return std::nullopt;
-  // The copies' place among the parts, and the axis that they end in.
-  size_t place = 0, first = 0;
-  for (int64_t i = 0; i < copies->axis; ++i)
-    place += parts->a[i];
-  while (parts->sizes[place].is(1))
-    ++place;
-  int64_t axis = 0;
-  while (first + parts->b[axis] <= place)
-    first += parts->b[axis++];
+  auto place = parts->placeOf(copies->axis);
   int64_t before = 1, behind = 1;
-  for (size_t i = first; i < first + parts->b[axis]; ++i) {
+  for (size_t i = place.begin; i < place.end; ++i) {
     auto size = parts->sizes[i].constant();
-    if (!size)
+    if (!size || (i == place.part && *size != copies->times))
       return std::nullopt;
-    if (i == place && *size != copies->times)
-      return std::nullopt;
-    if (i != place)
-      (i < place ? before : behind) *= *size;
+    if (i != place.part)
+      (i < place.part ? before : behind) *= *size;
   }
   if (before != 1 && behind != 1)
     return std::nullopt;
-  Repetition result{copies->operand, SmallVector<Dim>(to.dims), axis, copies->times, behind != 1};
-  result.dims[axis] = graph.facts.dims.constant(before * behind);
+  Repetition result{copies->operand, SmallVector<Dim>(to.dims), place.axis, copies->times,
+                    behind != 1};
+  result.dims[place.axis] = graph.facts.dims.constant(before * behind);
   return result;
 }
 
@@ -213,20 +204,14 @@ static Simplified behindRegrouping(Graph &graph, NodeOp root) {
   auto parts = refine(graph, from.dims, to.dims);
   if (!parts)
     return Simplified::none();
-  size_t place = 0, first = 0;
-  for (int64_t i = 0; i < repetition->axis; ++i)
-    place += parts->a[i];
-  while (parts->sizes[place].is(1))
-    ++place;
-  int64_t axis = 0;
-  while (first + parts->b[axis] <= place)
-    first += parts->b[axis++];
-  if (parts->sizes[place] != from.dims[repetition->axis] ||
-      to.dims[axis] != from.dims[repetition->axis] || axis == to.rank() - 1)
+  auto place = parts->placeOf(repetition->axis);
+  Dim copies = from.dims[repetition->axis];
+  if (parts->sizes[place.part] != copies || to.dims[place.axis] != copies ||
+      place.axis == to.rank() - 1)
     return Simplified::none();
   SmallVector<Dim> shape(to.dims);
-  shape[axis] = repetition->dims[repetition->axis];
-  return repeatBehind(graph, root, *repetition, axis,
+  shape[place.axis] = repetition->dims[repetition->axis];
+  return repeatBehind(graph, root, *repetition, place.axis,
                       [&](Value operand) { return reshaped(graph, root, operand, shape); });
 }
 

@@ -94,20 +94,31 @@ std::optional<Refinement> raise::refine(Graph &graph, ArrayRef<Dim> a, ArrayRef<
   // What is left are axes of one element at an end.
   if (!left.is(1) || !right.is(1))
     return std::nullopt;
-  for (; i < a.size(); ++i) {
-    if (!a[i].is(1) || b.empty())
-      return std::nullopt;
-    result.sizes.push_back(one);
-    ++result.a[i];
-    ++result.b.back();
-  }
-  for (; j < b.size(); ++j) {
-    if (!b[j].is(1) || a.empty())
-      return std::nullopt;
-    result.sizes.push_back(one);
-    ++result.b[j];
-    ++result.a.back();
-  }
+  auto finish = [&](ArrayRef<Dim> sizes, size_t from, SmallVector<int64_t> &own,
+                    SmallVector<int64_t> &other) {
+    for (size_t axis = from; axis < sizes.size(); ++axis) {
+      if (!sizes[axis].is(1) || other.empty())
+        return false;
+      result.sizes.push_back(one);
+      ++own[axis];
+      ++other.back();
+    }
+    return true;
+  };
+  if (!finish(a, i, result.a, result.b) || !finish(b, j, result.b, result.a))
+    return std::nullopt;
+  return result;
+}
+
+Refinement::Place Refinement::placeOf(int64_t axisOfFirst) const {
+  Place result{0, 0, 0, 0};
+  for (int64_t i = 0; i < axisOfFirst; ++i)
+    result.part += a[i];
+  while (result.part + 1 < sizes.size() && sizes[result.part].is(1))
+    ++result.part;
+  while (result.begin + b[result.axis] <= result.part)
+    result.begin += b[result.axis++];
+  result.end = result.begin + b[result.axis];
   return result;
 }
 

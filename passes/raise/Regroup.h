@@ -23,6 +23,14 @@ struct Refinement {
   llvm::SmallVector<int64_t> a, b;
   bool splits() const { return sizes.size() > a.size(); } // axes of the first shape
   bool merges() const { return sizes.size() > b.size(); } // into axes of the second
+
+  /// Where the first size that is not one of an axis of the first shape ended up.
+  struct Place {
+    size_t part;       // among `sizes`
+    int64_t axis;      // of the second shape
+    size_t begin, end; // the sizes that make that axis
+  };
+  Place placeOf(int64_t axisOfFirst) const;
 };
 
 /// The refinement with the fewest sizes, from the left; none where a size does not divide another.
