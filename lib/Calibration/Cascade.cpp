@@ -8,8 +8,7 @@ namespace uoe::calibration {
 namespace {
 
 /// A value that a share `dropped` of |values| · scale does not exceed, so that "> threshold" keeps
-/// the rest. It lies between two of the values: one on a value would leave that value, when it
-/// comes again, to the rounding of whoever computes it. Scratch is one float a value.
+/// the rest. Scratch is one float a value.
 float quantile(const Matrix &values, const std::vector<float> &scale, double dropped) {
   if (dropped <= 0 || values.values.empty())
     return 0; // drops zeros alone, which add nothing
@@ -18,18 +17,8 @@ float quantile(const Matrix &values, const std::vector<float> &scale, double dro
     for (int64_t j = 0; j < values.cols; ++j)
       scores[t * values.cols + j] = std::abs(values(t, j)) * scale[j];
   });
-  auto rank = static_cast<int64_t>(std::ceil(dropped * static_cast<double>(scores.size()))) - 1;
-  rank = std::clamp<int64_t>(rank, 0, static_cast<int64_t>(scores.size()) - 1);
-  std::nth_element(scores.begin(), scores.begin() + rank, scores.end());
-  const float below = scores[rank];
-  float above = std::numeric_limits<float>::infinity();
-  for (auto at = scores.begin() + rank + 1; at != scores.end(); ++at)
-    if (*at > below)
-      above = std::min(above, *at);
-  if (std::isinf(above))
-    return below;
-  const float middle = 0.5f * below + 0.5f * above;
-  return middle < above ? middle : below;
+  auto below = static_cast<int64_t>(std::ceil(dropped * static_cast<double>(scores.size())));
+  return cutAbove(scores, below);
 }
 
 /// Zeroes values whose score does not exceed the threshold; returns the share that is kept.

@@ -55,14 +55,13 @@ Status chooseThreshold(const FfnWeights &weights, const Matrix &scores, double b
     if (room < 0)
       break;
   }
-  if (taken == all.size() && taken > 0)
+  if (taken == all.size() && taken > 0) {
     plan.threshold = std::numeric_limits<float>::lowest();
-  else if (taken >
-           0) // between the last one taken and the first one left out; equal scores all stay out
-    plan.threshold = all[taken - 1].first > all[taken].first
-                         ? std::max(0.5f * all[taken - 1].first + 0.5f * all[taken].first,
-                                    std::nextafter(all[taken].first, all[taken - 1].first))
-                         : std::nextafter(all[taken].first, std::numeric_limits<float>::max());
+  } else if (taken > 0) { // equal scores all stay out
+    std::vector<float> values = scores.values;
+    plan.threshold = std::nextafter(cutAbove(values, static_cast<int64_t>(all.size() - taken)),
+                                    std::numeric_limits<float>::infinity());
+  }
   return {};
 }
 

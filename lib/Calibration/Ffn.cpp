@@ -186,6 +186,33 @@ HeldOut::HeldOut(int64_t tokens, double share) {
   run = std::clamp<int64_t>(tokens / (8 * period), 1, 64);
 }
 
+float cutAbove(std::vector<float> &values, int64_t below) {
+  auto count = static_cast<int64_t>(values.size());
+  if (below >= count)
+    return *std::max_element(values.begin(), values.end());
+  const int64_t more = std::max(count / 1024, std::min<int64_t>(16, count / 64));
+  const int64_t last = std::min(below + more, count - 1);
+  // values[below - 1 .. last] in their places of the ascending order.
+  auto at = [&](int64_t i) { return values.begin() + i; };
+  std::nth_element(at(0), at(below - 1), values.end());
+  std::nth_element(at(below), at(last), values.end());
+  std::sort(at(below), at(last));
+  int64_t widest = below;
+  auto gap = [&](int64_t i) { return values[i] - values[i - 1]; };
+  for (int64_t i = below + 1; i <= last; ++i)
+    if (gap(i) > gap(widest))
+      widest = i;
+  float low = values[widest - 1], high = values[widest];
+  if (!(high > low)) { // all the same: the next that is not
+    auto next = std::partition(at(last), values.end(), [&](float v) { return !(v > low); });
+    if (next == values.end())
+      return low;
+    high = *std::min_element(next, values.end());
+  }
+  const float middle = 0.5f * low + 0.5f * high;
+  return middle < high ? middle : low;
+}
+
 std::vector<int64_t> spacedTokens(int64_t count, int64_t wanted) {
   wanted = std::clamp<int64_t>(wanted, 1, std::max<int64_t>(count, 1));
   std::vector<int64_t> result;

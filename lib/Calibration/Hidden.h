@@ -24,6 +24,12 @@ std::vector<float> rowNorms(MatrixView m);
 /// Σ of squares in double precision.
 double squaredNorm(const float *values, int64_t count);
 
+/// A threshold t that leaves at least `below` of the values at or below it, 0 < below, and the
+/// rest, which are > t, above. It is the middle of the widest gap between neighbours among that cut
+/// and the next 0.1%: a score that comes again, as that of a text's first token does, must not fall
+/// on either side by the rounding of whoever computes it. Reorders the values.
+float cutAbove(std::vector<float> &values, int64_t below);
+
 /// Which tokens are kept out of fits: every k-th run of consecutive tokens, as neighbours resemble
 /// each other.
 class HeldOut {
