@@ -101,7 +101,7 @@ def main():
     # Routed, both recipes. Planning by the model's loss is what a user gets, and takes longest: once is enough.
     for recipe, plan in (("cascade", "loss"), ("experts", "error")):
         routed, exported = out / f"{recipe}.mlir", out / f"{recipe}.onnx"
-        common = ["--recipe", recipe, "--plan", plan, "--budget", 0.75, "--calibrate", CALIBRATION, "--calibration-tokens", 4096,
+        common = ["--recipe", recipe, "--plan", plan, "--budget", 0.75, "--calibrate", CALIBRATION, "--calibration-tokens", 2048,
                   "--profile", out / "profile"]
         code, _, err = call(opt, dense, *common, "--report", out / "report.json", "-o", routed)
         check(f"{recipe}: conversion", code == 0, err[-2000:])

@@ -234,7 +234,7 @@ std::vector<int64_t> projectionSizes(const Node &node, const Shape &x, const Sha
 
 /// Inputs: x (batch, rows, in), weights (in, q + k + v), bias, mask, past (2, batch, heads, past,
 /// size), bias.
-template <typename T> void attention(KernelCall &call) {
+template <typename T> void contribAttention(KernelCall &call) {
   const Node &node = call.node;
   Tensor x = inputAs<T>(call, 0), weights = inputAs<T>(call, 1), bias;
   int64_t heads = node.integer("num_heads", 0);
@@ -448,9 +448,9 @@ template <typename T> void multiHead(KernelCall &call) {
     setReal(call, 3, scores, type);
 }
 
-void runAttention(KernelCall &call) {
+void runContribAttention(KernelCall &call) {
   withCompute(call.in(0).dtype(), "Attention: input 0",
-              [&](auto zero) { attention<decltype(zero)>(call); });
+              [&](auto zero) { contribAttention<decltype(zero)>(call); });
 }
 void runMultiHead(KernelCall &call) {
   withCompute(call.in(0).dtype(), "MultiHeadAttention: query",
@@ -460,7 +460,7 @@ void runMultiHead(KernelCall &call) {
 } // namespace
 
 void registerContribAttention(KernelTable &table) {
-  table.add("com.microsoft", "Attention", runAttention);
+  table.add("com.microsoft", "Attention", runContribAttention);
   table.add("com.microsoft", "MultiHeadAttention", runMultiHead);
   table.add("com.microsoft", "QAttention", runQuantisedAttention);
   table.add("com.microsoft", "RelativePositionBias", runRelativePositionBias);

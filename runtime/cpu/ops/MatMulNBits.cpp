@@ -87,7 +87,7 @@ void roundBlocks(const Weights &w, Tensor &x) {
 }
 
 /// The weights in the layout of the fast kernel, made at the first run if they never change.
-struct PackedState {
+struct PackedCodes {
   std::shared_ptr<const fast::QuantizedMatrix> packed;
   const void *source = nullptr;
 };
@@ -99,7 +99,7 @@ const fast::QuantizedMatrix *packedWeights(KernelCall &call, const Weights &w) {
   for (size_t i = 1; i <= 3; ++i)
     if (call.has(i) && (i >= constants.size() || !constants[i]))
       return nullptr;
-  auto *state = std::any_cast<PackedState>(&call.state);
+  auto *state = std::any_cast<PackedCodes>(&call.state);
   if (!state || state->source != w.data) {
     fast::QuantizedSource source;
     source.k = w.k;
@@ -110,11 +110,11 @@ const fast::QuantizedMatrix *packedWeights(KernelCall &call, const Weights &w) {
     source.scales = w.scales;
     source.zeros = w.zeroPacked;
     source.floatZeros = w.zeroFloats;
-    PackedState fresh;
+    PackedCodes fresh;
     fresh.packed = std::make_shared<fast::QuantizedMatrix>(source);
     fresh.source = w.data;
     call.state = fresh;
-    state = std::any_cast<PackedState>(&call.state);
+    state = std::any_cast<PackedCodes>(&call.state);
   }
   return state->packed.get();
 }

@@ -85,10 +85,6 @@ void padRows(const Tensor &x, const std::vector<std::vector<int64_t>> &sources, 
            });
 }
 
-struct Sixteen {
-  uint64_t low, high;
-};
-
 /// Pads; `value` is the constant as one element of x's type, or null for zero.
 Tensor padded(const Tensor &x, const std::vector<int64_t> &before,
               const std::vector<int64_t> &after, const std::string &mode, const void *value) {

@@ -161,7 +161,7 @@ Tensor transposed(const Tensor &x) {
 
 /// Inputs: A, scale, zero point, B, scale, zero point, C (int32, scaled like the product), the
 /// result's scale and zero point; without them the result is float.
-void runGemm(KernelCall &call) {
+void runQGemm(KernelCall &call) {
   const Node &node = call.node;
   Tensor a = call.in(0), b = call.in(3);
   for (const Tensor *x : {&a, &b})
@@ -290,7 +290,7 @@ void registerQLinear(KernelTable &table) {
   table.add("com.microsoft", "QLinearLeakyRelu", runLeakyRelu);
   table.add("com.microsoft", "QLinearSoftmax", runSoftmax);
   table.add("com.microsoft", "QLinearConcat", runConcat);
-  table.add("com.microsoft", "QGemm", runGemm);
+  table.add("com.microsoft", "QGemm", runQGemm);
   table.add("com.microsoft", "GatherBlockQuantized", runGather);
 }
 

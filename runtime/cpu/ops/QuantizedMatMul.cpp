@@ -66,14 +66,14 @@ struct IntegerProduct {
   Tensor sums; // int32
 };
 
-struct Operands {
+struct ProductOperands {
   const Tensor &a, &b;
   const Tensor *zeroA, *zeroB;
   PerLine lineA, lineB;
   int64_t aCount, bCount; // matrices
 };
 
-void exactProduct(KernelCall &call, size_t bIndex, const Operands &x, const MatMulPlan &p,
+void exactProduct(KernelCall &call, size_t bIndex, const ProductOperands &x, const MatMulPlan &p,
                   int32_t *out) {
   const bool constant = call.node.constant(bIndex), isSigned = x.b.dtype() == DType::I8;
   PackedMatrices packed;
@@ -106,8 +106,8 @@ void exactProduct(KernelCall &call, size_t bIndex, const Operands &x, const MatM
 }
 
 /// As x86 processors without VNNI compute uint8 by int8.
-void saturatingProduct(KernelCall &call, size_t bIndex, const Operands &x, const MatMulPlan &p,
-                       int32_t *out) {
+void saturatingProduct(KernelCall &call, size_t bIndex, const ProductOperands &x,
+                       const MatMulPlan &p, int32_t *out) {
   const int64_t rows = p.rows, depth = p.depth, columns = p.columns;
   std::vector<int16_t> left(x.a.size());
   for (int64_t m = 0; m < x.aCount; ++m) {
@@ -169,7 +169,7 @@ IntegerProduct integerProduct(KernelCall &call, size_t bIndex, const Tensor &a, 
   }
   IntegerProduct product;
   product.sums = Tensor(DType::I32, p.result);
-  Operands operands{a, b, zeroA, zeroB, lineA, lineB, aCount, bCount};
+  ProductOperands operands{a, b, zeroA, zeroB, lineA, lineB, aCount, bCount};
   if (depth == 0) {
     std::fill_n(product.sums.data<int32_t>(), product.sums.size(), 0);
   } else if (product.sums.size() > 0) {

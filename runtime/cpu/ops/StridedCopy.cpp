@@ -164,10 +164,6 @@ template <typename T> void copy(Views views, const T *from, T *to) {
            });
 }
 
-struct Sixteen {
-  uint64_t low, high;
-};
-
 } // namespace
 
 Shape stridesOf(const Shape &dims) {

@@ -5,6 +5,11 @@
 
 namespace uoe::rt {
 
+/// An element of 16 bytes, as complex numbers of doubles are.
+struct Sixteen {
+  uint64_t low, high;
+};
+
 /// Copies an array of shape `dims` from a view to another; strides count elements and may be 0 or
 /// negative in the source. The target's elements must be distinct. `elementBytes` is 1, 2, 4, 8
 /// or 16.

@@ -171,7 +171,7 @@ bool attendProjected(Call &call, Kept &kept, const Tensor &qkv, const std::vecto
 }
 
 // Inputs: x [batch, rows, in], weights [in, q + k + v], bias, mask, past, attention bias.
-bool attention(Call &call) {
+bool contribAttention(Call &call) {
   const int64_t heads = call.node.integer("num_heads", 0);
   if (call.type(0) != DType::F32 || !call.constant(1) || call.type(1) != DType::F32 ||
       (call.has(2) && call.type(2) != DType::F32))
@@ -446,7 +446,7 @@ bool embedNorm(Call &call) {
 
 void addContribAttention(DeviceKernels &table) {
   const char *const ms = "com.microsoft";
-  table[{ms, "Attention"}] = attention;
+  table[{ms, "Attention"}] = contribAttention;
   table[{ms, "QAttention"}] = quantisedAttention;
   table[{ms, "MultiHeadAttention"}] = multiHead;
   table[{ms, "EmbedLayerNormalization"}] = embedNorm;
