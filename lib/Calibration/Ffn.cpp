@@ -190,7 +190,7 @@ float cutAbove(std::vector<float> &values, int64_t below) {
   auto count = static_cast<int64_t>(values.size());
   if (below >= count)
     return *std::max_element(values.begin(), values.end());
-  const int64_t more = std::max(count / 1024, std::min<int64_t>(16, count / 64));
+  const int64_t more = std::max(count / 1024, std::min<int64_t>(1024, count / 32));
   const int64_t last = std::min(below + more, count - 1);
   // values[below - 1 .. last] in their places of the ascending order.
   auto at = [&](int64_t i) { return values.begin() + i; };
@@ -199,7 +199,7 @@ float cutAbove(std::vector<float> &values, int64_t below) {
   std::sort(at(below), at(last));
   int64_t widest = below;
   auto gap = [&](int64_t i) { return values[i] - values[i - 1]; };
-  for (int64_t i = below + 1; i <= last; ++i)
+  for (int64_t i = below + 1; i <= last && gap(widest) < 1e-4f * std::abs(values[widest]); ++i)
     if (gap(i) > gap(widest))
       widest = i;
   float low = values[widest - 1], high = values[widest];

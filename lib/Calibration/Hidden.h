@@ -25,9 +25,10 @@ std::vector<float> rowNorms(MatrixView m);
 double squaredNorm(const float *values, int64_t count);
 
 /// A threshold t that leaves at least `below` of the values at or below it, 0 < below, and the
-/// rest, which are > t, above. It is the middle of the widest gap between neighbours among that cut
-/// and the next 0.1%: a score that comes again, as that of a text's first token does, must not fall
-/// on either side by the rounding of whoever computes it. Reorders the values.
+/// rest, which are > t, above. A score that comes again, as that of a text's first token does, must
+/// not fall on either side by the rounding of whoever computes it: t is the middle of the first gap
+/// that is wider than 1e-4 of the score, or of the widest among the next 0.1% of the values (3% of
+/// a few). Reorders the values.
 float cutAbove(std::vector<float> &values, int64_t below);
 
 /// Which tokens are kept out of fits: every k-th run of consecutive tokens, as neighbours resemble
