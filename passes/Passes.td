@@ -603,8 +603,6 @@ def GenerateGpuKernelsPass : Pass<"generate-gpu-kernels", "::mlir::ModuleOp"> {
     Adds `gpu.module @generated` with one kernel per distinct body of the module's `rt.elementwise` ops: a grid-stride loop, or where rows
     are reduced, a warp a row. Shapes are parameters (lib/Codegen/Gpu.h).
   }];
-  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::gpu::GPUDialect", "::mlir::LLVM::LLVMDialect", "::mlir::math::MathDialect",
-                           "::mlir::NVVM::NVVMDialect", "::mlir::scf::SCFDialect"];
 }
 
 def LowerGpuKernelsPass : Pass<"lower-gpu-kernels", "::mlir::ModuleOp"> {
@@ -612,7 +610,6 @@ def LowerGpuKernelsPass : Pass<"lower-gpu-kernels", "::mlir::ModuleOp"> {
   let description = [{
     What `generate-gpu-kernels` has made. Nothing calls libdevice: functions are arithmetic, or LLVM's intrinsics that PTX has instructions for.
   }];
-  let dependentDialects = ["::mlir::cf::ControlFlowDialect", "::mlir::LLVM::LLVMDialect", "::mlir::NVVM::NVVMDialect"];
 }
 
 def EmitPtxPass : Pass<"emit-ptx", "::mlir::ModuleOp"> {
@@ -624,8 +621,6 @@ def EmitPtxPass : Pass<"emit-ptx", "::mlir::ModuleOp"> {
   }];
   let options = [Option<"chip", "chip", "std::string", "\"sm_80\"", "architecture: sm_80, sm_90a, ...">,
                  Option<"file", "file", "std::string", "\"\"", "where to write; standard output if it is empty">];
-  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::cf::ControlFlowDialect", "::mlir::gpu::GPUDialect",
-                           "::mlir::LLVM::LLVMDialect", "::mlir::math::MathDialect", "::mlir::NVVM::NVVMDialect", "::mlir::scf::SCFDialect"];
 }
 
 def LowerToRtPass : Pass<"lower-to-rt", "::mlir::ModuleOp"> {

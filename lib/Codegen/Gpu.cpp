@@ -3,6 +3,7 @@
 #include "lib/Codegen/Distinct.h"
 #include "lib/Codegen/Rows.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -238,10 +239,10 @@ private:
 
 } // namespace
 
-gpu::GPUModuleOp codegen::buildGpuModule(ModuleOp module) {
+Operation *codegen::buildGpuModule(ModuleOp module) {
   auto classes = distinctBodies(module);
   if (classes.empty())
-    return {};
+    return nullptr;
   module.getContext()
       ->loadDialect<arith::ArithDialect, gpu::GPUDialect, LLVM::LLVMDialect, math::MathDialect,
                     NVVM::NVVMDialect, scf::SCFDialect>();

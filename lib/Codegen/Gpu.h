@@ -1,10 +1,15 @@
 // Kernels for NVIDIA GPUs: rt.elementwise to the gpu dialect, to NVVM, to PTX. No function of a
 // library is called, so PTX is complete and no CUDA toolkit is needed to make it.
+//
+// A gpu.module is an Operation * here: the headers of NVVM and of the gpu dialect take half a
+// minute to compile, and what calls this needs nothing of them.
 #pragma once
-#include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/IR/BuiltinOps.h"
 
 namespace uoe::codegen {
+
+/// The dialects that the functions below make, and their translations to LLVM IR.
+void registerGpuDialects(mlir::DialectRegistry &registry);
 
 /// Adds `gpu.module @generated` with one kernel per distinct body of the module's rt.elementwise
 /// ops; null, and no change, if there are none. Parameters of a kernel, pointers to global memory:
@@ -18,15 +23,12 @@ namespace uoe::codegen {
 ///
 /// Elementwise kernels are grid-stride loops, one element a thread and turn. In the row form a warp
 /// takes a row: blocks must be of whole warps.
-mlir::gpu::GPUModuleOp buildGpuModule(mlir::ModuleOp module);
+mlir::Operation *buildGpuModule(mlir::ModuleOp module);
 
-/// The kernels in the LLVM dialect with NVVM's operations.
-mlir::LogicalResult lowerToNvvm(mlir::gpu::GPUModuleOp kernels);
+/// The kernels of all gpu.modules in the LLVM dialect with NVVM's operations.
+mlir::LogicalResult lowerToNvvm(mlir::ModuleOp module);
 
-/// What emitPtx needs of a context: the LLVM and NVVM dialects' translations.
-void registerPtxTranslations(mlir::DialectRegistry &registry);
-
-/// PTX of kernels in that form, for a chip ("sm_80"). Fails with a diagnostic.
-mlir::FailureOr<std::string> emitPtx(mlir::gpu::GPUModuleOp kernels, llvm::StringRef chip);
+/// PTX of a gpu.module in that form, for a chip ("sm_80"). Fails with a diagnostic.
+mlir::FailureOr<std::string> emitPtx(mlir::Operation *kernels, llvm::StringRef chip);
 
 } // namespace uoe::codegen

@@ -7,7 +7,9 @@
 #include "mlir/Conversion/LLVMCommon/TypeConverter.h"
 #include "mlir/Conversion/MathToLLVM/MathToLLVM.h"
 #include "mlir/Conversion/SCFToControlFlow/SCFToControlFlow.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/ControlFlow/IR/ControlFlow.h"
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -29,9 +31,8 @@ using namespace mlir;
 using namespace uoe;
 using namespace uoe::codegen;
 
-LogicalResult codegen::lowerToNvvm(gpu::GPUModuleOp kernels) {
+static LogicalResult lowerToNvvm(gpu::GPUModuleOp kernels) {
   MLIRContext *context = kernels.getContext();
-  context->loadDialect<cf::ControlFlowDialect, LLVM::LLVMDialect, NVVM::NVVMDialect>();
   LowerToLLVMOptions options(context);
   LLVMTypeConverter converter(context, options);
   configureGpuToNVVMTypeConverter(converter);
@@ -56,14 +57,24 @@ LogicalResult codegen::lowerToNvvm(gpu::GPUModuleOp kernels) {
   return applyFullConversion(kernels, target, std::move(patterns));
 }
 
-void codegen::registerPtxTranslations(DialectRegistry &registry) {
+LogicalResult codegen::lowerToNvvm(ModuleOp module) {
+  module.getContext()->loadDialect<cf::ControlFlowDialect, LLVM::LLVMDialect, NVVM::NVVMDialect>();
+  for (auto kernels : module.getOps<gpu::GPUModuleOp>())
+    if (failed(::lowerToNvvm(kernels)))
+      return failure();
+  return success();
+}
+
+void codegen::registerGpuDialects(DialectRegistry &registry) {
+  registry
+      .insert<arith::ArithDialect, cf::ControlFlowDialect, math::MathDialect, scf::SCFDialect>();
   registerBuiltinDialectTranslation(registry);
   registerGPUDialectTranslation(registry);
   registerLLVMDialectTranslation(registry);
   registerNVVMDialectTranslation(registry);
 }
 
-FailureOr<std::string> codegen::emitPtx(gpu::GPUModuleOp kernels, StringRef chip) {
+FailureOr<std::string> codegen::emitPtx(Operation *kernels, StringRef chip) {
   static std::once_flag once;
   std::call_once(once, [] {
     llvm::InitializeAllTargetInfos();
@@ -79,19 +90,20 @@ FailureOr<std::string> codegen::emitPtx(gpu::GPUModuleOp kernels, StringRef chip
   std::string error;
   const llvm::Target *target = llvm::TargetRegistry::lookupTarget(triple, error);
   if (!target)
-    return kernels.emitError("LLVM here cannot make PTX: ") << error;
+    return kernels->emitError("LLVM here cannot make PTX: ") << error;
   // An unknown chip would be taken for the oldest.
   std::unique_ptr<llvm::TargetMachine> machine(
       target->createTargetMachine(triple, chip, "", {}, {}, {}, llvm::CodeGenOptLevel::Default));
   if (!machine || !machine->getMCSubtargetInfo()->isCPUStringValid(chip))
-    return kernels.emitError("unknown chip '") << chip << "'; expected one such as sm_80 or sm_90a";
+    return kernels->emitError("unknown chip '")
+           << chip << "'; expected one such as sm_80 or sm_90a";
   module->setTargetTriple(triple);
   module->setDataLayout(machine->createDataLayout());
   llvm::SmallString<0> text;
   llvm::raw_svector_ostream stream(text);
   llvm::legacy::PassManager passes;
   if (machine->addPassesToEmitFile(passes, stream, nullptr, llvm::CodeGenFileType::AssemblyFile))
-    return kernels.emitError("LLVM here cannot write PTX");
+    return kernels->emitError("LLVM here cannot write PTX");
   passes.run(*module);
   return text.str().str();
 }

@@ -1,12 +1,6 @@
 // emit-ptx: PTX of the elementwise groups' kernels.
 #include "lib/Codegen/Gpu.h"
 #include "lib/Files/AtomicFile.h"
-#include "mlir/Dialect/Arith/IR/Arith.h"
-#include "mlir/Dialect/ControlFlow/IR/ControlFlow.h"
-#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
-#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
-#include "mlir/Dialect/Math/IR/Math.h"
-#include "mlir/Dialect/SCF/IR/SCF.h"
 #include "passes/Passes.h"
 #include "llvm/Support/raw_ostream.h"
 
@@ -24,20 +18,19 @@ struct EmitPtxPass : uoe::impl::EmitPtxPassBase<EmitPtxPass> {
   using EmitPtxPassBase::EmitPtxPassBase;
 
   void getDependentDialects(DialectRegistry &registry) const override {
-    EmitPtxPassBase::getDependentDialects(registry);
-    codegen::registerPtxTranslations(registry);
+    codegen::registerGpuDialects(registry);
   }
 
   void runOnOperation() override {
     // On a copy: the module itself stays as it is.
     OwningOpRef<ModuleOp> copy = getOperation().clone();
-    gpu::GPUModuleOp kernels = codegen::buildGpuModule(*copy);
+    Operation *kernels = codegen::buildGpuModule(*copy);
     if (!kernels) {
       getOperation().emitError(
           "has no rt.elementwise to make kernels of; run pass outline-elementwise first");
       return signalPassFailure();
     }
-    if (failed(codegen::lowerToNvvm(kernels)))
+    if (failed(codegen::lowerToNvvm(*copy)))
       return signalPassFailure();
     FailureOr<std::string> text = codegen::emitPtx(kernels, chip);
     if (failed(text))

@@ -1,11 +1,5 @@
 // generate-gpu-kernels: a gpu.module with a kernel for each distinct elementwise group.
 #include "lib/Codegen/Gpu.h"
-#include "mlir/Dialect/Arith/IR/Arith.h"
-#include "mlir/Dialect/ControlFlow/IR/ControlFlow.h"
-#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
-#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
-#include "mlir/Dialect/Math/IR/Math.h"
-#include "mlir/Dialect/SCF/IR/SCF.h"
 #include "passes/Passes.h"
 
 namespace uoe {
@@ -17,6 +11,10 @@ namespace {
 
 struct GenerateGpuKernelsPass : uoe::impl::GenerateGpuKernelsPassBase<GenerateGpuKernelsPass> {
   using GenerateGpuKernelsPassBase::GenerateGpuKernelsPassBase;
+
+  void getDependentDialects(mlir::DialectRegistry &registry) const override {
+    uoe::codegen::registerGpuDialects(registry);
+  }
   void runOnOperation() override { uoe::codegen::buildGpuModule(getOperation()); }
 };
 
