@@ -32,12 +32,16 @@ constexpr int64_t visitedGroups = 4, visitedBytes = 256 << 10, panelsBytes = 128
 /// it.
 struct Tile16 {
   int64_t tokens = 0, blocks = 0;
-  const float **x = nullptr; // [tokens] input rows
-  int64_t *first = nullptr;  // [blocks + 1] into the lists below
-  int64_t *hidden = nullptr; // [blocks] where a block's hidden units begin in h
-  int32_t *token = nullptr;  // [entries] token of the tile, ascending within a block
-  float *weight = nullptr;   // [entries], or null
-  float *h = nullptr;        // per block [groups][entries][16]
+  bool few = false;          // codes of quantised matrices are summed before they are scaled
+  const float **x = nullptr; // [tokens] input rows; if few and quantised, as quantRow leaves them
+  const float **xSums = nullptr; // [tokens] their sums, then
+  int64_t *first = nullptr;      // [blocks + 1] into the lists below
+  int64_t *hidden = nullptr;     // [blocks] where a block's hidden units begin in h
+  int32_t *token = nullptr;      // [entries] token of the tile, ascending within a block
+  float *weight = nullptr;       // [entries], or null
+  float *h = nullptr;            // per block [groups][entries][16]; if few and the way down is
+                                 // quantised, [entries][groups][16]
+  float *hSums = nullptr;        // then per block [entries][groups]
 
   int64_t rows(int64_t b) const { return first[b + 1] - first[b]; }
 };
@@ -52,6 +56,7 @@ struct Job {
   const FfnEpilogue &epilogue;
   const float *base; // [16 * outPanels]: bias, and all skip vectors
   const float *skip; // [experts][16 * outPanels] padded, or null
+  bool few = false;
 };
 
 Tile16 makeTile(const Job &job, int64_t t0, int64_t t1) {
@@ -65,15 +70,28 @@ Tile16 makeTile(const Job &job, int64_t t0, int64_t t1) {
   const int64_t from = offsets ? offsets[t0] : 0, chosen = offsets ? offsets[t1] - from : 0;
   const int64_t entries = tokens + chosen;
   const bool weighted = job.routing && job.routing->weights;
-  char *memory = scratch<char>(Scratch::Routing, 8 * (tokens + 3 * tile.blocks + 2) + 8 * entries);
+  char *memory =
+      scratch<char>(Scratch::Routing, 8 * (2 * tokens + 3 * tile.blocks + 2) + 8 * entries);
   tile.x = reinterpret_cast<const float **>(memory);
-  tile.first = reinterpret_cast<int64_t *>(tile.x + tokens);
+  tile.xSums = tile.x + tokens;
+  tile.first = reinterpret_cast<int64_t *>(tile.xSums + tokens);
   tile.hidden = tile.first + tile.blocks + 1;
   int64_t *next = tile.hidden + tile.blocks;
   tile.token = reinterpret_cast<int32_t *>(next + tile.blocks);
   tile.weight = weighted ? reinterpret_cast<float *>(tile.token + entries) : nullptr;
   for (int64_t t = 0; t < tokens; ++t)
     tile.x[t] = job.x + (t0 + t) * job.ldx;
+  tile.few = job.few;
+  if (tile.few && block.innerFormat) {
+    const int64_t blocks = block.innerBlocks(), width = blocks * (block.innerFormat.block + 1);
+    float *rows = scratch<float>(Scratch::Rows, tokens * width);
+    for (int64_t t = 0; t < tokens; ++t, rows += width) {
+      float *sums = rows + blocks * block.innerFormat.block;
+      quantRow(tile.x[t], block.in, block.innerFormat, rows, sums);
+      tile.x[t] = rows;
+      tile.xSums[t] = sums;
+    }
+  }
 
   std::memset(next, 0, static_cast<size_t>(tile.blocks) * sizeof(int64_t));
   const bool core = !job.routing || block.firstGroup[1] > 0;
@@ -94,7 +112,8 @@ Tile16 makeTile(const Job &job, int64_t t0, int64_t t1) {
     next[b] = tile.first[b];
   }
   tile.first[tile.blocks] = total;
-  tile.h = scratch<float>(Scratch::Hidden, floats);
+  tile.h = scratch<float>(Scratch::Hidden, floats + floats / 16);
+  tile.hSums = tile.h + floats;
   if (core)
     for (int64_t t = 0; t < tokens; ++t) {
       tile.token[t] = static_cast<int32_t>(t);
@@ -121,7 +140,13 @@ void hiddenUnits(const Job &job, const Tile16 &tile, int64_t b, int64_t g0, int6
   const Kernels &kernel = kernels();
   ElementType type = block.types.inner;
   const int64_t rows = tile.rows(b), firstGroup = block.firstGroup[static_cast<size_t>(b)];
-  const int64_t slivers = (rows + kernel.mr - 1) / kernel.mr;
+  const QuantFormat &format = block.innerFormat;
+  const bool few = tile.few && format;
+  // Rows of hidden units for a quantised way down are contiguous.
+  const bool rowsOut = tile.few && block.outerFormat;
+  const int64_t rowStep = rowsOut ? groupsOf(job, b) * 16 : 16;
+  const int64_t height = few ? quantRowsAtOnce : kernel.mr;
+  const int64_t slivers = (rows + height - 1) / height;
   float *sums = scratch<float>(Scratch::Tile, maxTileRows * 16 * 16);
   const float *pointers[maxTileRows];
   // Two panels: gate and up of one group; without gates as many groups as fit the scratch.
@@ -137,7 +162,20 @@ void hiddenUnits(const Job &job, const Tile16 &tile, int64_t b, int64_t g0, int6
     t.panels = block.gated ? 2 : count;
     t.ldc = t.panels * 16;
     t.b = block.innerGroup(group);
-    if (slivers > 1 && block.types.inner != ElementType::F32) {
+    const QuantPanels codes{format.bits,         format.hasZeros,
+                            format.block,        static_cast<const uint8_t *>(t.b),
+                            format.blockBytes(), format ? block.innerPanelBytes() : 0};
+    if (format && !few) {
+      float *wide =
+          scratch<float>(Scratch::Widened, block.innerBlocks() * format.block * t.panels * 16);
+      QuantPanels from = codes;
+      for (int64_t p = 0; p < t.panels; ++p, from.b += from.panelBytes)
+        kernel.widenPanel(from, block.innerBlocks(), wide + p * 16, t.panels * 16);
+      t.b = wide;
+      t.bk = t.panels * 16;
+      t.bp = 16;
+      type = ElementType::F32;
+    } else if (slivers > 1 && block.types.inner != ElementType::F32) {
       float *wide = scratch<float>(Scratch::Widened, count * block.innerStep());
       kernel.widen(t.b, block.types.inner, count * block.innerStep(), wide);
       t.b = wide;
@@ -148,7 +186,25 @@ void hiddenUnits(const Job &job, const Tile16 &tile, int64_t b, int64_t g0, int6
       t.m = r1 - r0;
       for (int64_t r = 0; r < t.m; ++r)
         pointers[r] = tile.x[tile.token[at + r]];
-      kernel.rowTile(t, type);
+      if (few) {
+        const float *rowSums[quantRowsAtOnce];
+        float *results[quantRowsAtOnce];
+        for (int64_t r = 0; r < t.m; ++r) {
+          rowSums[r] = tile.xSums[tile.token[at + r]];
+          results[r] = sums + r * t.ldc;
+        }
+        QuantTile q;
+        q.m = t.m;
+        q.panels = t.panels;
+        q.blocks = block.innerBlocks();
+        q.w = codes;
+        q.rows = pointers;
+        q.sums = rowSums;
+        q.out = results;
+        kernel.quantTile(q);
+      } else {
+        kernel.rowTile(t, type);
+      }
       for (int64_t i = 0; i < count; ++i) {
         HiddenTile hidden;
         hidden.m = t.m;
@@ -162,8 +218,14 @@ void hiddenUnits(const Job &job, const Tile16 &tile, int64_t b, int64_t g0, int6
         hidden.biasA = block.gated ? gate : up;
         hidden.biasB = block.gated ? up : nullptr;
         hidden.weight = tile.weight && b > 0 ? tile.weight + at : nullptr;
-        hidden.out = tile.h + tile.hidden[b] + ((g + i) * rows + r0) * 16;
+        hidden.ldo = rowStep;
+        hidden.out = tile.h + tile.hidden[b] +
+                     (rowsOut ? r0 * rowStep + (g + i) * 16 : ((g + i) * rows + r0) * 16);
         kernel.hiddenTile(hidden);
+        for (int64_t r = 0; rowsOut && r < t.m; ++r) {
+          float *row = hidden.out + r * rowStep;
+          quantRow(row, 16, block.outerFormat, row, tile.hSums + (row - tile.h) / 16);
+        }
       }
     }
   }
@@ -182,6 +244,16 @@ void outputs(const Job &job, const Tile16 &tile, int64_t t0, int64_t p0, int64_t
   d.c = sums;
   d.ldc = width;
   const ElementType stored = block.types.outer;
+  const QuantFormat &format = block.outerFormat;
+  auto codesOf = [&](int64_t packed, int64_t p, int64_t group) {
+    return QuantPanels{format.bits,
+                       format.hasZeros,
+                       16,
+                       static_cast<const uint8_t *>(block.outerPanel(packed, p)) +
+                           group * format.blockBytes(),
+                       format.blockBytes(),
+                       block.groupsOf(packed) * format.blockBytes()};
+  };
   // d.groups groups of a tile's rows of block b, from `group` of the block on, with the weights
   // d.b.
   auto addGroups = [&](int64_t b, int64_t group, ElementType type) {
@@ -194,6 +266,30 @@ void outputs(const Job &job, const Tile16 &tile, int64_t t0, int64_t p0, int64_t
       kernel.downTile(d, type);
     }
   };
+  // The same with the codes of all groups that are packed together.
+  auto addCodes = [&](int64_t b, int64_t packed, int64_t group) {
+    const float *rows[quantRowsAtOnce], *rowSums[quantRowsAtOnce];
+    float *results[quantRowsAtOnce];
+    QuantTile q;
+    q.panels = d.panels;
+    q.blocks = d.groups;
+    q.w = codesOf(packed, p0, 0);
+    q.rows = rows;
+    q.sums = rowSums;
+    q.out = results;
+    q.accumulate = true;
+    q.shift = d.shift;
+    const int64_t count = tile.rows(b), step = groupsOf(job, b) * 16;
+    for (int64_t r0 = 0; r0 < count; r0 += quantRowsAtOnce) {
+      q.m = std::min(quantRowsAtOnce, count - r0);
+      for (int64_t r = 0; r < q.m; ++r) {
+        rows[r] = tile.h + tile.hidden[b] + (r0 + r) * step + group * 16;
+        rowSums[r] = tile.hSums + (rows[r] - tile.h) / 16;
+        results[r] = sums + tile.token[tile.first[b] + r0 + r] * width;
+      }
+      kernel.quantTile(q);
+    }
+  };
   // The groups of block b as they are packed, those of `packed`, from `group` of the block on.
   auto down = [&](int64_t b, int64_t packed, int64_t group) {
     const int64_t groups = block.groupsOf(packed);
@@ -203,7 +299,9 @@ void outputs(const Job &job, const Tile16 &tile, int64_t t0, int64_t p0, int64_t
     d.hStep = tile.rows(b) * 16;
     if (groups == 0 && !d.shift)
       return;
-    if (stored == ElementType::F32 || groups == 0 || tile.rows(b) <= kernel.mr) {
+    if (format && tile.few && groups > 0)
+      return addCodes(b, packed, group);
+    if (groups == 0 || (!format && (stored == ElementType::F32 || tile.rows(b) <= kernel.mr))) {
       // Next come the next panels, or of a few panels the next expert's; long ones are foreseen.
       d.ahead = groups > 32 ? 256 : groups < visitedGroups ? block.outPanels() * d.bPanel : 0;
       d.b = block.outerPanel(packed, p0);
@@ -217,9 +315,12 @@ void outputs(const Job &job, const Tile16 &tile, int64_t t0, int64_t p0, int64_t
       d.groups = std::min(most, groups - g);
       d.bPanel = d.groups * 256;
       for (int64_t p = 0; p < d.panels; ++p)
-        kernel.widen(static_cast<const char *>(block.outerPanel(packed, p0 + p)) +
-                         g * 256 * bytesOf(stored),
-                     stored, d.bPanel, wide + p * d.bPanel);
+        if (format)
+          kernel.widenPanel(codesOf(packed, p0 + p, g), d.groups, wide + p * d.bPanel, 16);
+        else
+          kernel.widen(static_cast<const char *>(block.outerPanel(packed, p0 + p)) +
+                           g * block.outerBytes(),
+                       stored, d.bPanel, wide + p * d.bPanel);
       d.b = wide;
       addGroups(b, group + g, ElementType::F32);
       d.shift = nullptr;
@@ -252,8 +353,7 @@ int64_t columnBlock(const Job &job, int64_t tokens, int64_t panels) {
   const PackedFfn &block = job.block;
   const int64_t groups = block.groups() / std::max<int64_t>(1, block.experts);
   if (job.routing && groups >= visitedGroups)
-    fit = std::max(fit, std::min(visitedBytes / row,
-                                 panelsBytes / (groups * 256 * bytesOf(block.types.outer))));
+    fit = std::max(fit, std::min(visitedBytes / row, panelsBytes / (groups * block.outerBytes())));
   return std::max<int64_t>(1, std::min(panels, std::max<int64_t>(2, fit / 2 * 2)));
 }
 
@@ -334,6 +434,7 @@ void run(const PackedFfn &block, const float *x, int64_t ldx, int64_t tokens,
   Job job{block, x, ldx, routing, y, ldy, epilogue, nullptr, nullptr};
   job.base = skip ? block.biasAndSkip.data() : block.downBias.data();
   job.skip = skip ? block.skip.data() : nullptr;
+  job.few = tokens <= fewTokens;
   if (!routing)
     return tokens <= sharedTile ? runShared(job, 0, tokens) : runTiles(job, tokens);
   // About the hidden units of one token: the core's and those of experts of mean size.

@@ -2,7 +2,7 @@
 // units exist only in tiles that stay in cache. See also Router.h for the choice of experts.
 #pragma once
 #include "Activation.h"
-#include "Gemm.h"
+#include "Quantized.h"
 #include <vector>
 
 namespace uoe::rt::fast {
@@ -10,10 +10,12 @@ namespace uoe::rt::fast {
 /// The weights of a block, row-major: up [in, hidden], gate likewise or null, down [hidden, out];
 /// transposed means [hidden, in] and [out, hidden]. h = act(x gate + gateBias) * (x up + upBias)
 /// with both factors cut by `cut`, or act(x up + upBias) without a gate; y = h down + downBias.
-/// Biases may be null.
+/// Biases may be null. A matrix in 4 or 8 bits is given by its codes instead, [in, hidden] or
+/// [hidden, out].
 struct FfnSource {
   int64_t in = 0, hidden = 0, out = 0;
   const float *gate = nullptr, *up = nullptr, *down = nullptr;
+  const QuantizedSource *gateCodes = nullptr, *upCodes = nullptr, *downCodes = nullptr;
   bool gateTransposed = false, upTransposed = false, downTransposed = false;
   const float *gateBias = nullptr, *upBias = nullptr, *downBias = nullptr;
   Cut cut;
@@ -26,13 +28,20 @@ struct FfnTypes {
 
 /// The same block, packed in groups of 16 hidden units. Experts are ranges of units; each begins
 /// with a new group, so that sizes which are no multiples of 16 cost padding.
+///
+/// Matrices in 4 or 8 bits stay so. Many tokens use the weights (code - zero) * scale, widened in
+/// cache, and have the bits of the same weights as floats; calls of few tokens (fewTokens) sum
+/// codes first and differ by rounding. Matrices become floats at packing where gate and up differ
+/// in bits, block or zero points, where bytes have zero points that are no integers, and that of
+/// the way down also where a group's units belong to several blocks of hidden units.
 class PackedFfn {
 public:
   PackedFfn() = default;
   /// Experts are the units starts[e] .. starts[e + 1]; what precedes starts[0] is the core, always
   /// on. Empty starts: one dense block. `order`, if not empty, lists for each unit of the experts'
   /// numbering its place in the source. Raises Error for starts that do not ascend to `hidden`,
-  /// for an order that is no permutation, and for a cut of a block without a gate.
+  /// for an order that is no permutation, for a cut of a block without a gate, and for codes of
+  /// other bits or sizes.
   PackedFfn(const FfnSource &source, Activation act, const std::vector<int64_t> &starts = {},
             const std::vector<int64_t> &order = {}, FfnTypes types = {});
   static FfnTypes exactTypes(const FfnSource &source);
@@ -43,7 +52,8 @@ public:
   Activation act = Activation::Identity;
   bool gated = false;
   Cut cut;
-  FfnTypes types;
+  FfnTypes types; // of what is not quantised
+  QuantFormat innerFormat, outerFormat;
   /// Block 0 is the core (maybe of no groups), block 1 + e expert e: groups firstGroup[b] ..
   /// firstGroup[b + 1].
   std::vector<int64_t> firstGroup;
@@ -56,24 +66,35 @@ public:
   int64_t groups() const { return firstGroup.back(); }
   int64_t outPanels() const { return (out + 15) / 16; }
   size_t bytes() const { return inner.size() + outer.size(); }
-  /// [in][16], or [in][32] with the gate's 16 columns first.
-  const void *innerGroup(int64_t g) const {
-    return inner.as<char>() + g * innerStep() * bytesOf(types.inner);
-  }
-  /// Panel p of block b: [groups of b][16][16], for its 16 outputs the rows of each group's units.
-  /// A block's panels follow each other.
+  /// [in][16], or [in][32] with the gate's 16 columns first; if quantised, a panel of the gate if
+  /// any and one of up.
+  const void *innerGroup(int64_t g) const { return inner.as<char>() + g * innerBytes(); }
+  /// Panel p of block b: [groups of b][16][16], for its 16 outputs the rows of each group's units;
+  /// if quantised, a block of 16 rows for each group. A block's panels follow each other.
   const void *outerPanel(int64_t b, int64_t p) const {
     return outer.as<char>() +
-           (firstGroup[size_t(b)] * outPanels() + p * groupsOf(b)) * 256 * bytesOf(types.outer);
+           (firstGroup[size_t(b)] * outPanels() + p * groupsOf(b)) * outerBytes();
   }
   int64_t groupsOf(int64_t b) const { return firstGroup[size_t(b) + 1] - firstGroup[size_t(b)]; }
+  /// Elements of a group on the way in.
   int64_t innerStep() const { return in * (gated ? 32 : 16); }
+  int64_t innerBlocks() const { return (in + innerFormat.block - 1) / innerFormat.block; }
+  int64_t innerPanelBytes() const { return innerBlocks() * innerFormat.blockBytes(); }
+  /// Bytes of a group on the way in, and of one in a panel on the way out.
+  int64_t innerBytes() const {
+    return innerFormat ? innerPanelBytes() * (gated ? 2 : 1) : innerStep() * bytesOf(types.inner);
+  }
+  int64_t outerBytes() const {
+    return outerFormat ? outerFormat.blockBytes() : 256 * bytesOf(types.outer);
+  }
 
 private:
+  void chooseFormats(FfnSource &source, const std::vector<int64_t> &units,
+                     std::vector<float> (&wide)[3]);
   Buffer inner, outer;
 };
 
-/// The block in the types that hold its weights exactly.
+/// The block in the types that hold its weights exactly, quantised matrices as they are.
 PackedFfn packExact(const FfnSource &source, Activation act,
                     const std::vector<int64_t> &starts = {});
 
@@ -85,6 +106,9 @@ struct Routing {
   const int32_t *ids = nullptr;
   const float *weights = nullptr;
 };
+
+/// The most tokens of a call that sum codes of 4 or 8 bits before they are scaled.
+constexpr int64_t fewTokens = 8;
 
 /// What is added to the block's result: residualScale * residual, of the result's shape, which may
 /// be y.
@@ -98,7 +122,8 @@ struct FfnEpilogue {
 void ffn(const PackedFfn &block, const float *x, int64_t ldx, int64_t tokens, float *y, int64_t ldy,
          const FfnEpilogue &epilogue = {});
 /// y[tokens, out] of the core and the experts chosen for each token. A token's result depends
-/// neither on the other tokens nor on the threads. Raises Error for ids out of range.
+/// neither on the threads nor on the other tokens (with quantised matrices: on whether there are
+/// more than fewTokens). Raises Error for ids out of range.
 void experts(const PackedFfn &block, const float *x, int64_t ldx, int64_t tokens,
              const Routing &routing, float *y, int64_t ldy, const FfnEpilogue &epilogue = {});
 

@@ -34,9 +34,11 @@ void put(void *base, ElementType type, int64_t index, float value) {
 
 } // namespace
 
-PackedFfn::PackedFfn(const FfnSource &s, Activation act, const std::vector<int64_t> &starts,
-                     const std::vector<int64_t> &order, FfnTypes types)
-    : in(s.in), out(s.out), act(act), gated(s.gate != nullptr), cut(s.cut), types(types) {
+PackedFfn::PackedFfn(const FfnSource &source, Activation act, const std::vector<int64_t> &starts,
+                     const std::vector<int64_t> &order, FfnTypes floats)
+    : in(source.in), out(source.out), act(act), gated(source.gate || source.gateCodes),
+      cut(source.cut), types(floats) {
+  FfnSource s = source;
   check(gated || !cut.any(), "experts: a limit or an offset needs a gate");
   check(s.in >= 0 && s.hidden >= 0 && s.out >= 0, "experts: negative size");
   std::vector<int64_t> bounds{0};
@@ -74,12 +76,41 @@ PackedFfn::PackedFfn(const FfnSource &s, Activation act, const std::vector<int64
   if (s.downBias)
     std::copy(s.downBias, s.downBias + s.out, downBias.begin());
 
-  inner = Buffer(static_cast<size_t>(groups() * innerStep() * bytesOf(types.inner)));
-  outer = Buffer(static_cast<size_t>(groups() * outPanels() * 256 * bytesOf(types.outer)));
+  // Codes as they are, or as floats.
+  std::vector<float> wide[3];
+  chooseFormats(s, units, wide);
+  inner = Buffer(static_cast<size_t>(groups() * innerBytes()));
+  outer = Buffer(static_cast<size_t>(groups() * outPanels() * outerBytes()));
   const int64_t columns = gated ? 32 : 16;
+  auto blockOf = [&](int64_t g) {
+    return std::upper_bound(firstGroup.begin(), firstGroup.end(), g) - firstGroup.begin() - 1;
+  };
+  auto packCodesIn = [&](int64_t g, std::vector<int64_t> &rows) {
+    auto *to = static_cast<uint8_t *>(const_cast<void *>(innerGroup(g)));
+    for (const QuantizedSource *codes : {s.gateCodes, s.upCodes}) {
+      if (!codes)
+        continue;
+      for (int64_t i = 0; i < innerBlocks(); ++i, to += innerFormat.blockBytes()) {
+        for (int64_t x = 0; x < innerFormat.block; ++x) {
+          const int64_t row = i * innerFormat.block + x;
+          rows[static_cast<size_t>(x)] = row < in ? row : -1;
+        }
+        for (int64_t j = 0; j < 16; ++j)
+          if (int64_t unit = units[static_cast<size_t>(g * 16 + j)]; unit >= 0)
+            packQuantLane(*codes, unit, rows.data(), innerFormat, to, j);
+      }
+    }
+  };
+  auto packCodesOut = [&](int64_t g) {
+    const int64_t b = blockOf(g);
+    auto *first = static_cast<uint8_t *>(const_cast<void *>(outerPanel(b, 0)));
+    for (int64_t i = 0; i < out; ++i)
+      packQuantLane(*s.downCodes, i, &units[static_cast<size_t>(g * 16)], outerFormat,
+                    first + (i / 16 * groupsOf(b) + g - firstGroup[size_t(b)]) * outerBytes(),
+                    i % 16);
+  };
   auto packGroup = [&](int64_t g) {
-    const int64_t b =
-        std::upper_bound(firstGroup.begin(), firstGroup.end(), g) - firstGroup.begin() - 1;
+    const int64_t b = blockOf(g);
     void *in16 = const_cast<void *>(innerGroup(g)), *out16 = const_cast<void *>(outerPanel(b, 0));
     for (int64_t j = 0; j < 16; ++j) {
       int64_t unit = units[static_cast<size_t>(g * 16 + j)];
@@ -91,9 +122,13 @@ PackedFfn::PackedFfn(const FfnSource &s, Activation act, const std::vector<int64
         for (int64_t i = 0; i < in; ++i)
           put(in16, types.inner, i * columns + at, from[i * step]);
       };
-      if (gated)
-        column(s.gate, s.gateTransposed, j);
-      column(s.up, s.upTransposed, gated ? 16 + j : j);
+      if (!innerFormat) {
+        if (gated)
+          column(s.gate, s.gateTransposed, j);
+        column(s.up, s.upTransposed, gated ? 16 + j : j);
+      }
+      if (outerFormat)
+        continue;
       const float *from = s.downTransposed ? s.down + unit : s.down + unit * out;
       int64_t step = s.downTransposed ? s.hidden : 1;
       for (int64_t i = 0; i < out; ++i)
@@ -103,9 +138,72 @@ PackedFfn::PackedFfn(const FfnSource &s, Activation act, const std::vector<int64
     }
   };
   ThreadPool::global().parallelFor(groups(), 1, [&](int64_t begin, int64_t end) {
-    for (int64_t g = begin; g < end; ++g)
+    std::vector<int64_t> rows(static_cast<size_t>(innerFormat.block));
+    for (int64_t g = begin; g < end; ++g) {
       packGroup(g);
+      if (innerFormat)
+        packCodesIn(g, rows);
+      if (outerFormat)
+        packCodesOut(g);
+    }
   });
+}
+
+void PackedFfn::chooseFormats(FfnSource &s, const std::vector<int64_t> &units,
+                              std::vector<float> (&wide)[3]) {
+  auto checkCodes = [](const QuantizedSource *codes, int64_t k, int64_t n, const char *what) {
+    if (!codes)
+      return;
+    checkQuantized(*codes);
+    check(codes->k == k && codes->n == n, "experts: ", what, " has codes of [", codes->k, ", ",
+          codes->n, "], expected [", k, ", ", n, "]");
+  };
+  checkCodes(s.gateCodes, s.in, s.hidden, "gate");
+  checkCodes(s.upCodes, s.in, s.hidden, "up");
+  checkCodes(s.downCodes, s.hidden, s.out, "down");
+  auto widen = [](const QuantizedSource *&codes, const float *&floats, bool &transposed,
+                  std::vector<float> &values) {
+    if (!codes)
+      return;
+    values = dequantized(*codes);
+    codes = nullptr;
+    floats = values.data();
+    transposed = true;
+  };
+  // Bytes are kept signed, which would round zero points that are no integers.
+  auto keeps = [](const QuantizedSource *codes) {
+    return codes && !(codes->bits == 8 && codes->floatZeros);
+  };
+  const bool same = keeps(s.upCodes) &&
+                    (!gated || (keeps(s.gateCodes) &&
+                                QuantFormat::of(*s.gateCodes) == QuantFormat::of(*s.upCodes)));
+  if (same) {
+    innerFormat = QuantFormat::of(*s.upCodes);
+  } else if (s.upCodes || s.gateCodes) {
+    widen(s.gateCodes, s.gate, s.gateTransposed, wide[0]);
+    widen(s.upCodes, s.up, s.upTransposed, wide[1]);
+    types.inner = ElementType::F32;
+  }
+  if (!s.downCodes)
+    return;
+  // Units without a place take the code of the zero point.
+  bool fits = !s.downCodes->floatZeros;
+  for (size_t i = 0; i < units.size(); i += 16) {
+    int64_t block = -1;
+    for (size_t j = i; j < i + 16; ++j) {
+      if (units[j] < 0)
+        continue;
+      fits &= block < 0 || units[j] / s.downCodes->block == block;
+      block = units[j] / s.downCodes->block;
+    }
+  }
+  if (fits) {
+    outerFormat = QuantFormat::of(*s.downCodes);
+    outerFormat.block = 16;
+  } else {
+    widen(s.downCodes, s.down, s.downTransposed, wide[2]);
+    types.outer = ElementType::F32;
+  }
 }
 
 FfnTypes PackedFfn::exactTypes(const FfnSource &s) {

@@ -9,51 +9,38 @@ namespace uoe::rt::fast {
 
 namespace {
 
-/// Rows up to which codes are widened in registers for each product.
-constexpr int64_t fewRows = 4;
-
-QuantTile tileOf(const QuantizedMatrix &b, int64_t p) {
-  QuantTile t;
-  t.bits = b.bits;
-  t.block = b.block;
-  t.blocks = b.blocks;
-  t.hasZeros = b.hasZeros;
-  t.b = b.panel(p);
-  t.blockBytes = b.blockBytes();
-  t.panelBytes = b.panelBytes();
-  return t;
+QuantPanels panelsOf(const QuantizedMatrix &b, int64_t p) {
+  const QuantFormat &f = b.format;
+  return {f.bits, f.hasZeros, f.block, b.panel(p), f.blockBytes(), b.panelBytes()};
 }
 
-/// Rows padded to whole blocks, and the sum of each block, which zero points multiply.
 void fewRowsProduct(const Product &g, const QuantizedMatrix &b) {
-  const int64_t padded = b.blocks * b.block;
-  float *rows = scratch<float>(Scratch::Rows, g.m * (padded + b.blocks));
-  float *sums = rows + g.m * padded;
-  for (int64_t r = 0; r < g.m; ++r) {
-    float *row = rows + r * padded;
-    std::memcpy(row, g.row(r), static_cast<size_t>(g.k) * sizeof(float));
-    std::memset(row + g.k, 0, static_cast<size_t>(padded - g.k) * sizeof(float));
-    for (int64_t i = 0; i < b.blocks; ++i) {
-      float sum = 0;
-      for (int64_t k = 0; k < b.block; ++k)
-        sum += row[i * b.block + k];
-      sums[r * b.blocks + i] = sum;
-    }
+  const int64_t padded = b.blocks * b.format.block;
+  float *memory = scratch<float>(Scratch::Rows, g.m * (padded + b.blocks));
+  const float *rows[quantRowsAtOnce], *sums[quantRowsAtOnce];
+  for (int64_t r = 0; r < g.m; ++r, memory += padded + b.blocks) {
+    quantRow(g.row(r), g.k, b.format, memory, memory + padded);
+    rows[r] = memory;
+    sums[r] = memory + padded;
   }
   auto part = [&](int64_t begin, int64_t end) {
     constexpr int64_t step = 16;
-    float *out = scratch<float>(Scratch::Tile, fewRows * step * 16);
+    float *out = scratch<float>(Scratch::Tile, quantRowsAtOnce * step * 16);
+    float *results[quantRowsAtOnce];
     for (int64_t p = begin; p < end; p += step) {
-      QuantTile t = tileOf(b, p);
+      QuantTile t;
       t.m = g.m;
       t.panels = std::min(step, end - p);
-      t.a = rows;
-      t.lda = padded;
+      t.blocks = b.blocks;
+      t.w = panelsOf(b, p);
+      t.rows = rows;
       t.sums = sums;
-      t.c = out;
-      t.ldc = t.panels * 16;
+      t.out = results;
+      const int64_t width = t.panels * 16;
+      for (int64_t r = 0; r < g.m; ++r)
+        results[r] = out + r * width;
       kernels().quantTile(t);
-      finishBlock(g, 0, g.m, p * 16, std::min(t.ldc, g.n - p * 16), out, t.ldc);
+      finishBlock(g, 0, g.m, p * 16, std::min(width, g.n - p * 16), out, width);
     }
   };
   if (double(g.m) * double(g.n) * double(g.k) < 60e3)
@@ -65,7 +52,7 @@ void fewRowsProduct(const Product &g, const QuantizedMatrix &b) {
 /// Two panels at a time are widened into L2 and used by all rows.
 void manyRowsProduct(const Product &g, const QuantizedMatrix &b) {
   const Kernels &kernel = kernels();
-  const int64_t padded = b.blocks * b.block, pairs = (b.panels() + 1) / 2;
+  const int64_t padded = b.blocks * b.format.block, pairs = (b.panels() + 1) / 2;
   ThreadPool::global().parallelFor(pairs, 1, [&](int64_t begin, int64_t end) {
     float *wide = scratch<float>(Scratch::Panels, 2 * padded * 16);
     float *out = scratch<float>(Scratch::Work, maxTileRows * 32);
@@ -76,10 +63,10 @@ void manyRowsProduct(const Product &g, const QuantizedMatrix &b) {
       t.rows = rows;
       t.panels = std::min<int64_t>(2, b.panels() - 2 * i);
       for (int64_t p = 0; p < t.panels; ++p)
-        kernel.widenPanel(tileOf(b, 2 * i + p), wide + p * padded * 16);
+        kernel.widenPanel(panelsOf(b, 2 * i + p), b.blocks, wide + p * 16, t.panels * 16);
       t.b = wide;
-      t.bk = 16;
-      t.bp = padded * 16;
+      t.bk = t.panels * 16;
+      t.bp = 16;
       t.c = out;
       t.ldc = 32;
       const int64_t slivers = (g.m + kernel.mr - 1) / kernel.mr;
@@ -97,40 +84,107 @@ void manyRowsProduct(const Product &g, const QuantizedMatrix &b) {
 
 } // namespace
 
-QuantizedMatrix::QuantizedMatrix(const QuantizedSource &s)
-    : k(s.k), n(s.n), block(s.block), bits(s.bits), hasZeros(s.zeros || s.floatZeros) {
-  check(bits == 4 || bits == 8, "quantised weight: ", bits, " bits, expected 4 or 8");
-  check(block > 0 && block % 8 == 0, "quantised weight: blocks of ", block,
+void checkQuantized(const QuantizedSource &s) {
+  check(s.bits == 4 || s.bits == 8, "quantised weight: ", s.bits, " bits, expected 4 or 8");
+  check(s.block > 0 && s.block % 8 == 0, "quantised weight: blocks of ", s.block,
         ", expected a multiple of 8");
-  check(k >= 0 && n >= 0, "quantised weight: negative size");
+  check(s.k >= 0 && s.n >= 0, "quantised weight: negative size");
+}
+
+namespace {
+
+int codeAt(const uint8_t *from, int64_t i, int bits) {
+  return bits == 8 ? from[i] : from[i / 2] >> (i % 2 * 4) & 15;
+}
+
+/// The middle of the codes, which zero points are where there are none.
+int middleOf(int bits) {
+  return bits == 8 ? 128 : 8;
+}
+
+float zeroOf(const QuantizedSource &s, int64_t column, int64_t block, int64_t blocks) {
+  if (s.floatZeros)
+    return s.floatZeros[column * blocks + block];
+  const int64_t rowBytes = (blocks * s.bits + 7) / 8;
+  return static_cast<float>(s.zeros ? codeAt(s.zeros + column * rowBytes, block, s.bits)
+                                    : middleOf(s.bits));
+}
+
+} // namespace
+
+void quantRow(const float *from, int64_t k, const QuantFormat &format, float *row, float *sums) {
+  // A code that is read in place counts 16^j, save the last of a word.
+  static constexpr float factors[8] = {1.0f,     0x1p-4f,  0x1p-8f,  0x1p-12f,
+                                       0x1p-16f, 0x1p-20f, 0x1p-24f, 1.0f};
+  for (int64_t first = 0; first < k; first += format.block, ++sums) {
+    const int64_t count = std::min(format.block, k - first);
+    float sum = 0;
+    for (int64_t i = first; i < first + count; ++i)
+      sum += from[i];
+    *sums = sum;
+    for (int64_t i = first; i < first + count; ++i)
+      row[i] = format.bits == 4 ? from[i] * factors[i % 8] : from[i];
+    std::fill(row + first + count, row + first + format.block, 0.0f);
+  }
+}
+
+std::vector<float> dequantized(const QuantizedSource &s) {
+  checkQuantized(s);
+  const int64_t blocks = (s.k + s.block - 1) / s.block;
+  std::vector<float> out(static_cast<size_t>(s.n * s.k));
+  ThreadPool::global().parallelFor(s.n, 16, [&](int64_t begin, int64_t end) {
+    for (int64_t column = begin; column < end; ++column)
+      for (int64_t i = 0; i < blocks; ++i) {
+        const uint8_t *codes = s.codes + (column * blocks + i) * (s.block * s.bits / 8);
+        const float scale = s.scales[column * blocks + i], zero = zeroOf(s, column, i, blocks);
+        for (int64_t x = 0, k = i * s.block; x < s.block && k < s.k; ++x, ++k)
+          out[static_cast<size_t>(column * s.k + k)] =
+              (static_cast<float>(codeAt(codes, x, s.bits)) - zero) * scale;
+      }
+  });
+  return out;
+}
+
+void packQuantLane(const QuantizedSource &s, int64_t column, const int64_t *rows,
+                   const QuantFormat &format, uint8_t *to, int64_t j) {
+  const int64_t blocks = (s.k + s.block - 1) / s.block, codeBytes = s.block * s.bits / 8;
+  const int64_t *first = std::find_if(rows, rows + format.block, [](int64_t r) { return r >= 0; });
+  if (first == rows + format.block)
+    return; // a scale of 0
+  const int64_t block = *first / s.block;
+  const int shift = format.bits == 8 ? 128 : 0; // bytes are kept signed
+  const float zero = zeroOf(s, column, block, blocks);
+  auto *heads = reinterpret_cast<float *>(to);
+  heads[j] = s.scales[column * blocks + block];
+  if (format.hasZeros)
+    heads[16 + j] = zero - static_cast<float>(shift);
+  uint8_t *codes = to + (format.hasZeros ? 128 : 64);
+  const uint8_t *from = s.codes + (column * blocks + block) * codeBytes;
+  for (int64_t x = 0; x < format.block; ++x) {
+    const int value =
+        rows[x] < 0 ? static_cast<int>(zero) : codeAt(from, rows[x] - block * s.block, s.bits);
+    if (format.bits == 4)
+      reinterpret_cast<uint32_t *>(codes)[x / 8 * 16 + j] |= uint32_t(value & 15) << (x % 8 * 4);
+    else
+      codes[x * 16 + j] = static_cast<uint8_t>(value - shift);
+  }
+}
+
+QuantizedMatrix::QuantizedMatrix(const QuantizedSource &s)
+    : k(s.k), n(s.n), format(QuantFormat::of(s)) {
+  checkQuantized(s);
+  const int64_t block = format.block;
   blocks = (k + block - 1) / block;
   data = Buffer(static_cast<size_t>(panels() * panelBytes()));
-  const int64_t codeBytes = block * bits / 8, zeroBytes = (blocks * bits + 7) / 8;
-  auto code = [&](const uint8_t *from, int64_t i) -> int {
-    return bits == 8 ? from[i] : from[i / 2] >> (i % 2 * 4) & 15;
-  };
-  const int shift = bits == 8 ? 128 : 0; // bytes are kept signed
   ThreadPool::global().parallelFor(panels(), 1, [&](int64_t begin, int64_t end) {
-    for (int64_t column = begin * 16; column < std::min(n, end * 16); ++column) {
-      uint8_t *to = data.as<uint8_t>() + column / 16 * panelBytes();
-      const int64_t j = column % 16;
-      for (int64_t i = 0; i < blocks; ++i, to += blockBytes()) {
-        auto *heads = reinterpret_cast<float *>(to);
-        heads[j] = s.scales[column * blocks + i];
-        if (s.floatZeros)
-          heads[16 + j] = s.floatZeros[column * blocks + i] - static_cast<float>(shift);
-        else if (s.zeros)
-          heads[16 + j] = static_cast<float>(code(s.zeros + column * zeroBytes, i) - shift);
-        uint8_t *codes = to + (hasZeros ? 128 : 64);
-        const uint8_t *from = s.codes + (column * blocks + i) * codeBytes;
-        for (int64_t x = 0; x < block; ++x) {
-          int value = i * block + x < k ? code(from, x) : shift;
-          if (bits == 4)
-            reinterpret_cast<uint32_t *>(codes)[x / 8 * 16 + j] |= uint32_t(value) << (x % 8 * 4);
-          else
-            codes[x * 16 + j] = static_cast<uint8_t>(value - shift);
-        }
-      }
+    std::vector<int64_t> rows(static_cast<size_t>(block));
+    for (int64_t i = 0; i < blocks; ++i) {
+      for (int64_t x = 0; x < block; ++x)
+        rows[static_cast<size_t>(x)] = i * block + x < k ? i * block + x : -1;
+      for (int64_t column = begin * 16; column < std::min(n, end * 16); ++column)
+        packQuantLane(s, column, rows.data(), format,
+                      data.as<uint8_t>() + column / 16 * panelBytes() + i * format.blockBytes(),
+                      column % 16);
     }
   });
 }
@@ -148,7 +202,7 @@ void gemm(const float *a, int64_t lda, int64_t m, const QuantizedMatrix &b, floa
   g.c = c;
   g.ldc = ldc;
   g.epilogue = epilogue;
-  m <= fewRows ? fewRowsProduct(g, b) : manyRowsProduct(g, b);
+  m <= quantRowsAtOnce ? fewRowsProduct(g, b) : manyRowsProduct(g, b);
 }
 
 } // namespace uoe::rt::fast

@@ -4,6 +4,7 @@
 #include "runtime/core/ThreadPool.h"
 #include "runtime/cpu/fast/Gemm.h"
 #include "runtime/cpu/fast/Isa.h"
+#include "runtime/cpu/fast/Quantized.h"
 #include <cmath>
 #include <gtest/gtest.h>
 #include <random>
@@ -45,6 +46,47 @@ inline void expectClose(const std::vector<float> &found, const std::vector<float
         << "element " << i << ": " << found[i] << " for " << expected[i];
   }
 }
+
+/// A random weight in 4 or 8 bits, without zero points (0), with codes (1) or floats (2) of them,
+/// and as floats.
+struct QuantizedWeight {
+  std::vector<uint8_t> codes, zeros;
+  std::vector<float> scales, floatZeros, wide; // wide: [k, n]
+  QuantizedSource source;
+
+  QuantizedWeight(int64_t k, int64_t n, int64_t block, int bits, int zeroKind, unsigned seed = 5) {
+    const int64_t blocks = (k + block - 1) / block, codeBytes = block * bits / 8,
+                  zeroBytes = (blocks * bits + 7) / 8;
+    std::mt19937 engine(seed);
+    for (int64_t i = 0; i < n * blocks * codeBytes; ++i)
+      codes.push_back(static_cast<uint8_t>(engine()));
+    for (int64_t i = 0; i < n * zeroBytes; ++i)
+      zeros.push_back(static_cast<uint8_t>(engine()));
+    scales = randoms(n * blocks, seed + 1, bits == 4 ? 0.1f : 0.01f);
+    floatZeros = randoms(n * blocks, seed + 2, 9.0f);
+    source = {k, n, block, bits, codes.data(), scales.data(), nullptr, nullptr};
+    if (zeroKind == 1)
+      source.zeros = zeros.data();
+    if (zeroKind == 2)
+      source.floatZeros = floatZeros.data();
+    auto at = [&](const uint8_t *from, int64_t i) {
+      return bits == 8 ? from[i] : i % 2 ? from[i / 2] >> 4 : from[i / 2] & 15;
+    };
+    wide.resize(static_cast<size_t>(k * n));
+    for (int64_t j = 0; j < n; ++j)
+      for (int64_t i = 0; i < k; ++i) {
+        int64_t b = j * blocks + i / block;
+        float zero = bits == 4 ? 8.0f : 128.0f;
+        if (zeroKind == 1)
+          zero = static_cast<float>(at(zeros.data() + j * zeroBytes, i / block));
+        if (zeroKind == 2)
+          zero = floatZeros[static_cast<size_t>(b)];
+        wide[static_cast<size_t>(i * n + j)] =
+            (static_cast<float>(at(codes.data() + b * codeBytes, i % block)) - zero) *
+            scales[static_cast<size_t>(b)];
+      }
+  }
+};
 
 /// A test case that runs once for each supported instruction set.
 class EveryIsa : public ::testing::TestWithParam<Isa> {

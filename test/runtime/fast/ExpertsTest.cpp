@@ -215,6 +215,102 @@ TEST_P(ExpertsTest, ExactTypes) {
     }
 }
 
+// Matrices in 4 or 8 bits against the same weights as floats, whose bits many tokens have: dense
+// and routed, with inputs that fill no whole block, zero points, gates that are stored in another
+// way, and experts whose units share no block.
+TEST_P(ExpertsTest, Quantised) {
+  const int64_t hidden = 96, out = 50;
+  struct Case {
+    int64_t in;
+    int innerBits, innerZeros;
+    int64_t innerBlock;
+    int outerBits, outerZeros; // 0 bits: floats
+    int64_t outerBlock;
+    std::vector<int64_t> starts;
+  };
+  const std::vector<int64_t> even{0, 16, 32, 48, 64, 80, 96}, core{32, 48, 64, 96},
+      uneven{5, 6, 6, 30, 59, 96}, padded{16, 32, 40, 96};
+  const Case cases[] = {
+      {64, 4, 0, 32, 8, 0, 16, even},   {33, 4, 1, 16, 8, 0, 16, core},
+      {70, 8, 0, 16, 4, 0, 32, even},   {128, 8, 2, 64, 0, 0, 0, uneven},
+      {64, 0, 0, 0, 8, 1, 48, core},    {37, 4, 2, 8, 4, 1, 96, padded},
+      {64, 4, 0, 32, 8, 0, 16, uneven}, {64, 4, 0, 32, 8, 2, 16, even},
+      {9, 8, 1, 128, 4, 0, 16, {96}},   {1, 4, 0, 16, 8, 0, 8, {0, 96}},
+  };
+  for (const Case &c : cases)
+    for (bool gated : {true, false}) {
+      const int64_t experts = static_cast<int64_t>(c.starts.size()) - 1;
+      Weights w(c.in, hidden, out, gated, true, false);
+      FfnSource codes = w.source;
+      // Gate and up in one format, or (the last case of zeros) in two.
+      std::vector<QuantizedWeight> parts;
+      parts.reserve(3);
+      if (c.innerBits) {
+        parts.emplace_back(c.in, hidden, c.innerBlock, c.innerBits, c.innerZeros, 21);
+        w.up = parts.back().wide;
+        codes.upCodes = &parts.back().source;
+        parts.emplace_back(c.in, hidden, c.innerBlock, c.innerBits,
+                           c.outerZeros == 2 ? 1 : c.innerZeros, 22);
+        w.gate = parts.back().wide;
+        codes.gateCodes = gated ? &parts.back().source : nullptr;
+        codes.up = codes.gate = nullptr;
+      }
+      if (c.outerBits) {
+        parts.emplace_back(hidden, out, c.outerBlock, c.outerBits, c.outerZeros, 23);
+        w.down = parts.back().wide;
+        codes.downCodes = &parts.back().source;
+        codes.down = nullptr;
+      }
+      w.source.up = w.up.data();
+      w.source.gate = gated ? w.gate.data() : nullptr;
+      w.source.down = w.down.data();
+      const Activation act = gated ? Activation::Silu : Activation::Sigmoid;
+      PackedFfn wide(w.source, act, c.starts), narrow = packExact(codes, act, c.starts);
+      if (&c == cases)
+        EXPECT_LT(3 * narrow.bytes(), wide.bytes());
+      auto skip = randoms(experts * out, 7);
+      wide.setSkipVectors(skip.data());
+      narrow.setSkipVectors(skip.data());
+      for (int64_t tokens : {0, 1, 2, 3, 5, 7, 8, 9, 40, 300}) {
+        SCOPED_TRACE(testing::Message() << tokens << " tokens, case " << &c - cases);
+        auto x = randoms(tokens * (c.in + 1), 1), mask = randomMask(tokens, experts, true);
+        Choice choice = chooseMasked(mask.data(), tokens, experts, true);
+        std::vector<float> y(static_cast<size_t>(tokens * out)), expected = y;
+        auto compare = [&] {
+          if (tokens <= fewTokens)
+            expectClose(y, expected, 2e-5f);
+          else
+            ASSERT_EQ(0, std::memcmp(y.data(), expected.data(), y.size() * sizeof(float)));
+        };
+        ffn(narrow, x.data(), c.in + 1, tokens, y.data(), out);
+        ffn(wide, x.data(), c.in + 1, tokens, expected.data(), out);
+        ASSERT_NO_FATAL_FAILURE(compare());
+        fast::experts(narrow, x.data(), c.in + 1, tokens, choice.routing(), y.data(), out);
+        fast::experts(wide, x.data(), c.in + 1, tokens, choice.routing(), expected.data(), out);
+        ASSERT_NO_FATAL_FAILURE(compare());
+        // One of few tokens has the bits that it has alone.
+        if (tokens > 0 && tokens <= fewTokens) {
+          Choice own = chooseMasked(mask.data() + (tokens - 1) * experts, 1, experts, true);
+          std::vector<float> row(static_cast<size_t>(out));
+          fast::experts(narrow, x.data() + (tokens - 1) * (c.in + 1), c.in, 1, own.routing(),
+                        row.data(), out);
+          ASSERT_EQ(0, std::memcmp(row.data(), &y[static_cast<size_t>((tokens - 1) * out)],
+                                   row.size() * sizeof(float)));
+        }
+      }
+    }
+}
+
+TEST_P(ExpertsTest, QuantisedRefusals) {
+  Weights w(32, 16, 4, false, false, false);
+  QuantizedWeight up(32, 16, 16, 4, 0), other(32, 15, 16, 4, 0);
+  w.source.upCodes = &other.source;
+  EXPECT_THROW(PackedFfn(w.source, Activation::Relu), uoe::rt::Error);
+  up.source.bits = 2;
+  w.source.upCodes = &up.source;
+  EXPECT_THROW(PackedFfn(w.source, Activation::Relu), uoe::rt::Error);
+}
+
 TEST_P(ExpertsTest, OrderAndBfloat16) {
   const int64_t in = 20, hidden = 40, out = 30, tokens = 21;
   Weights w(in, hidden, out, true, true, false);

@@ -78,7 +78,7 @@ inline void hiddenTile(const HiddenTile &t) {
       }
       if (t.weight)
         h = h * set1(t.weight[r]);
-      store(t.out + r * lanes, h);
+      store(t.out + r * t.ldo, h);
     }
   });
 }

@@ -197,5 +197,12 @@ template <int J> UOE_INLINE V nibble(I w) {
   return toFloat({_mm256_and_si256(_mm256_srli_epi32(w.a, 4 * J), low),
                   _mm256_and_si256(_mm256_srli_epi32(w.b, 4 * J), low)});
 }
+/// The same times 16^J, up to J = 6: no shift.
+template <int J> UOE_INLINE V nibbleInPlace(I w) {
+  if constexpr (J == 7)
+    return toFloat({_mm256_srli_epi32(w.a, 28), _mm256_srli_epi32(w.b, 28)});
+  const __m256i mask = _mm256_set1_epi32(15 << 4 * J);
+  return toFloat({_mm256_and_si256(w.a, mask), _mm256_and_si256(w.b, mask)});
+}
 
 } // namespace uoe::rt::fast::avx2

@@ -221,6 +221,12 @@ template <int J> UOE_INLINE V nibble(I w) {
   UOE_EACH w.r[i] = (w.r[i] >> splat(4 * J)) & splat(15);
   return toFloat(w);
 }
+/// The same times 16^J, up to J = 6.
+template <int J> UOE_INLINE V nibbleInPlace(I w) {
+  UOE_EACH w.r[i] =
+      J == 7 ? (w.r[i] >> splat(28)) & splat(15) : w.r[i] & splat(J == 7 ? 0 : 15 << 4 * J);
+  return toFloat(w);
+}
 #undef UOE_EACH
 
 } // namespace uoe::rt::fast::portable

@@ -42,7 +42,7 @@ struct DownTile {
   const float *shift = nullptr; // [16 * panels] or null
 };
 
-/// 16 hidden units of m tokens: out[16 r + j] = weight[r] * act(a + biasA) [* (b + biasB) if b],
+/// 16 hidden units of m tokens: out[ldo r + j] = weight[r] * act(a + biasA) [* (b + biasB) if b],
 /// both factors cut where there are two.
 struct HiddenTile {
   int64_t m = 0, ld = 0; // ld: from row to row of a and b
@@ -52,6 +52,7 @@ struct HiddenTile {
   const float *biasA = nullptr, *biasB = nullptr; // [16] or null
   const float *weight = nullptr;                  // [m] or null
   float *out = nullptr;
+  int64_t ldo = 16;
 };
 
 /// Row rows[r] of y gains weight[r] * (x[r] + bias), n columns of it, a multiple of 16.
@@ -103,18 +104,26 @@ struct NormRow {
   float *y = nullptr, *sum = nullptr, *mean = nullptr, *inverse = nullptr;
 };
 
-/// c[m][16 * panels] = a times quantised panels, see QuantizedMatrix; m <= 4.
-struct QuantTile {
-  int64_t m = 0, panels = 0, block = 0, blocks = 0;
+/// Quantised panels of 16 columns as they lie, see QuantizedMatrix: blocks of a panel follow each
+/// other.
+struct QuantPanels {
   int bits = 4;
   bool hasZeros = false;
+  int64_t block = 0;
   const uint8_t *b = nullptr;
-  int64_t blockBytes = 0, panelBytes = 0;
-  const float *a = nullptr; // [m][blocks * block]
-  int64_t lda = 0;
-  const float *sums = nullptr; // [m][blocks]: of a over each block
-  float *c = nullptr;
-  int64_t ldc = 0;
+  int64_t blockBytes = 0, panelBytes = 0; // from block to block, from panel to panel
+};
+
+/// Row r of out [16 * panels] = rows[r] times quantised panels, or gains that; m <= 4. Codes are
+/// summed block by block and then scaled.
+struct QuantTile {
+  int64_t m = 0, panels = 0, blocks = 0;
+  QuantPanels w;
+  /// The m rows [blocks * block] as quantRow leaves them, and their sums over each block, [blocks].
+  const float *const *rows = nullptr, *const *sums = nullptr;
+  float *const *out = nullptr;
+  bool accumulate = false;
+  const float *shift = nullptr; // [16 * panels] or null: what the rows lose
 };
 
 /// c[m][16 * panels] = a[m][4 * quads] times panels of bytes, see IntegerMatrix; m <= 12.
@@ -247,8 +256,9 @@ struct Kernels {
   /// y = x * factor
   void (*scaleRow)(const float *x, float factor, float *y, int64_t n);
   void (*quantTile)(const QuantTile &tile);
-  /// The first panel of tile.b as [blocks * block][16] floats.
-  void (*widenPanel)(const QuantTile &tile, float *out);
+  /// `blocks` blocks of the first panel as floats: 16 for each of blocks * block rows, `step`
+  /// apart.
+  void (*widenPanel)(const QuantPanels &w, int64_t blocks, float *out, int64_t step);
   void (*integerTile)(const IntegerTile &tile);
   /// The same by instructions that not every machine of this set has, or null.
   void (*integerDots)(const IntegerTile &tile);
