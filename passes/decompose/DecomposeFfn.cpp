@@ -5,6 +5,7 @@
 #include "passes/Passes.h"
 #include "passes/decompose/Decompose.h"
 #include "passes/decompose/Slicer.h"
+#include "passes/raise/PackedMatrix.h"
 
 namespace uoe {
 #define GEN_PASS_DEF_DECOMPOSEFFNPASS
@@ -67,6 +68,8 @@ Value uoe::reorder(OpBuilder &builder, Location loc, Value value, ArrayRef<int64
                    int64_t axis) {
   if (!value)
     return {};
+  if (std::optional<PackedMatrix> packed = axis == 1 ? matchPacked(value) : std::nullopt)
+    return makePacked(builder, loc, takeColumns(*packed, order));
   auto type = cast<RankedTensorType>(value.getType());
   auto indices = DenseElementsAttr::get(
       RankedTensorType::get({static_cast<int64_t>(order.size())}, builder.getI64Type()), order);

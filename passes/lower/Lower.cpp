@@ -1,6 +1,7 @@
 #include "passes/lower/Lower.h"
 #include "dialects/uoe/Function.h"
 #include "passes/raise/Match.h"
+#include "passes/raise/PackedMatrix.h"
 #include "llvm/ADT/StringSet.h"
 
 using namespace mlir;
@@ -86,7 +87,30 @@ Value uoe::transposedMatrix(Value value) {
   return node.getInputs()[0];
 }
 
+Value NodeBuilder::matmul(Value a, Value b) {
+  std::optional<PackedMatrix> m = matchPacked(b);
+  if (!m || !elementTypeOf(a).isF32())
+    return node("MatMul", {a, b});
+  PackedParts parts = partsOf(builder, loc, *m);
+  Value codes =
+      raise::makeReshape(builder, loc, parts.codes, {m->n(), m->blocks(), m->block * m->bits / 8});
+  SmallVector<Value> operands{a, codes, parts.scales};
+  if (parts.zeros)
+    operands.push_back(parts.zeros);
+  return node(
+      "MatMulNBits", operands,
+      {attr("K", m->k), attr("N", m->n()), attr("bits", m->bits), attr("block_size", m->block)}, {},
+      "com.microsoft");
+}
+
 Value NodeBuilder::slice(Value value, int64_t axis, int64_t begin, int64_t end) {
+  if (std::optional<PackedMatrix> m = matchPacked(value)) {
+    if (axis == 1 || axis == -1)
+      return makePacked(builder, loc,
+                        takeColumns(*m, llvm::to_vector(llvm::seq(begin, std::min(end, m->n())))));
+    if (std::optional<PackedMatrix> rows = takeRows(builder, loc, *m, begin, std::min(end, m->k)))
+      return makePacked(builder, loc, *rows);
+  }
   return node("Slice", {value, ints({begin}), ints({end}), ints({axis})});
 }
 

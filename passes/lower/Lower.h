@@ -30,7 +30,8 @@ public:
 
   mlir::Value add(mlir::Value a, mlir::Value b) { return node("Add", {a, b}); }
   mlir::Value mul(mlir::Value a, mlir::Value b) { return node("Mul", {a, b}); }
-  mlir::Value matmul(mlir::Value a, mlir::Value b) { return node("MatMul", {a, b}); }
+  /// a times the matrix b; MatMulNBits where b is packed.
+  mlir::Value matmul(mlir::Value a, mlir::Value b);
   /// `value` plus `bias` if there is one.
   mlir::Value biased(mlir::Value value, mlir::Value bias) {
     return bias ? add(value, bias) : value;
@@ -44,7 +45,7 @@ public:
   /// `value` in a shape that run time knows, where 0 is a dimension without elements (from opset 14
   /// on; before, ONNX reads it as the input's own dimension).
   mlir::Value reshapeTo(mlir::Value value, mlir::Value shape);
-  /// Elements begin..end of an axis.
+  /// Elements begin..end of an axis; a packed matrix stays packed where it can.
   mlir::Value slice(mlir::Value value, int64_t axis, int64_t begin, int64_t end);
 
 private:

@@ -8,6 +8,8 @@
 #include "passes/Passes.h"
 #include "passes/decompose/Decompose.h"
 #include "passes/lower/ExpertsExport.h"
+#include "passes/raise/Match.h"
+#include "passes/raise/PackedMatrix.h"
 
 namespace uoe {
 #define GEN_PASS_DEF_LOWEREXPERTSTOMOEPASS
@@ -236,6 +238,12 @@ struct LowerExpertsToMoePass : uoe::impl::LowerExpertsToMoePassBase<LowerExperts
                             DenseI64ArrayAttr::get(&getContext(), order));
     };
     int64_t d = columns ? ffn.inputs : ffn.outputs;
+    // The operator takes floats; 16 bits are twice and more what the codes have.
+    if (matchPacked(matrix)) {
+      OpBuilder builder(ffn.op);
+      Value half = raise::makeCast(builder, ffn.op.getLoc(), matrix, builder.getF16Type());
+      matrix = raise::makeCast(builder, ffn.op.getLoc(), half, builder.getF32Type());
+    }
     Value rows = columns ? b.node("Transpose", {matrix}, {perm({1, 0})}) : matrix;
     if (padded)
       rows = b.node("Gather", {b.node("Pad", {rows, b.ints({0, 0, 1, 0})}), b.ints(places)},

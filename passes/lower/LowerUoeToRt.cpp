@@ -8,6 +8,7 @@
 #include "passes/lower/CascadeBlock.h"
 #include "passes/lower/Heads.h"
 #include "passes/lower/Reference.h"
+#include "passes/raise/PackedMatrix.h"
 #include <map>
 
 namespace uoe {
@@ -121,10 +122,12 @@ struct LowerUoeToRtPass : uoe::impl::LowerUoeToRtPassBase<LowerUoeToRtPass> {
     OpBuilder builder(op);
     SmallVector<Value> operands{op.getInput(),  op.getUp(),       op.getGate(),    op.getDown(),
                                 op.getBiasUp(), op.getBiasGate(), op.getBiasDown()};
-    NamedAttribute transposed = peelWeights(operands);
     SmallVector<NamedAttribute> params{
-        named("activation", static_cast<int64_t>(op.getActivation())), transposed};
+        named("activation", static_cast<int64_t>(op.getActivation()))};
     addCut(params, op);
+    SmallVector<Value> behind = packMatrices(builder, op.getLoc(), operands, 1, params);
+    params.push_back(peelWeights(operands));
+    operands.append(behind);
     auto fused = call(builder, op.getLoc(), "Ffn", operands, params, op->getResultTypes());
     replace(op, fused);
   }
@@ -229,7 +232,31 @@ struct LowerUoeToRtPass : uoe::impl::LowerUoeToRtPassBase<LowerUoeToRtPass> {
                                 outer(ffn.getBiasGate()),
                                 Value(),
                                 op.getSkip()};
-    finish(op, "Experts", operands, params);
+    SmallVector<Value> behind;
+    if (!op.getShard()) // ranks take parts of floats
+      behind = packMatrices(builder, op.getLoc(), operands, 4, params);
+    finish(op, "Experts", operands, params, behind);
+  }
+
+  // Matrices up, gate and down, operands from `first` on, that are packed: their codes take their
+  // place, what is returned (scales and zero points of each of the three) follows the other
+  // operands, and `packed` tells bits and block of each, 0 of floats. Nothing if all are floats.
+  SmallVector<Value> packMatrices(OpBuilder &builder, Location loc, MutableArrayRef<Value> operands,
+                                  unsigned first, SmallVectorImpl<NamedAttribute> &params) {
+    SmallVector<Value> behind;
+    SmallVector<int64_t> formats;
+    for (Value &matrix : operands.slice(first, 3)) {
+      std::optional<PackedMatrix> m = matchPacked(matrix);
+      PackedParts parts = m ? partsOf(builder, loc, *m) : PackedParts();
+      if (m)
+        matrix = parts.codes;
+      behind.append({parts.scales, parts.zeros});
+      formats.append({m ? m->bits : 0, m ? m->block : 0});
+    }
+    if (llvm::all_of(formats, [](int64_t x) { return x == 0; }))
+      return {};
+    params.push_back(builder.getNamedAttr("packed", builder.getDenseI64ArrayAttr(formats)));
+    return behind;
   }
 
   // Heads on their own tokens.
@@ -274,13 +301,14 @@ struct LowerUoeToRtPass : uoe::impl::LowerUoeToRtPassBase<LowerUoeToRtPass> {
            params);
   }
 
-  // The op, and an addition to its result, as a call.
+  // The op, and an addition to its result, as a call; `behind` follows that.
   void finish(ExpertsOp op, StringRef entry, SmallVector<Value> operands,
-              SmallVector<NamedAttribute> params) {
+              SmallVector<NamedAttribute> params, ArrayRef<Value> behind = {}) {
     params.push_back(peelWeights(operands));
     auto [add, other] = matchAdd(op);
-    if (add)
+    if (add || !behind.empty())
       operands.push_back(other);
+    llvm::append_range(operands, behind);
     Operation *last = add ? add.getOperation() : op.getOperation();
     OpBuilder builder(last);
     auto fused = call(builder, op.getLoc(), entry, operands, params, last->getResultTypes());

@@ -25,7 +25,7 @@ struct PlanBudgetPass : uoe::impl::PlanBudgetPassBase<PlanBudgetPass> {
   void runOnOperation() override {
     std::vector<FfnOp> blocks;
     std::vector<calibration::LayerCurve> curves;
-    VisitOptions visit{"plan-budget", profile, budget, false, "sensitivity"};
+    VisitOptions visit{"plan-budget", profile, budget, false, "sensitivity", true};
     auto measureBlock = [&](VisitedBlock &block) -> LogicalResult {
       blocks.push_back(block.op);
       curves.emplace_back();

@@ -7,6 +7,8 @@
 #include "lib/Weights/Seeded.h"
 #include "passes/decompose/Decompose.h"
 #include "passes/raise/Match.h"
+#include "passes/raise/PackedMatrix.h"
+#include "runtime/cpu/fast/Quantized.h"
 #include "llvm/ADT/StringExtras.h"
 #include <cmath>
 
@@ -114,7 +116,7 @@ FailureOr<BlockWeights> uoe::loadWeights(FfnOp ffn, WeightReader &reader) {
   return block;
 }
 
-// Weights of 4 or 8 bits: experts and cascades have no kernels that multiply these.
+// Weights of 4 or 8 bits.
 static bool isQuantised(Value value) {
   return static_cast<bool>(findSource(value, [](Value v) {
     auto tensor = dyn_cast<TensorType>(v.getType());
@@ -124,16 +126,83 @@ static bool isQuantised(Value value) {
   }));
 }
 
-// Matrices that were quantised are rounded to float16, whose 11 bits lose nothing beside the 4 or 8
-// that they have: routed, they then take half of what float32 takes. False if there is none.
-static bool roundQuantised(FfnOp ffn, const BlockWeights &weights) {
+// The matrix packed, by the codes of the block's MatMulNBits that give the same numbers; null if
+// there is none.
+static Value packedLike(FfnOp ffn, Value matrix, const calibration::MatrixView &values,
+                        WeightReader &reader) {
+  PackedMatrix m;
+  if (values.rows == 0 || ffn.getSpelling().empty())
+    return {};
+  ffn.getSpelling().walk([&](onnx::NodeOp node) {
+    if (!node.isContrib("MatMulNBits") || node.integer("K", 0) != values.rows ||
+        node.integer("N", 0) != values.cols || node.input(4) ||
+        !findSource(matrix, [&](Value v) { return v == node.input(1); }))
+      return WalkResult::advance();
+    m.codes = node.input(1);
+    m.scales = node.input(2);
+    m.zeros = node.input(3);
+    m.bits = node.integer("bits", 4);
+    m.block = node.integer("block_size", 32);
+    return WalkResult::interrupt();
+  });
+  const int64_t n = values.cols;
+  m.k = values.rows;
+  auto isBytes = [](Value v) {
+    return raise::elementOf(v) && raise::elementOf(v).isUnsignedInteger(8);
+  };
+  auto isFloats = [](Value v) { return raise::elementOf(v) && raise::elementOf(v).isF32(); };
+  if (!m.codes || (m.bits != 4 && m.bits != 8) || m.block < 8 || m.k % m.block ||
+      !isBytes(m.codes) || !isFloats(m.scales) || (m.zeros && !isBytes(m.zeros)))
+    return {};
+  rt::Tensor owners[3];
+  const Value parts[] = {m.codes, m.scales, m.zeros};
+  for (auto [value, owner] : llvm::zip(parts, owners)) {
+    if (!value)
+      continue;
+    FailureOr<rt::Tensor> tensor = evaluateConstant(value, reader);
+    if (failed(tensor))
+      return {};
+    owner = *tensor;
+  }
+  const int64_t zeroBytes = (m.blocks() * m.bits + 7) / 8;
+  if (owners[0].size() != n * m.k * m.bits / 8 || owners[1].size() != n * m.blocks() ||
+      (m.zeros && owners[2].size() != n * zeroBytes))
+    return {};
+  rt::fast::QuantizedSource source;
+  source.k = m.k;
+  source.n = n;
+  source.block = m.block;
+  source.bits = static_cast<int>(m.bits);
+  source.codes = owners[0].data<uint8_t>();
+  source.scales = owners[1].data<float>();
+  source.zeros = m.zeros ? owners[2].data<uint8_t>() : nullptr;
+  const std::vector<float> wide = rt::fast::dequantized(source);
+  for (int64_t j = 0; j < n; ++j)
+    for (int64_t i = 0; i < m.k; ++i)
+      if (wide[j * m.k + i] != values.data[i * n + j])
+        return {};
+  OpBuilder builder(ffn);
+  Location loc = ffn.getLoc();
+  m.codes = raise::makeReshape(builder, loc, m.codes, {n, m.k * m.bits / 8});
+  m.scales = raise::makeReshape(builder, loc, m.scales, {n, m.blocks()});
+  if (m.zeros)
+    m.zeros = raise::makeReshape(builder, loc, m.zeros, {n, zeroBytes});
+  m.order = llvm::to_vector(llvm::seq(n));
+  return makePacked(builder, loc, m);
+}
+
+// Matrices that were quantised stay packed, those on the way to the hidden units, if `keep`. Others
+// are rounded to float16, whose 11 bits lose nothing beside the 4 or 8 that they have: routed, they
+// then take half of what float32 takes. False if nothing was rounded.
+static bool settleQuantised(FfnOp ffn, const BlockWeights &weights, bool keep,
+                            WeightReader &reader) {
   constexpr float mostHalf = 65504;
   auto fits = [&](const calibration::MatrixView &m) {
     return std::all_of(m.data, m.data + m.rows * m.cols,
                        [](float x) { return std::fabs(x) <= mostHalf; });
   };
-  if (!fits(weights.ffn.gate) || !fits(weights.ffn.up) || !fits(weights.ffn.down))
-    return false;
+  const calibration::FfnWeights &w = weights.ffn;
+  const bool half = fits(w.gate) && fits(w.up) && fits(w.down);
   OpBuilder builder(ffn);
   bool any = false;
   for (OpOperand &operand : ffn->getOpOperands()) {
@@ -141,8 +210,20 @@ static bool roundQuantised(FfnOp ffn, const BlockWeights &weights) {
     if (!llvm::is_contained({ffn.getUp(), ffn.getGate(), ffn.getDown()}, matrix) ||
         !isQuantised(matrix) || narrowSource(matrix))
       continue;
-    Value half = raise::makeCast(builder, ffn.getLoc(), matrix, builder.getF16Type());
-    operand.set(raise::makeCast(builder, ffn.getLoc(), half, builder.getF32Type()));
+    if (keep && (matrix == ffn.getDown() || matchPacked(matrix)))
+      continue;
+    // Without a gate the calibration calls the first matrix so.
+    const bool first = matrix == (ffn.getGate() ? ffn.getGate() : ffn.getUp());
+    if (Value packed = keep ? packedLike(ffn, matrix, first ? w.gate : w.up, reader) : Value()) {
+      operand.set(packed);
+      if (Operation *unpacked = matrix.getDefiningOp())
+        eraseUnused(unpacked);
+      continue;
+    }
+    if (!half)
+      continue;
+    Value narrow = raise::makeCast(builder, ffn.getLoc(), matrix, builder.getF16Type());
+    operand.set(raise::makeCast(builder, ffn.getLoc(), narrow, builder.getF32Type()));
     any = true;
   }
   return any;
@@ -174,7 +255,7 @@ LogicalResult uoe::visitBlocks(ModuleOp module, const VisitOptions &options,
     if ((block.inputs || !profile) && !(options.belowOne && block.budget >= 1)) {
       WeightReader reader;
       FailureOr<BlockWeights> weights = loadWeights(ffn, reader);
-      if (succeeded(weights) && roundQuantised(ffn, *weights))
+      if (succeeded(weights) && settleQuantised(ffn, *weights, options.keepPacked, reader))
         weights = loadWeights(ffn, reader);
       if (failed(weights))
         return failure();
@@ -200,12 +281,50 @@ FailureOr<Value> uoe::newWeight(OpBuilder &builder, ModuleOp module, const std::
 FailureOr<Value> uoe::newMatrixLike(OpBuilder &builder, ModuleOp module, const std::string &name,
                                     ArrayRef<int64_t> shape, ArrayRef<float> values, Value other,
                                     const calibration::MatrixView &otherValues) {
-  if (FloatType type = narrowSource(other))
-    return addNarrowInitializer(builder, module, name, shape, values, type,
+  FloatType narrow = narrowSource(other);
+  if (!narrow && isQuantised(other))
+    narrow = builder.getF16Type();
+  if (narrow)
+    return addNarrowInitializer(builder, module, name, shape, values, narrow,
                                 WeightWriter::process());
   const rt::fast::ElementType type =
       rt::fast::exactType({{otherValues.data, otherValues.rows * otherValues.cols}});
   return newWeight(builder, module, name, shape, roundedTo(type, values));
+}
+
+FailureOr<Value> uoe::newPackedMatrix(OpBuilder &builder, ModuleOp module, const std::string &name,
+                                      int64_t rows, int64_t columns, ArrayRef<float> values) {
+  PackedMatrix m;
+  m.k = rows;
+  m.block = 16;
+  m.bits = 8;
+  m.order = llvm::to_vector(llvm::seq(columns));
+  std::vector<uint8_t> codes(rows * columns);
+  std::vector<float> scales(columns * m.blocks());
+  for (int64_t j = 0; j < columns; ++j)
+    for (int64_t b = 0; b < m.blocks(); ++b) {
+      float most = 0;
+      for (int64_t i = b * 16; i < b * 16 + 16; ++i)
+        most = std::max(most, std::fabs(values[i * columns + j]));
+      const float scale = most / 127;
+      scales[j * m.blocks() + b] = scale;
+      for (int64_t i = b * 16; i < b * 16 + 16; ++i)
+        codes[j * rows + i] = static_cast<uint8_t>(
+            128 + (scale > 0 ? std::lround(values[i * columns + j] / scale) : 0));
+    }
+  auto add = [&](const std::string &name, int64_t width, Type element, const auto &list) {
+    return addInitializer(
+        builder, module, name, RankedTensorType::get({columns, width}, element),
+        {reinterpret_cast<const char *>(list.data()), list.size() * sizeof(list[0])},
+        WeightWriter::process());
+  };
+  auto stored = add(name, rows, builder.getIntegerType(8, /*isSigned=*/false), codes);
+  auto steps = add(name + ".scales", m.blocks(), builder.getF32Type(), scales);
+  if (failed(stored) || failed(steps))
+    return failure();
+  m.codes = *stored;
+  m.scales = *steps;
+  return makePacked(builder, module.getLoc(), m);
 }
 
 FailureOr<Value> uoe::newRouter(OpBuilder &builder, ModuleOp module, const std::string &name,

@@ -44,6 +44,9 @@ struct VisitOptions {
   double budget = 1;     // of blocks that have none of their own
   bool belowOne = false; // leave out blocks whose budget is 1 or more
   std::string progress;  // what a bar says; "": none
+  // Matrices in 4 or 8 bits on the way to the hidden units stay packed where they can, and that on
+  // the way out stays what it is; else all are rounded to float16.
+  bool keepPacked = false;
 };
 
 /// Visits every block that can be routed: dense, of float32, with known weights and, if there is a
@@ -58,11 +61,18 @@ mlir::FailureOr<mlir::Value> newWeight(mlir::OpBuilder &builder, mlir::ModuleOp 
                                        llvm::ArrayRef<float> values);
 
 /// The same of a matrix that takes the place of another: rounded to the 16-bit type that holds the
-/// other exactly, if one does, and stored in 16 bits where the other is. Then it is read as fast.
+/// other exactly, if one does, and stored in 16 bits where the other is, or in 4 or 8. Then it is
+/// read as fast.
 mlir::FailureOr<mlir::Value> newMatrixLike(mlir::OpBuilder &builder, mlir::ModuleOp module,
                                            const std::string &name, llvm::ArrayRef<int64_t> shape,
                                            llvm::ArrayRef<float> values, mlir::Value other,
                                            const calibration::MatrixView &otherValues);
+
+/// Such a matrix of 16·n rows in 8 bits, with a scale for each 16 rows of a column: packed
+/// (PackedMatrix.h).
+mlir::FailureOr<mlir::Value> newPackedMatrix(mlir::OpBuilder &builder, mlir::ModuleOp module,
+                                             const std::string &name, int64_t rows, int64_t columns,
+                                             llvm::ArrayRef<float> values);
 
 /// The weights [d, n] of a router that training starts from: NAME.router, by `kind` "seeded" (of
 /// deviation 1/√d, from the seed and the name) or "zero".

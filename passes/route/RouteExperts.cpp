@@ -4,6 +4,7 @@
 #include "include/uoe/calibration/Experts.h"
 #include "passes/Passes.h"
 #include "passes/decompose/Decompose.h"
+#include "passes/raise/PackedMatrix.h"
 #include "passes/route/Route.h"
 #include <cmath>
 
@@ -22,7 +23,7 @@ struct RouteExpertsPass : uoe::impl::RouteExpertsPassBase<RouteExpertsPass> {
   using RouteExpertsPassBase::RouteExpertsPassBase;
 
   void runOnOperation() override {
-    VisitOptions visit{"route-experts", profile, budget, true, "routing"};
+    VisitOptions visit{"route-experts", profile, budget, true, "routing", true};
     if (failed(visitBlocks(getOperation(), visit, [&](VisitedBlock &b) { return route(b); })))
       signalPassFailure();
   }
@@ -55,10 +56,15 @@ struct RouteExpertsPass : uoe::impl::RouteExpertsPassBase<RouteExpertsPass> {
       ok &= succeeded(value);
       return ok ? *value : Value();
     };
-    // Rows of the down projection, which the refit changed.
+    // Rows of the down projection, which the refit changed. Beside packed matrices they take 8 bits
+    // where experts are whole groups of 16 neurons, which share scales.
+    const bool packed = matchPacked(ffn.getUp()) && expertSize % 16 == 0;
     auto downRows = [&](StringRef what, int64_t rows, ArrayRef<float> values) -> Value {
-      auto value = newMatrixLike(builder, module, name + "." + what.str(), {rows, outputs}, values,
-                                 ffn.getDown(), block.weights.ffn.down);
+      const std::string full = name + "." + what.str();
+      auto value = packed && rows % 16 == 0
+                       ? newPackedMatrix(builder, module, full, rows, outputs, values)
+                       : newMatrixLike(builder, module, full, {rows, outputs}, values,
+                                       ffn.getDown(), block.weights.ffn.down);
       ok &= succeeded(value);
       return ok ? *value : Value();
     };
@@ -131,8 +137,12 @@ struct RouteExpertsPass : uoe::impl::RouteExpertsPassBase<RouteExpertsPass> {
         return failure();
       plus(bias);
     }
+    const Value matrices[] = {ffn.getUp(), ffn.getGate(), ffn.getDown()};
     ffn.getResult().replaceAllUsesWith(sum);
     ffn.erase();
+    for (Value matrix : matrices)
+      if (packed && matrix && matrix.getDefiningOp())
+        eraseUnused(matrix.getDefiningOp());
     return success();
   }
 };

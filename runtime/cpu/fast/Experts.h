@@ -94,6 +94,9 @@ private:
   Buffer inner, outer;
 };
 
+/// The same weights as floats: codes become those, kept in `wide`.
+FfnSource widened(FfnSource source, std::vector<float> (&wide)[3]);
+
 /// The block in the types that hold its weights exactly, quantised matrices as they are.
 PackedFfn packExact(const FfnSource &source, Activation act,
                     const std::vector<int64_t> &starts = {});

@@ -25,6 +25,17 @@ std::vector<int64_t> checkedOrder(int64_t hidden, const std::vector<int64_t> &or
   return out;
 }
 
+/// Codes, if there are any, as floats.
+void widen(const QuantizedSource *&codes, const float *&floats, bool &transposed,
+           std::vector<float> &values) {
+  if (!codes)
+    return;
+  values = dequantized(*codes);
+  codes = nullptr;
+  floats = values.data();
+  transposed = true;
+}
+
 void put(void *base, ElementType type, int64_t index, float value) {
   if (type == ElementType::F32)
     static_cast<float *>(base)[index] = value;
@@ -161,15 +172,6 @@ void PackedFfn::chooseFormats(FfnSource &s, const std::vector<int64_t> &units,
   checkCodes(s.gateCodes, s.in, s.hidden, "gate");
   checkCodes(s.upCodes, s.in, s.hidden, "up");
   checkCodes(s.downCodes, s.hidden, s.out, "down");
-  auto widen = [](const QuantizedSource *&codes, const float *&floats, bool &transposed,
-                  std::vector<float> &values) {
-    if (!codes)
-      return;
-    values = dequantized(*codes);
-    codes = nullptr;
-    floats = values.data();
-    transposed = true;
-  };
   // Bytes are kept signed, which would round zero points that are no integers.
   auto keeps = [](const QuantizedSource *codes) {
     return codes && !(codes->bits == 8 && codes->floatZeros);
@@ -204,6 +206,13 @@ void PackedFfn::chooseFormats(FfnSource &s, const std::vector<int64_t> &units,
     widen(s.downCodes, s.down, s.downTransposed, wide[2]);
     types.outer = ElementType::F32;
   }
+}
+
+FfnSource widened(FfnSource s, std::vector<float> (&wide)[3]) {
+  widen(s.gateCodes, s.gate, s.gateTransposed, wide[0]);
+  widen(s.upCodes, s.up, s.upTransposed, wide[1]);
+  widen(s.downCodes, s.down, s.downTransposed, wide[2]);
+  return s;
 }
 
 FfnTypes PackedFfn::exactTypes(const FfnSource &s) {

@@ -11,9 +11,12 @@ namespace {
 
 using Packed = std::shared_ptr<const fast::PackedFfn>;
 
+// Inputs: x, up, gate?, down, bias_up?, bias_gate?, bias_down?, and scales and zero points of
+// packed matrices.
 std::any prepareFfn(const Node &node, std::vector<bool> &consumed) {
+  fast::QuantizedSource codes[3];
   return Packed(std::make_shared<const fast::PackedFfn>(
-      fast::packExact(ffnInputs(node, 1, consumed), activationOf(node))));
+      fast::packExact(ffnInputs(node, 1, consumed, 7, &codes), activationOf(node))));
 }
 
 const fast::PackedFfn &packed(KernelCall &call) {
@@ -31,8 +34,8 @@ void runFfn(KernelCall &call) {
 }
 
 // Inputs: x, offsets, ids, weights?, up, gate?, down, bias_up?, bias_gate?, bias_down?, skip?,
-// residual?: of the result's shape, added to it.
-constexpr size_t firstWeight = 4, skipInput = 10, residualInput = 11;
+// residual?: of the result's shape, added to it; and scales and zero points of packed matrices.
+constexpr size_t firstWeight = 4, skipInput = 10, residualInput = 11, packedInput = 12;
 
 struct Experts {
   fast::PackedFfn groups;      // experts in groups of 16 hidden units,
@@ -47,16 +50,18 @@ std::any prepareExperts(const Node &node, std::vector<bool> &consumed) {
   std::vector<int64_t> sizes = node.integers("sizes"), starts{0};
   for (int64_t size : sizes)
     starts.push_back(starts.back() + size);
-  const fast::FfnSource source = ffnInputs(node, firstWeight, consumed);
+  fast::QuantizedSource codes[3];
+  const fast::FfnSource source = ffnInputs(node, firstWeight, consumed, packedInput, &codes);
   check(starts.back() == source.hidden, "the experts have ", starts.back(),
         " neurons, the weights ", source.hidden);
+  std::vector<float> wide[3];
   auto experts = std::make_shared<Experts>();
   experts->slots = slotsOf(node, static_cast<int64_t>(sizes.size()));
   experts->in = source.in;
   experts->out = source.out;
   experts->byNeuron = fast::preferNeurons(sizes);
   if (experts->byNeuron)
-    experts->neurons = fast::PackedNeurons(source, activationOf(node), starts);
+    experts->neurons = fast::PackedNeurons(fast::widened(source, wide), activationOf(node), starts);
   else
     experts->groups = fast::packExact(source, activationOf(node), starts);
   if (const Tensor *skip = node.constant(skipInput)) {

@@ -17,8 +17,57 @@ std::shared_ptr<const fast::PackedMatrix> packInput(const Node &node, size_t i,
       fast::packExact(weight->data<float>(), k, n, transposed));
 }
 
-fast::FfnSource ffnInputs(const Node &node, size_t first, std::vector<bool> &consumed) {
+namespace {
+
+/// Matrix `i` of the block in codes, which are input `at`.
+const fast::QuantizedSource *codesOf(const Node &node, size_t i, size_t at, size_t behind,
+                                     std::vector<bool> &consumed,
+                                     fast::QuantizedSource (*codes)[3]) {
+  const std::vector<int64_t> formats = node.integers("packed");
+  if (formats.empty())
+    return nullptr;
+  check(codes && formats.size() == 6, "packed: expected bits and block of three matrices");
+  if (formats[2 * i] == 0)
+    return nullptr;
+  const size_t scaleInput = behind + 2 * i, zeroInput = scaleInput + 1;
+  const Tensor *data = node.constant(at), *scales = node.constant(scaleInput),
+               *zeros = node.constant(zeroInput);
+  check(data && scales, "the weights must be constants");
+  expectType(*data, DType::U8, "codes");
+  expectType(*scales, DType::F32, "scales");
+  fast::QuantizedSource &q = (*codes)[i];
+  q.bits = static_cast<int>(formats[2 * i]);
+  q.block = formats[2 * i + 1];
+  check((q.bits == 4 || q.bits == 8) && q.block > 0 && q.block % 8 == 0, "packed: ", q.bits,
+        " bits in blocks of ", q.block, ", expected 4 or 8 in multiples of 8");
+  check(data->rank() == 2, "codes: expected a matrix, found shape ", toString(data->shape()));
+  q.n = data->dim(0);
+  q.k = data->dim(1) * 8 / q.bits;
+  check(q.k % q.block == 0, "codes: ", q.k, " rows are no multiple of the block ", q.block);
+  const int64_t blocks = q.k / q.block;
+  check(scales->size() == q.n * blocks, "scales: expected ", q.n * blocks,
+        " elements, found shape ", toString(scales->shape()));
+  q.codes = data->data<uint8_t>();
+  q.scales = scales->data<float>();
+  consumed[at] = consumed[scaleInput] = true;
+  if (!zeros)
+    return &q;
+  expectType(*zeros, DType::U8, "zero points");
+  check(zeros->size() == q.n * ((blocks * q.bits + 7) / 8), "zero points: expected ",
+        q.n * ((blocks * q.bits + 7) / 8), " bytes, found shape ", toString(zeros->shape()));
+  q.zeros = zeros->data<uint8_t>();
+  consumed[zeroInput] = true;
+  return &q;
+}
+
+} // namespace
+
+fast::FfnSource ffnInputs(const Node &node, size_t first, std::vector<bool> &consumed,
+                          size_t behind, fast::QuantizedSource (*codes)[3]) {
   fast::FfnSource ffn;
+  ffn.upCodes = codesOf(node, 0, first, behind, consumed, codes);
+  ffn.gateCodes = codesOf(node, 1, first + 1, behind, consumed, codes);
+  ffn.downCodes = codesOf(node, 2, first + 2, behind, consumed, codes);
   const int64_t transposed = node.integer("transposed", 0);
   auto constant = [&](size_t i) -> const Tensor * {
     const Tensor *t = node.constant(first + i);
@@ -35,20 +84,30 @@ fast::FfnSource ffnInputs(const Node &node, size_t first, std::vector<bool> &con
     isTransposed = (transposed >> (first + i)) & 1;
     return t;
   };
-  const Tensor *up = matrix(0, ffn.upTransposed), *gate = matrix(1, ffn.gateTransposed),
-               *down = matrix(2, ffn.downTransposed);
-  check(up && down, "the weights must be constants");
-  ffn.in = up->dim(ffn.upTransposed ? 1 : 0);
-  ffn.hidden = up->dim(ffn.upTransposed ? 0 : 1);
-  ffn.out = down->dim(ffn.downTransposed ? 0 : 1);
-  check(down->dim(ffn.downTransposed ? 1 : 0) == ffn.hidden, "the down matrix ",
-        toString(down->shape()), " does not fit ", ffn.hidden, " neurons");
-  check(!gate || (gate->dim(ffn.gateTransposed ? 1 : 0) == ffn.in &&
-                  gate->dim(ffn.gateTransposed ? 0 : 1) == ffn.hidden),
+  const Tensor *up = ffn.upCodes ? nullptr : matrix(0, ffn.upTransposed),
+               *gate = ffn.gateCodes ? nullptr : matrix(1, ffn.gateTransposed),
+               *down = ffn.downCodes ? nullptr : matrix(2, ffn.downTransposed);
+  check((up || ffn.upCodes) && (down || ffn.downCodes), "the weights must be constants");
+  // Rows and columns, whichever way a matrix is given.
+  auto rows = [](const fast::QuantizedSource *codes, const Tensor *t, bool transposed) {
+    return codes ? codes->k : t->dim(transposed ? 1 : 0);
+  };
+  auto columns = [](const fast::QuantizedSource *codes, const Tensor *t, bool transposed) {
+    return codes ? codes->n : t->dim(transposed ? 0 : 1);
+  };
+  ffn.in = rows(ffn.upCodes, up, ffn.upTransposed);
+  ffn.hidden = columns(ffn.upCodes, up, ffn.upTransposed);
+  ffn.out = columns(ffn.downCodes, down, ffn.downTransposed);
+  check(rows(ffn.downCodes, down, ffn.downTransposed) == ffn.hidden, "the down matrix of ",
+        rows(ffn.downCodes, down, ffn.downTransposed), " rows does not fit ", ffn.hidden,
+        " neurons");
+  check((!gate && !ffn.gateCodes) ||
+            (rows(ffn.gateCodes, gate, ffn.gateTransposed) == ffn.in &&
+             columns(ffn.gateCodes, gate, ffn.gateTransposed) == ffn.hidden),
         "the gate matrix does not fit ", ffn.in, " inputs and ", ffn.hidden, " neurons");
-  ffn.up = up->data<float>();
+  ffn.up = up ? up->data<float>() : nullptr;
   ffn.gate = gate ? gate->data<float>() : nullptr;
-  ffn.down = down->data<float>();
+  ffn.down = down ? down->data<float>() : nullptr;
   auto bias = [&](size_t i, int64_t n) -> const float * {
     const Tensor *t = constant(i);
     check(!t || t->size() == n, "bias: expected ", n, " elements, found shape ",

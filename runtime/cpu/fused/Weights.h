@@ -14,7 +14,13 @@ std::shared_ptr<const fast::PackedMatrix> packInput(const Node &node, size_t i,
 /// `first` on, laid out as the attribute "transposed" says, and the attributes "limit" and
 /// "up_offset". Marks them as consumed; the pointers are good as long as the inputs. Raises Error
 /// for inputs that are no float32 constants or do not fit together.
-fast::FfnSource ffnInputs(const Node &node, size_t first, std::vector<bool> &consumed);
+///
+/// With `codes`, matrices may be in 4 or 8 bits: the attribute "packed" gives bits and block of up,
+/// gate and down (0: float32), such a matrix [n, k * bits / 8] is codes (uint8) as in
+/// QuantizedSource, and the inputs from `behind` on are scales and zero points? (uint8) of each of
+/// the three. The result points to `codes`.
+fast::FfnSource ffnInputs(const Node &node, size_t first, std::vector<bool> &consumed,
+                          size_t behind = 0, fast::QuantizedSource (*codes)[3] = nullptr);
 /// What is added to y, from an optional float32 input of its shape; raises Error for another.
 fast::FfnEpilogue epilogueOf(KernelCall &call, size_t input, const Tensor &y);
 /// Float32 vector i of length n as a pointer, null if absent. Raises Error for another length or
