@@ -36,12 +36,15 @@ std::optional<PackedMatrix> uoe::matchPacked(Value value) {
   auto has = [&](Value v, int64_t width) {
     return raise::sizeOf(v, 0) == stored && raise::sizeOf(v, 1) == width;
   };
-  auto order = onnx::integersOf(onnx::constantOf(gather.input(1)));
+  // Not onnx::integersOf, which is for few elements.
+  auto order = dyn_cast_or_null<DenseIntElementsAttr>(onnx::constantOf(gather.input(1)));
   if (m.k == 0 || m.k % m.block != 0 || !has(m.scales, m.blocks()) ||
-      (m.zeros && !has(m.zeros, (m.blocks() * m.bits + 7) / 8)) || !order || order->empty() ||
-      llvm::any_of(*order, [&](int64_t i) { return i < 0 || i >= stored; }))
+      (m.zeros && !has(m.zeros, (m.blocks() * m.bits + 7) / 8)) || !order || order.empty() ||
+      !order.getElementType().isInteger(64))
     return std::nullopt;
-  m.order.assign(order->begin(), order->end());
+  m.order = llvm::to_vector(order.getValues<int64_t>());
+  if (llvm::any_of(m.order, [&](int64_t i) { return i < 0 || i >= stored; }))
+    return std::nullopt;
   return m;
 }
 

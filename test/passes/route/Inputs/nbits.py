@@ -1,5 +1,5 @@
-"""Writes FOLDER/model.onnx, a feed-forward block of small random weights in MatMulNBits (nbits.py FOLDER [plain] [zeros] [bytes]): 4 bits, or 8
-with `bytes`, in blocks of 16, with zero points or without; FOLDER/x.npy, samples for it; and FOLDER/y.npy, its results."""
+"""Writes FOLDER/model.onnx, a feed-forward block of small random weights in MatMulNBits (nbits.py FOLDER [plain] [zeros] [bytes] [wide]): 4 bits, or
+8 with `bytes`, in blocks of 16, with zero points or without; and FOLDER/x.npy, samples for it. With `wide` there are 2064 neurons instead of 64."""
 
 import pathlib
 import sys
@@ -8,8 +8,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-D, F, TOKENS, BLOCK = 32, 64, 640, 16
 folder, options = pathlib.Path(sys.argv[1]), sys.argv[2:]
+D, F, TOKENS, BLOCK = 32, 2064 if "wide" in options else 64, 640, 16
 gated, bits = "plain" not in options, 8 if "bytes" in options else 4
 folder.mkdir(parents=True, exist_ok=True)
 rng = np.random.default_rng(5)
