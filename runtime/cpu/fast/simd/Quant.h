@@ -4,10 +4,7 @@
 
 namespace uoe::rt::fast::UOE_SIMD {
 
-/// Panels side by side in a tile of m rows: enough chains to hide the latency of a multiply-add.
-constexpr int quantPanelsFor(int m) {
-  return registers == 32 || (registers == 8 && m <= 2) ? 2 : 1;
-}
+constexpr int quantPanels = registers == 32 ? 2 : 1;
 
 template <int Rows, int Panels>
 UOE_INLINE void quantStep(V (&part)[Rows][Panels], const V (&q)[Panels], const float *const *a,
@@ -82,10 +79,9 @@ template <int Bits, int Rows, int Panels> void quantOnce(const QuantTile &t, int
 }
 
 template <int Bits, int Rows> void quantSweep(const QuantTile &t) {
-  constexpr int wide = quantPanelsFor(Rows);
   int64_t p = 0;
-  for (; p + wide <= t.panels; p += wide)
-    quantOnce<Bits, Rows, wide>(t, p);
+  for (; p + quantPanels <= t.panels; p += quantPanels)
+    quantOnce<Bits, Rows, quantPanels>(t, p);
   for (; p < t.panels; ++p)
     quantOnce<Bits, Rows, 1>(t, p);
 }
