@@ -173,6 +173,18 @@ LogicalResult uoe::toOnnx(ModuleOp module, const OnnxForm &form) {
   passes.addPass(createLowerUoeToOnnxPass());
   if (failed(passes.run(module)))
     return failure();
+  // What something else reads as it lies is transposed where it is used, not stored a second time:
+  // an output matrix that is the embedding.
+  llvm::StringMap<int64_t> readers;
+  module.walk([&](onnx::WeightOp weight) {
+    readers[weight.getName()] += llvm::range_size(weight->getUses());
+  });
+  auto wanted = [&](Value value) {
+    auto node = value.getDefiningOp<onnx::NodeOp>();
+    Value source = node && node.is("Transpose") ? node.input(0) : Value();
+    auto weight = source ? source.getDefiningOp<onnx::WeightOp>() : onnx::WeightOp();
+    return !weight || readers[weight.getName()] < 2;
+  };
   WeightReader weights;
-  return evaluateWeights(module, weights, WeightWriter::process());
+  return evaluateWeights(module, weights, WeightWriter::process(), wanted);
 }
