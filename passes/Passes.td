@@ -252,6 +252,9 @@ def RouteExpertsPass : Pass<"route-experts", "::mlir::ModuleOp"> {
     is left. A block's attribute `uoe.budget` (f64) goes before the option. `distill-steps` trains the router by Adam on the block's own
     loss before the refit, straight through the hard choice; it is kept where it is a gain on held-out tokens after the refit. The attribute
     `uoe.distilled` has the block's errors with the closed-form router and with the trained one.
+
+    Matrices up and gate that MatMulNBits multiplies keep their codes; with experts of 16 neurons or a multiple the refitted down matrix then gets
+    8 bits, with a scale for 16 neurons of an output. Other matrices in 4 or 8 bits are rounded to float16.
   }];
   let options = [
     Option<"profile", "profile", "std::string", "", "profile written by a calibration run">,

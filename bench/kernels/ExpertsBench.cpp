@@ -7,6 +7,69 @@
 namespace uoe::bench {
 using namespace rt::fast;
 
+namespace {
+
+/// A gated block of 4 bits, its way out in 8: dense as three products, and half of its experts of
+/// 16, chosen at random, against the same with float16 weights.
+void benchPacked() {
+  const int64_t d = 576, hidden = 1536, experts = hidden / 16;
+  std::printf("\nA block of %ld and %ld neurons in 4 bits (blocks of 32, way out 8 bits), ms\n",
+              long(d), long(hidden));
+  std::printf("%6s %14s %14s %14s\n", "tokens", "dense, 4 bits", "half, float16", "half, packed");
+  std::vector<int64_t> starts;
+  for (int64_t e = 0; e <= experts; ++e)
+    starts.push_back(e * 16);
+  std::vector<uint8_t> codes(static_cast<size_t>(d * hidden));
+  for (size_t i = 0; i < codes.size(); ++i)
+    codes[i] = static_cast<uint8_t>(i * 2654435761u >> 13);
+  std::vector<float> scales(codes.size() / 16, 0.01f), floats = randoms(d * hidden);
+  const QuantizedSource in{d, hidden, 32, 4, codes.data(), scales.data()},
+      out{hidden, d, 32, 4, codes.data(), scales.data()},
+      refitted{hidden, d, 16, 8, codes.data(), scales.data()};
+  FfnSource wide;
+  wide.in = wide.out = d;
+  wide.hidden = hidden;
+  wide.gate = wide.up = wide.down = floats.data();
+  FfnSource packed = wide;
+  packed.gateCodes = packed.upCodes = &in;
+  packed.downCodes = &refitted;
+  for (int64_t tokens : {1, 2, 4, 8, 16, 128}) {
+    const int64_t copies = tokens <= 8 ? 32 : 1; // weights come from memory
+    std::vector<QuantizedMatrix> ups, downs;
+    std::vector<PackedFfn> halves, groups;
+    for (int64_t i = 0; i < copies; ++i) {
+      ups.emplace_back(in);
+      ups.emplace_back(in);
+      downs.emplace_back(out);
+      halves.emplace_back(wide, Activation::Silu, starts, std::vector<int64_t>(),
+                          FfnTypes{ElementType::F16, ElementType::F16});
+      groups.push_back(packExact(packed, Activation::Silu, starts));
+    }
+    auto x = randoms(tokens * d, 3), scores = randoms(tokens * experts, 4);
+    std::vector<float> y(x.size()), h(static_cast<size_t>(tokens * hidden)), g = h;
+    Choice choice = chooseTop(scores.data(), tokens, experts, experts / 2);
+    auto routed = [&](const std::vector<PackedFfn> &blocks) {
+      return seconds([&] {
+               for (const PackedFfn &block : blocks)
+                 rt::fast::experts(block, x.data(), d, tokens, choice.routing(), y.data(), d);
+             }) /
+             double(copies);
+    };
+    const double dense = seconds([&] {
+                           for (size_t i = 0; i < downs.size(); ++i) {
+                             gemm(x.data(), d, tokens, ups[2 * i], h.data(), hidden);
+                             gemm(x.data(), d, tokens, ups[2 * i + 1], g.data(), hidden);
+                             gemm(h.data(), hidden, tokens, downs[i], y.data(), d);
+                           }
+                         }) /
+                         double(copies);
+    std::printf("%6ld %14.3f %14.3f %14.3f\n", long(tokens), 1e3 * dense, 1e3 * routed(halves),
+                1e3 * routed(groups));
+  }
+}
+
+} // namespace
+
 void benchExperts() {
   double peak = peakGflops();
   std::printf("\nFeed-forward blocks, dense fused, and half of the experts chosen at random per "
@@ -72,6 +135,7 @@ void benchExperts() {
       std::printf("\n");
     }
   }
+  benchPacked();
 }
 
 } // namespace uoe::bench
