@@ -175,7 +175,7 @@ void hiddenUnits(const Job &job, const Tile16 &tile, int64_t b, int64_t g0, int6
       t.bk = t.panels * 16;
       t.bp = 16;
       type = ElementType::F32;
-    } else if (slivers > 1 && block.types.inner != ElementType::F32) {
+    } else if (!format && slivers > 1 && block.types.inner != ElementType::F32) {
       float *wide = scratch<float>(Scratch::Widened, count * block.innerStep());
       kernel.widen(t.b, block.types.inner, count * block.innerStep(), wide);
       t.b = wide;
