@@ -72,7 +72,7 @@ def arguments(entry, build):
     words = iter(words[1:])
     for word in words:
         if word == "-Xclang":
-            over_mlir |= next(words) == "-include-pch"
+            over_mlir |= bool(re.search(r"/uoe_pch\w*\.dir/.*\.pch$", next(words)))
         elif word in ("-o", "-c"):
             next(words)
         elif word == f"-I{build}":
