@@ -10,7 +10,7 @@ packages=(clang-format-14 clang-22 clang-tidy-22 cmake ninja-build ccache git py
   libgtest-dev libgmock-dev libbenchmark-dev libdnnl-dev
   openmpi-bin libopenmpi-dev)
 
-install() {
+apt_get() {
   local sudo=""
   [ "$(id -u)" = 0 ] || sudo=sudo
   DEBIAN_FRONTEND=noninteractive $sudo apt-get "$@" >/dev/null
@@ -32,12 +32,12 @@ if [ "${1:-}" != "--no-install" ]; then
   done
   if [ ${#missing[@]} -gt 0 ]; then
     echo "installing: ${missing[*]}"
-    install update -qq
+    apt_get update -qq
     # Python's packages load while Debian's are unpacked.
-    install install -y -qq --no-install-recommends python3-venv
+    apt_get install -y -qq --no-install-recommends python3-venv
   fi
   python_packages &
-  [ ${#missing[@]} = 0 ] || install install -y -qq --no-install-recommends "${missing[@]}"
+  [ ${#missing[@]} = 0 ] || apt_get install -y -qq --no-install-recommends "${missing[@]}"
   wait $!
 fi
 

@@ -2,7 +2,6 @@
 #include "Cascade.h"
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 namespace uoe::calibration {
 namespace {

@@ -38,8 +38,7 @@ const fast::QuantizedSource *codesOf(const Node &node, size_t i, size_t at, size
   fast::QuantizedSource &q = (*codes)[i];
   q.bits = static_cast<int>(formats[2 * i]);
   q.block = formats[2 * i + 1];
-  check((q.bits == 4 || q.bits == 8) && q.block > 0 && q.block % 8 == 0, "packed: ", q.bits,
-        " bits in blocks of ", q.block, ", expected 4 or 8 in multiples of 8");
+  fast::checkQuantized(q);
   check(data->rank() == 2, "codes: expected a matrix, found shape ", toString(data->shape()));
   q.n = data->dim(0);
   q.k = data->dim(1) * 8 / q.bits;

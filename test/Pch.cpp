@@ -1,1 +1,0 @@
-// Exists to give the precompiled header a target.
